@@ -1,0 +1,120 @@
+"""What a user can ask for, validated once, with every default written here and nowhere else."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .errors import UsageError
+
+DEFAULT_QUALITY = 75.0
+DEFAULT_EFFORT = 5
+
+
+class Effort(NamedTuple):
+    """Work of one effort level: optimiser steps in all, and how many short candidates are tried first."""
+
+    steps: int
+    candidates: int
+
+
+EFFORTS = {
+    1: Effort(60, 1),
+    2: Effort(120, 1),
+    3: Effort(200, 1),
+    4: Effort(400, 1),
+    5: Effort(700, 1),
+    6: Effort(1200, 2),
+    7: Effort(2500, 2),
+    8: Effort(5000, 3),
+    9: Effort(15000, 5),
+}
+
+
+def lambda_of_quality(quality: float) -> float:
+    """Rate weight lambda of a quality in 0..100: geometric, 2e-2 at 0 down to 5e-5 at 100."""
+    return 2e-2 * (5e-5 / 2e-2) ** (quality / 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSettings:
+    """How to encode.
+
+    Args:
+        quality: 0..100, more is better; sets lambda unless `lam` is given.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1], R bits a sample.
+        effort: 1..9, more is slower and smaller; see EFFORTS.
+        steps: optimiser steps, instead of the effort's.
+        time_limit: seconds after which the fit is brought to its end.
+        explicit: the explicit twin of the field instead of the implicit one.
+        width: channels of the implicit layer; None for the default.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        threads: CPU threads; None for all.
+        seed: of everything random.
+        strip: leave ICC, Exif and XMP out.
+    """
+
+    quality: float = DEFAULT_QUALITY
+    lam: float | None = None
+    effort: int = DEFAULT_EFFORT
+    steps: int | None = None
+    time_limit: float | None = None
+    explicit: bool = False
+    width: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    strip: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quality <= 100:
+            raise UsageError(f"quality is {self.quality:g}; expected 0 to 100")
+        if self.lam is not None and not (math.isfinite(self.lam) and 1e-7 <= self.lam <= 1):
+            raise UsageError(f"lambda is {self.lam:g}; expected 1e-7 to 1")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"effort is {self.effort}; expected 1 to 9")
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"steps is {self.steps}; expected at least 1")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise UsageError(f"time limit is {self.time_limit:g} s; expected more than 0")
+        if self.width is not None and not 1 <= self.width <= 64:
+            raise UsageError(f"width is {self.width}; expected 1 to 64")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads is {self.threads}; expected at least 1")
+
+    @property
+    def rate_weight(self) -> float:
+        """Lambda, given or from the quality."""
+        return lambda_of_quality(self.quality) if self.lam is None else self.lam
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Which part of a file to decode and how large; at most one of scale, size and max_size.
+
+    Args:
+        scale: output samples per source sample, any positive real.
+        size: (width, height) of the output (of the crop, where there is one).
+        max_size: longest side of the output, never enlarged.
+        crop: (x, y, width, height) in source samples.
+        bit_depth: 8 or 16; None for the source's.
+    """
+
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    max_size: int | None = None
+    crop: tuple[int, int, int, int] | None = None
+    bit_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(v is not None for v in (self.scale, self.size, self.max_size)) > 1:
+            raise UsageError("--scale, --size and --max-size exclude each other; give one")
+        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
+            raise UsageError(f"scale is {self.scale:g}; expected a positive number")
+        if self.size is not None and min(self.size) < 1:
+            raise UsageError(f"size is {self.size[0]}x{self.size[1]}; expected at least 1x1")
+        if self.max_size is not None and self.max_size < 1:
+            raise UsageError(f"max size is {self.max_size}; expected at least 1")
+        if self.crop is not None and (min(self.crop[2:]) < 1 or min(self.crop[:2]) < 0):
+            raise UsageError(f"crop is {','.join(map(str, self.crop))}; expected X,Y,W,H with X, Y >= 0 and W, H >= 1")
+        if self.bit_depth not in (None, 8, 16):
+            raise UsageError(f"bit depth is {self.bit_depth}; expected 8 or 16")
