@@ -1,0 +1,207 @@
+"""The bytes of an .i2 file: a signature, then chunks {type, length, payload, CRC-32}. docs/format.md is the specification.
+
+    signature       f1 69 32, format version (1 byte)
+    'H' header      what the file holds; see Header
+    'c' 'e' 'x'     ICC profile, Exif, XMP: optional, each at most once, zlib
+    'W' weights     the field's weights, entropy coded
+    'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
+
+Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
+TruncatedError, a changed byte some FormatError.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .errors import BadMagicError, ChecksumError, LimitError, MalformedError, SignalError, TruncatedError, UnsupportedVersionError
+from .header import MAX_VALUE, Cursor, decode_header, encode_header, encode_varint
+from .header import Header as Header
+from .header import lambda_code as lambda_code
+
+MAGIC = b"\xf1i2"  # the first byte is not ASCII, so that no text file and no transfer in text mode passes for an .i2 file
+VERSION = 1
+
+MAX_METADATA = 2**24  # bytes of one metadata block, unpacked
+
+CHUNKS = {"H": "header", "c": "icc", "e": "exif", "x": "xmp", "W": "weights", "Y": "latents"}
+METADATA = {"icc": "c", "exif": "e", "xmp": "x"}
+
+
+class ChunkSize(NamedTuple):
+    """Bytes of one part of a file: its type letter ("" for the signature), its name, its size with all framing."""
+
+    type: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """A file, taken apart.
+
+    Args:
+        header: what it holds.
+        weights: payload of the 'W' chunk.
+        latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
+        metadata: blobs by name, "icc", "exif" or "xmp", each at most 16 MiB.
+
+    Raises:
+        MalformedError: more latents than the header says, or metadata of another name.
+    """
+
+    header: Header
+    weights: bytes
+    latents: tuple[bytes, ...]
+    metadata: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.latents) > self.header.streams:
+            raise MalformedError(f"found {len(self.latents)} latent streams; the header says {self.header.streams}")
+        unknown = sorted(self.metadata.keys() - METADATA.keys())
+        if unknown:
+            raise MalformedError(f"metadata is named {unknown[0]!r}; expected {', '.join(METADATA)}")
+
+    @property
+    def complete(self) -> bool:
+        """True where no latents are missing."""
+        return len(self.latents) == self.header.streams
+
+
+def write(container: Container) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        MalformedError: latents are missing.
+        SignalError: a metadata block is larger than the format allows.
+    """
+    if not container.complete:
+        raise MalformedError(f"found {len(container.latents)} latent streams; the header says {container.header.streams}")
+    parts = [MAGIC, bytes([VERSION]), _write_chunk("H", encode_header(container.header))]
+    for name, letter in METADATA.items():
+        if name in container.metadata:
+            parts.append(_write_chunk(letter, _pack(container.metadata[name], name)))
+    parts.append(_write_chunk("W", container.weights))
+    parts += [_write_chunk("Y", latents) for latents in container.latents]
+    return b"".join(parts)
+
+
+def read(data: bytes, *, allow_partial: bool = False) -> Container:
+    """Take a file apart, checking all of it.
+
+    Args:
+        data: the whole file.
+        allow_partial: take a file that is cut short or damaged after its weights for the latents before that place.
+
+    Raises:
+        FormatError: `data` is not a file of this format, damaged, truncated or too new.
+    """
+    reader = _Reader(data)
+    header = decode_header(reader.expect("H"))
+    metadata: dict[str, bytes] = {}
+    while (chunk := reader.chunk())[0].islower():
+        letter, payload = chunk
+        name = CHUNKS.get(letter)
+        if name in metadata:
+            raise MalformedError(f"{reader.where} is a second {name} chunk; expected at most one")
+        if name is not None:
+            metadata[name] = _unpack(payload, name)
+    weights = bytes(reader.accept(chunk, "W"))
+    latents: list[bytes] = []
+    while len(latents) < header.streams:
+        try:
+            latents.append(bytes(reader.expect("Y")))
+        except (TruncatedError, ChecksumError):
+            if not allow_partial:
+                raise
+            return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+    reader.finish()
+    return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+
+
+def chunk_sizes(data: bytes) -> list[ChunkSize]:
+    """Bytes of each part of a file, in order; they add up to its size. Raises FormatError as `read` does."""
+    read(data)
+    reader = _Reader(data)
+    sizes = [ChunkSize("", "signature", reader.position)]
+    while reader.position < len(data):
+        start = reader.position
+        letter, _ = reader.chunk()
+        sizes.append(ChunkSize(letter, CHUNKS.get(letter, "unknown"), reader.position - start))
+    return sizes
+
+
+class _Reader:
+    """Goes through a file chunk by chunk."""
+
+    def __init__(self, data: bytes) -> None:
+        start = data[: len(MAGIC)]
+        if not MAGIC.startswith(start):
+            raise BadMagicError(f"file starts with {start.hex(' ')}; expected {MAGIC.hex(' ')}: this is not an .i2 file")
+        if len(data) <= len(MAGIC):
+            raise TruncatedError(f"file has {len(data)} bytes, less than its signature; fetch it again")
+        if data[len(MAGIC)] != VERSION:
+            raise UnsupportedVersionError(f"format version is {data[len(MAGIC)]}; this version reads {VERSION}: update i2compress")
+        self.data = memoryview(data)
+        self.position = len(MAGIC) + 1
+        self.where = ""
+
+    def chunk(self) -> tuple[str, memoryview]:
+        """Type letter and payload of the next chunk."""
+        self.where = f"the chunk at byte {self.position}"
+        cursor = Cursor(self.data, self.position, self.where, TruncatedError, "fetch the file again, or decode what is there with --allow-partial")
+        letter = chr(cursor.byte())
+        payload = cursor.take(cursor.varint("chunk length", MAX_VALUE))
+        found = zlib.crc32(self.data[self.position : cursor.position])
+        stored = int.from_bytes(cursor.take(4), "little")
+        if found != stored:
+            raise ChecksumError(f"{self.where} has CRC-32 {found:08x}; expected {stored:08x}: the file is damaged, fetch it again")
+        if not (letter.isascii() and letter.isalpha()):
+            raise MalformedError(f"{self.where} has type {letter!r}; expected a letter")
+        self.position = cursor.position
+        return letter, payload
+
+    def accept(self, chunk: tuple[str, memoryview], letter: str) -> memoryview:
+        """Payload of `chunk`, which must have type `letter`."""
+        if chunk[0].isupper() and chunk[0] not in CHUNKS:
+            raise UnsupportedVersionError(
+                f"{self.where} has the unknown type {chunk[0]!r}; this version knows {', '.join(CHUNKS)}: update i2compress"
+            )
+        if chunk[0] != letter:
+            raise MalformedError(f"{self.where} has type {chunk[0]!r}; expected {letter!r} here")
+        return chunk[1]
+
+    def expect(self, letter: str) -> memoryview:
+        """Payload of the next chunk, which must have type `letter`."""
+        return self.accept(self.chunk(), letter)
+
+    def finish(self) -> None:
+        """Check that nothing follows."""
+        extra = len(self.data) - self.position
+        if extra:
+            raise MalformedError(f"{extra} bytes follow the last chunk at byte {self.position}; expected the end of the file")
+
+
+def _write_chunk(letter: str, payload: bytes) -> bytes:
+    body = letter.encode("ascii") + encode_varint(len(payload)) + payload
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def _pack(blob: bytes, name: str) -> bytes:
+    if len(blob) > MAX_METADATA:
+        raise SignalError(f"{name} metadata has {len(blob)} bytes; expected at most {MAX_METADATA}: leave it out with --strip")
+    return zlib.compress(blob, 9)
+
+
+def _unpack(payload: memoryview, name: str) -> bytes:
+    # One byte beyond the limit is asked for, so that a bomb shows itself without being unpacked.
+    unpacker = zlib.decompressobj()
+    try:
+        blob = unpacker.decompress(payload, MAX_METADATA + 1)
+    except zlib.error as error:
+        raise MalformedError(f"{name} metadata is not a zlib stream ({error}); the file was written wrongly") from error
+    if len(blob) > MAX_METADATA:
+        raise LimitError(f"{name} metadata unpacks to more than {MAX_METADATA} bytes; expected at most that")
+    if not unpacker.eof or unpacker.unused_data:
+        raise MalformedError(f"{name} metadata is not one whole zlib stream; the file was written wrongly")
+    return blob
