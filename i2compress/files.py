@@ -1,0 +1,153 @@
+"""Files on disk: writes that are whole or not there, and the rule that names an output."""
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from .errors import I2Error, OutputExistsError, ResourceError, UsageError
+
+SUFFIX = ".i2"
+STDIO = "-"
+
+_PathLike = str | os.PathLike[str]
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+
+
+@contextmanager
+def atomic_writer(path: _PathLike, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A binary file that appears under `path` once it is complete, and not at all after any exception.
+
+    The bytes go to a hidden temporary file in the same folder, which is renamed at the end. A symbolic link is
+    followed; a device or pipe (``/dev/null``) is written directly.
+
+    Args:
+        path: the file to write.
+        force: replace a file that is there already (its permissions are kept).
+
+    Raises:
+        OutputExistsError: `path` is there, now or when the writing is done, and not `force`.
+        UsageError: `path` is a directory.
+        I2Error: the folder is missing or cannot be written to, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    with _said(path):
+        _check_target(target, path, force=force)
+        if target.exists() and not target.is_file():
+            with _opened(target, target, "wb") as device:
+                yield device
+            return
+        temporary, file = _open_temporary(target)
+        try:
+            with file:
+                yield file
+            _publish(temporary, target, path, force=force)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def _check_target(target: Path, shown: _PathLike, *, force: bool) -> None:
+    if target.is_dir():
+        raise UsageError(f"{shown} is a directory; give the name of a file to write")
+    if not target.parent.is_dir():
+        raise I2Error(f"{shown} cannot be written: the folder {target.parent} does not exist; create it first")
+    if target.is_file() and not force:
+        raise _exists(shown)
+
+
+def _exists(shown: _PathLike) -> OutputExistsError:
+    return OutputExistsError(f"{shown} exists already; add --force to replace it or choose another name")
+
+
+def _open_temporary(target: Path) -> tuple[Path, BinaryIO]:
+    """A new file beside `target`; made with open() and not with tempfile, so that the user's umask applies."""
+    temporary = target.with_name(f".{secrets.token_hex(8)}.i2tmp")
+    return temporary, _opened(temporary, target.parent, "xb")
+
+
+def _opened(path: Path, place: Path, mode: Literal["wb", "xb"]) -> BinaryIO:
+    try:
+        return open(path, mode)
+    except PermissionError as error:
+        raise I2Error(f"{place} cannot be written to: permission denied; choose another place or change its permissions") from error
+
+
+def _publish(temporary: Path, target: Path, shown: _PathLike, *, force: bool) -> None:
+    """Gives the finished file its name; without `force` by a link, which fails where the name is taken."""
+    if force:
+        if target.is_file():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+        return
+    try:
+        os.link(temporary, target)
+        return
+    except FileExistsError as error:
+        raise _exists(shown) from error
+    except OSError:
+        pass  # a file system without hard links: look, then rename
+    if os.path.lexists(target):
+        raise _exists(shown)
+    os.replace(temporary, target)
+
+
+@contextmanager
+def _said(shown: _PathLike) -> Iterator[None]:
+    """Turns what the disk reports while `shown` is written into a sentence."""
+    try:
+        yield
+    except OSError as error:  # the body may read other files, whose errors are not ours to explain
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(f"{shown} cannot be written: the disk is full; free some space and run again") from error
+        if error.errno in _DISK_ERRORS:
+            raise I2Error(f"{shown} cannot be written: {error.strerror}; choose another place") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise I2Error(f"{shown} cannot be written: the name is too long; choose a shorter one") from error
+        raise
+
+
+def default_output(path: _PathLike, verb: Literal["encode", "decode"], *, scale: float | None = None, extension: str = "png") -> Path:
+    """Where the output goes when no name is given: beside the input, and never the input itself.
+
+    photo.png -> photo.i2; photo.i2 -> photo.i2.png, or photo.i2@4x.png at scale 4.
+
+    Args:
+        path: the input.
+        verb: "encode" replaces the extension by .i2 (adds it where the input already ends so); "decode" adds one.
+        scale: of the decoded picture, where it is not 1.
+        extension: of the decoded file, with or without its dot.
+
+    Raises:
+        UsageError: the input is standard input, which has no name.
+    """
+    if os.fspath(path) == STDIO:
+        raise UsageError("standard input has no name to derive the output's from; give one with --output, or '-' for standard output")
+    source = Path(path)
+    if verb == "encode":
+        plain = source.suffix.lower() != SUFFIX and source.suffix != ""
+        return source.with_suffix(SUFFIX) if plain else source.with_name(source.name + SUFFIX)
+    at = "" if scale is None or scale == 1 else f"@{scale:g}x"
+    return source.with_name(f"{source.name}{at}.{extension.removeprefix('.')}")
+
+
+def same_file(first: _PathLike, second: _PathLike) -> bool:
+    """True where both paths lead to one file, through links too; a file that is not there equals its own path only."""
+    if STDIO in (os.fspath(first), os.fspath(second)):
+        return False
+    try:
+        found, other = os.stat(first), os.stat(second)
+    except OSError:
+        return os.path.realpath(first) == os.path.realpath(second)
+    return stat.S_ISREG(found.st_mode) and os.path.samestat(found, other)
+
+
+def refuse_same_file(source: _PathLike, target: _PathLike) -> None:
+    """Raises UsageError where writing `target` would destroy `source`, whatever --force says."""
+    if same_file(source, target):
+        raise UsageError(f"input and output are the same file, {source}; give another output name")
