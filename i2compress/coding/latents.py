@@ -1,0 +1,181 @@
+"""A pyramid of integer grids as bytes: coarse levels first, each latent under the context model's prediction.
+
+Level l of L has stride 2**l, so its grid is ceil(size / 2**l) along each axis; index 0 is the finest. One stream holds a
+contiguous range of levels, coarsest first, each in the order of its schedule; a stream of finer levels needs the grids
+of all coarser ones.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import MalformedError
+from .context import FEATURES, ContextWeights, FloatArray, IntArray, Predictor, coarse_features, to_input
+from .laplace import LIMIT, LaplaceDecoder, LaplaceEncoder, code_length
+from .wavefront import IndexArray, Schedule, schedule
+
+Grid: TypeAlias = npt.NDArray[np.int32]
+Shape: TypeAlias = tuple[int, ...]
+
+_CHUNK = 4096  # latents predicted at once by the encoder: the activations stay in the cache
+
+
+def pyramid_shapes(size: Shape, levels: int) -> list[Shape]:
+    """Grid shapes of a pyramid, finest first: ceil(size / 2**l) along each axis."""
+    return [tuple(-(-side >> level) for side in size) for level in range(levels)]
+
+
+class _Level:
+    """One level being coded: its order, a buffer of known latents, and the input rows of the network."""
+
+    def __init__(self, predictor: Predictor, plan: Schedule, features: FloatArray | None) -> None:
+        self.plan = plan
+        self._predictor = predictor
+        self._buffer = np.zeros(plan.buffer_size)
+        self._offsets = plan.offsets[:, None]
+        self._features = None if features is None else features.reshape(FEATURES, -1)
+        self._parents = None if features is None else _parents(plan, features.shape[1:])
+
+    def predict(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        """Means and scale indices of the latents start..stop in coding order; their neighbours must be known."""
+        n = self._predictor.neighbours
+        x = np.empty((self._predictor.rows, stop - start))
+        # Indices are right by construction; "clip" only spares numpy a buffered copy.
+        np.take(self._buffer, self._offsets + self.plan.positions[start:stop], out=x[:n], mode="clip")
+        if self._features is None or self._parents is None:
+            x[n:-1] = 0.0
+        else:
+            np.take(self._features, self._parents[start:stop], axis=1, out=x[n:-1], mode="clip")
+        x[-1] = 1.0
+        return self._predictor(x)
+
+    def learn(self, start: int, stop: int, symbols: npt.NDArray[np.integer]) -> None:
+        """Make the latents start..stop known."""
+        self._buffer[self.plan.positions[start:stop]] = to_input(symbols)
+
+
+def _parents(plan: Schedule, coarse: Shape) -> IndexArray:
+    """Raster index in the next coarser grid of each latent, in coding order."""
+    parent = np.zeros((1,) * len(coarse), np.intp)
+    for axis, (size, above) in enumerate(zip(plan.shape, coarse, strict=True)):
+        half = (np.arange(size) >> 1).reshape([-1 if a == axis else 1 for a in range(len(coarse))])
+        parent = parent * above + half
+    return parent.ravel()[plan.cells]
+
+
+def _level(predictor: Predictor, weights: ContextWeights, level: int, shape: Shape, coarser: Sequence[Grid], tile: int) -> _Level:
+    return _Level(predictor, schedule(shape, tile, weights.neighbours), coarse_features(weights, level, list(coarser)))
+
+
+def _predict_all(level: _Level, grid: npt.NDArray[np.integer]) -> tuple[IntArray, IntArray, IntArray]:
+    """Symbols, means and scale indices of a known grid, `[N]` each, in coding order."""
+    symbols = grid.ravel()[level.plan.cells].astype(np.int64)
+    level.learn(0, symbols.size, symbols)
+    means, scales = np.empty_like(symbols), np.empty_like(symbols)
+    for start in range(0, symbols.size, _CHUNK):
+        part = slice(start, min(start + _CHUNK, symbols.size))
+        means[part], scales[part] = level.predict(part.start, part.stop)
+    return symbols, means, scales
+
+
+def predictions(grids: Sequence[Grid], level: int, weights: ContextWeights, *, tile: int) -> tuple[IntArray, IntArray]:
+    """What the coder assumes of every latent of one level.
+
+    Args:
+        grids: the whole pyramid, finest first.
+        level: which grid.
+        weights: the context model.
+        tile: side of a tile.
+
+    Returns:
+        means in 1/32 and scale indices, int64 of the grid's shape.
+    """
+    state = _level(Predictor(weights), weights, level, grids[level].shape, grids[level + 1 :], tile)
+    _, means, scales = _predict_all(state, grids[level])
+    back = np.empty_like(state.plan.cells)
+    back[state.plan.cells] = np.arange(back.size)
+    return means[back].reshape(grids[level].shape), scales[back].reshape(grids[level].shape)
+
+
+def latent_bits(grids: Sequence[Grid], weights: ContextWeights, *, tile: int) -> FloatArray:
+    """Bits of each level, float64 `[L]`, to which a stream adds at most a byte."""
+    predictor = Predictor(weights)
+    bits = np.zeros(len(grids))
+    for level, grid in enumerate(grids):
+        state = _level(predictor, weights, level, grid.shape, grids[level + 1 :], tile)
+        bits[level] = code_length(*_predict_all(state, grid)).sum()
+    return bits
+
+
+def encode_latents(grids: Sequence[Grid], weights: ContextWeights, *, tile: int, levels: range | None = None) -> bytes:
+    """One stream of some levels.
+
+    Args:
+        grids: the whole pyramid, finest first, 2 or 3 axes each, values at most 1023 in magnitude.
+        weights: the context model.
+        tile: side of a tile.
+        levels: ascending range of levels to code; all where None.
+
+    Raises:
+        LimitError: a value over 1023.
+        MalformedError: grids that do not fit the context model or each other.
+    """
+    _check_shapes([grid.shape for grid in grids], weights)
+    predictor, encoder = Predictor(weights), LaplaceEncoder()
+    for level in reversed(range(len(grids)) if levels is None else levels):
+        state = _level(predictor, weights, level, grids[level].shape, grids[level + 1 :], tile)
+        encoder.encode(*_predict_all(state, grids[level]))
+    return encoder.to_bytes()
+
+
+def decode_latents(
+    data: bytes, shapes: Sequence[Shape], weights: ContextWeights, *, tile: int, levels: range | None = None, coarser: Sequence[Grid] = ()
+) -> list[Grid]:
+    """Mirror of encode_latents.
+
+    Args:
+        data: the stream.
+        shapes: of all grids of the pyramid, finest first.
+        weights: the context model.
+        tile: side of a tile.
+        levels: the range of levels in the stream; all where None.
+        coarser: the grids of the levels from levels.stop on, finest first.
+
+    Returns:
+        the grids of `levels`, finest first, int32, at most 1023 in magnitude.
+
+    Raises:
+        MalformedError: shapes that do not fit, or a stream that no encoder writes.
+    """
+    _check_shapes(shapes, weights)
+    levels = range(len(shapes)) if levels is None else levels
+    if [grid.shape for grid in coarser] != list(shapes[levels.stop :]):
+        raise MalformedError(f"coarser grids are {[g.shape for g in coarser]}; expected {list(shapes[levels.stop :])}")
+    predictor, decoder = Predictor(weights), LaplaceDecoder(data)
+    known = list(coarser)
+    for level in reversed(levels):
+        known.insert(0, _decode_level(_level(predictor, weights, level, shapes[level], known, tile), decoder))
+    return known[: len(levels)]
+
+
+def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
+    plan = level.plan
+    symbols = np.empty(plan.cells.size, np.int32)
+    for start, stop in pairwise(plan.starts.tolist()):
+        means, scales = level.predict(start, stop)
+        wave = decoder.decode(means, scales)
+        level.learn(start, stop, wave)
+        symbols[start:stop] = wave
+    if symbols.min() < -LIMIT or symbols.max() > LIMIT:
+        raise MalformedError(f"latents are in {symbols.min()}..{symbols.max()}; the format holds -{LIMIT} to {LIMIT}; the file is damaged")
+    grid = np.empty_like(symbols)
+    grid[plan.cells] = symbols
+    return grid.reshape(plan.shape)
+
+
+def _check_shapes(shapes: Sequence[Shape], weights: ContextWeights) -> None:
+    if len(shapes) != weights.levels or not shapes or list(shapes) != pyramid_shapes(tuple(shapes[0]), len(shapes)):
+        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.levels} levels, each half of the one before, rounded up")

@@ -1,0 +1,139 @@
+"""The network in float64 is the network in unbounded integers, to the last bit."""
+
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from i2compress.coding import context
+from i2compress.coding.context import ContextWeights, FractionBits, context_shapes, features, predict
+from i2compress.coding.laplace import SCALE_COUNT
+from i2compress.errors import MalformedError
+
+
+def random_weights(seed: int, *, levels: int = 4, hidden: int = 5, neighbours: int = 6, largest: int = 300, bits: int = 8) -> ContextWeights:
+    rng = np.random.default_rng(seed)
+    *maps, w1, b1, w2, b2, w3, b3, ws = [
+        rng.integers(-largest, largest + 1, shape) for shape in context_shapes(levels=levels, hidden=hidden, neighbours=neighbours)
+    ]
+    fractions = FractionBits((bits,) * len(maps), *rng.permutation([bits, bits, max(bits - 1, 0), bits, max(bits - 2, 0), bits, bits]).tolist())
+    return ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=b3, ws=ws, bits=fractions)
+
+
+def reals(tensor: np.ndarray, bits: int) -> np.ndarray:
+    return np.array([Fraction(int(v), 2**bits) for v in tensor.ravel()], object).reshape(tensor.shape)
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """To multiples of 1/256, at most 1024 in magnitude."""
+    return np.array([max(-1024, min(1024, Fraction(floor(256 * v + Fraction(1, 2)), 256))) for v in values], object)
+
+
+def exact_prediction(weights: ContextWeights, neighbours: np.ndarray, feats: np.ndarray) -> tuple[int, int]:
+    """One prediction in exact fractions, written from the definition."""
+    w, f = weights, weights.bits
+    x = np.array([Fraction(max(-127, min(127, int(v)))) for v in neighbours] + [Fraction(int(v), 256) for v in feats], object)
+    zero = Fraction(0)
+    h1 = rounded(np.maximum(reals(w.w1, f.w1) @ x + reals(w.b1, f.b1), zero))
+    h2 = h1 + rounded(np.maximum(reals(w.w2, f.w2) @ h1 + reals(w.b2, f.b2), zero))
+    h2 = np.minimum(h2, Fraction(1024))
+    mean, log2_scale = reals(w.w3, f.w3) @ h2 + reals(w.ws, f.ws) @ x + reals(w.b3, f.b3)
+    fixed = floor(32 * mean + Fraction(1, 2))
+    index = floor(8 * (log2_scale - 4 + 5) + Fraction(1, 2))
+    return max(-1023 * 32, min(1023 * 32, fixed)), max(0, min(SCALE_COUNT - 1, index))
+
+
+def check_exact(weights: ContextWeights, rng: np.random.Generator, reach: int, feature_reach: int) -> None:
+    neighbours = rng.integers(-reach, reach + 1, (12, weights.neighbours))
+    feats = rng.integers(-feature_reach, feature_reach + 1, (12, context.FEATURES))
+    means, scales = predict(weights, neighbours, feats)
+    expected = [exact_prediction(weights, n, f) for n, f in zip(neighbours, feats, strict=True)]
+    assert expected == list(zip(means.tolist(), scales.tolist(), strict=True))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.integers(0, 12), st.sampled_from([1, 30, 3000, 2**15]), st.sampled_from([1, 5, 1000]))
+def test_predictions_equal_exact_arithmetic(seed: int, bits: int, largest: int, reach: int) -> None:
+    check_exact(random_weights(seed, largest=largest, bits=bits), np.random.default_rng(seed), reach, 2**12)
+
+
+@pytest.mark.parametrize("bits", [0, 12])
+def test_the_largest_weights_and_inputs_are_still_exact(bits: int) -> None:
+    shapes = context_shapes(levels=2, hidden=64, neighbours=14)
+    rng = np.random.default_rng(0)
+    for signs in (True, False):
+        tensors = [np.where(rng.random(shape) < 0.5, 1, -1 if signs else 1) * (2**15 - rng.integers(0, 2, shape)) for shape in shapes]
+        m, w1, b1, w2, b2, w3, b3, ws = tensors
+        weights = ContextWeights(
+            m=(m,), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=b3, ws=ws, bits=FractionBits((bits,), bits, 12 - bits, bits, 0, 12, 0, 0)
+        )
+        check_exact(weights, rng, 1023, context.ACTIVATION_LIMIT)
+
+
+def test_predictions_are_close_to_the_formula_in_real_numbers() -> None:
+    weights = random_weights(3, largest=100, hidden=16, neighbours=13)
+    w, f = weights, weights.bits
+    rng = np.random.default_rng(0)
+    neighbours, feats = rng.integers(-6, 7, (200, 13)), rng.integers(-512, 512, (200, 4))
+    w1, b1, w2, b2, w3, b3, ws = (tensor * 2.0**-bits for tensor, bits in zip((w.w1, w.b1, w.w2, w.b2, w.w3, w.b3, w.ws), f[1:], strict=True))
+    x = np.hstack([neighbours, feats / 256]).T
+    h1 = np.maximum(w1 @ x + b1[:, None], 0)
+    h2 = h1 + np.maximum(w2 @ h1 + b2[:, None], 0)
+    out = w3 @ h2 + ws @ x + b3[:, None]
+    means, scales = predict(weights, neighbours, feats)
+    assert np.abs(means / 32 - out[0]).max() < 0.1
+    assert np.abs(scales - np.clip(8 * (out[1] + 1), 0, SCALE_COUNT - 1)).max() < 1.5
+
+
+def test_features_are_the_map_of_the_coarser_grids_at_the_same_place() -> None:
+    weights = random_weights(1, levels=4)
+    rng = np.random.default_rng(1)
+    shapes = [(13, 9), (7, 5), (4, 3), (2, 2)]
+    grids = [rng.integers(-200, 201, shape) for shape in shapes]
+    for level in range(3):
+        found = features(weights, level, grids[level + 1 :], shapes[level])
+        assert found.shape == (*shapes[level], 4)
+        matrix = reals(weights.m[level], weights.bits.m[level])
+        for y, x in np.ndindex(*shapes[level]):
+            column = [int(np.clip(grids[j][y >> (j - level), x >> (j - level)], -127, 127)) for j in range(level + 1, 4)]
+            assert found[y, x].tolist() == [256 * v for v in rounded(matrix @ np.array(column, object))]
+
+
+def test_the_coarsest_levels_have_no_features() -> None:
+    weights = random_weights(1, levels=6)
+    grids = [np.ones((2, 2), np.int32)] * 6
+    assert not features(weights, 3, grids[4:], (3, 4)).any()
+    assert not features(weights, 5, [], (3, 4)).any()
+    assert features(random_weights(1, levels=1), 0, [], (3, 4)).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(("levels", "count"), [(1, 0), (2, 1), (3, 2), (4, 3), (7, 3)])
+def test_only_the_three_finest_levels_have_maps(levels: int, count: int) -> None:
+    assert len(random_weights(0, levels=levels).m) == count
+    assert random_weights(0, levels=levels).levels == levels
+
+
+@pytest.mark.parametrize("change", ["shape", "weight", "bits", "hidden", "neighbours"])
+def test_weights_that_break_a_bound_are_refused(change: str) -> None:
+    good = random_weights(0)
+    fields = {name: getattr(good, name) for name in ("m", "w1", "b1", "w2", "b2", "w3", "b3", "ws", "bits")}
+    if change == "shape":
+        fields["b1"] = np.zeros(6, np.int64)
+    elif change == "weight":
+        fields["w2"] = good.w2 + 2**15 + 301
+    elif change == "bits":
+        fields["bits"] = good.bits._replace(w3=13)
+    elif change == "hidden":
+        fields |= {"w1": np.zeros((65, 10), np.int64)}
+    else:
+        fields |= {"w1": np.zeros((5, 19), np.int64)}
+    with pytest.raises(MalformedError):
+        ContextWeights(**fields)
+
+
+def test_another_number_of_coarser_grids_is_refused() -> None:
+    with pytest.raises(MalformedError, match="coarser"):
+        features(random_weights(0, levels=4), 0, [np.zeros((2, 2), np.int32)], (4, 4))
