@@ -1,0 +1,111 @@
+"""The command line: i2c encode, decode, info and verify."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from ..errors import ExitCode
+from . import output
+from .decode import decode
+from .encode import encode
+from .errors import Terminated, exit_code
+from .info import info
+from .options import Debug
+from .verify import verify
+
+EPILOG = """\b
+Examples:
+  i2c encode photo.png                    photo.i2, beside it
+  i2c encode *.png -O packed              many; every argument is an input
+  i2c encode photo.png -q 90 -e 7         better, slower
+  i2c encode photo.png --time-limit 2m
+  i2c decode photo.i2                     photo.i2.png, never the source
+  i2c decode photo.i2 --scale 4           photo.i2@4x.png
+  i2c decode photo.i2 --crop 100,50,640,480 --size 1920x1440 -o part.png
+  i2c decode photo.i2 -o - | other-tool
+  i2c verify photo.i2 --against photo.png --min-psnr 30
+
+\b
+Exit codes:
+  0 done    1 some failed    2 usage    3 output exists    4 input unreadable
+  5 .i2 damaged or too new   6 target not met    7 out of memory or no device
+  130 interrupted    143 terminated
+"""
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+    epilog=EPILOG,
+)
+
+
+@app.callback(invoke_without_command=True)
+def i2c(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    debug: Debug = False,
+) -> None:
+    """A neural image codec: a picture becomes a small implicit network, decoded at any resolution."""
+    if version:
+        output.show(f"i2c {_version()}")
+        raise typer.Exit()
+    if context.invoked_subcommand is None:
+        output.show(context.get_help())
+        raise typer.Exit()
+
+
+for verb in (encode, decode, info, verify):
+    app.command(no_args_is_help=False)(verb)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line on `args` (the process's by default) and return its exit code; prints no traceback without --debug."""
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words
+    try:
+        with _sigterm_raises():
+            code = app(words, prog_name="i2c", standalone_mode=False)
+    except SystemExit as error:  # Typer's way to say that the reader of stdout has gone
+        output.hush_stdout()
+        return error.code if isinstance(error.code, int) else ExitCode.FAILED
+    except BaseException as error:
+        output.fail(error, debug=debug)
+        return exit_code(error)
+    if code == ExitCode.INTERRUPTED:  # Typer has turned the exception into its exit code
+        output.fail(KeyboardInterrupt(), debug=debug)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Makes SIGTERM an exception, so that unfinished files are removed on the way out."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("i2compress")
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return "(not installed)"

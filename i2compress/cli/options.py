@@ -1,0 +1,46 @@
+"""Options that several verbs share, and how their values are read."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of 90, 60s, 2m, 1h30m."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        raise UsageError(f"time is {text!r}; expected seconds or something like 60s, 2m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of 1920x1080."""
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
+    if not match:
+        raise UsageError(f"size is {text!r}; expected WIDTHxHEIGHT, such as 1920x1080")
+    return int(match[1]), int(match[2])
+
+
+def parse_crop(text: str) -> tuple[int, int, int, int]:
+    """(x, y, width, height) of 100,50,640,480."""
+    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.replace(" ", ""))
+    if not match:
+        raise UsageError(f"crop is {text!r}; expected X,Y,WIDTH,HEIGHT in source pixels, such as 100,50,640,480")
+    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+
+
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files to read; - is stdin.", show_default=False)]
+OutputFile = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Output of a single input; - is stdout.")]
+OutputDir = Annotated[str | None, typer.Option("-O", "--output-dir", metavar="DIR", help="Folder for the outputs, made if need be.")]
+Force = Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Neither progress nor summary.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", envvar="I2C_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads; all by default.")]

@@ -1,0 +1,148 @@
+"""The one place that prints: data and JSON on stdout, everything else on stderr."""
+
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .errors import exit_code, sentence
+
+if TYPE_CHECKING:
+    from ..codec import StepInfo
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+SCHEMA = 1
+_LAYOUTS = {1: "Gray", 2: "GrayA", 3: "RGB", 4: "RGBA"}
+
+
+class Output:
+    """What a verb says.
+
+    Args:
+        verb: name for the JSON records.
+        as_json: one JSON object a file on stdout, instead of text.
+        quiet: neither progress nor summary lines; warnings and errors stay.
+        debug: errors with their traceback.
+    """
+
+    def __init__(self, verb: str, *, as_json: bool = False, quiet: bool = False, debug: bool = False) -> None:
+        self.verb = verb
+        self.as_json = as_json
+        self.quiet = quiet
+        self.debug = debug
+
+    def line(self, text: str) -> None:
+        """A line on stderr, unless quiet."""
+        if not self.quiet:
+            _say(text)
+
+    def warn(self, text: str) -> None:
+        """A warning on stderr."""
+        _say(f"warning: {text}")
+
+    def text(self, text: str) -> None:
+        """A line of data on stdout, where JSON was not asked for."""
+        if not self.as_json:
+            _print(text)
+
+    def record(self, source: str, status: str, fields: Mapping[str, Json]) -> None:
+        """A JSON object on stdout, where JSON was asked for; numbers JSON cannot hold become null."""
+        if self.as_json:
+            record = {"schema": SCHEMA, "verb": self.verb, "input": source, "status": status, **fields}
+            _print(json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False))
+
+    def failure(self, source: str, error: BaseException) -> None:
+        """An error about one file, on stderr and as a JSON object."""
+        fail(error, source=source, debug=self.debug)
+        self.record(source, "error", {"exit_code": int(exit_code(error)), "error": sentence(error)})
+
+    @contextmanager
+    def progress(self, name: str) -> Iterator["Callable[[StepInfo], None] | None"]:
+        """A progress bar on stderr, where that is a terminal; yields what to call at each step, or None."""
+        if self.quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TextColumn("{task.fields[state]}")
+        with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+            task = bar.add_task(escape(name), total=None, state="")
+
+            def on_step(info: "StepInfo") -> None:
+                state = f"{info.psnr:.2f} dB  {info.bpp:.3f} bpp  {duration(info.eta)} left"
+                bar.update(task, description=f"{escape(name)} {info.phase}", completed=info.step, total=info.steps, state=state)
+
+            yield on_step
+
+
+def fail(error: BaseException, *, source: str | None = None, debug: bool = False) -> None:
+    """An error on stderr in one sentence, and its traceback where `debug`."""
+    if debug:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    text = sentence(error)
+    named = source is None or source in text
+    _say(f"error: {text}" if named else f"error: {source}: {text}")
+
+
+def show(text: str) -> None:
+    """Text on stdout: help and version."""
+    _print(text)
+
+
+def write_stdout(data: bytes) -> None:
+    """Bytes on stdout."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def refuse_terminal() -> None:
+    """Raise UsageError where binary data would land on a terminal."""
+    if sys.stdout.isatty():
+        raise UsageError("stdout is a terminal; expected a file or a pipe for binary data: redirect it or give -o FILE")
+
+
+def hush_stdout() -> None:
+    """After the reader of stdout has gone: let the interpreter's last flush go nowhere instead of failing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def size(count: int) -> str:
+    """Bytes as people read them: 812 B, 13.2 kB, 4.1 MB."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: 3.2 s, 182 s, 1 h 05 min."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 3600 else f"{seconds // 3600:.0f} h {seconds % 3600 / 60:02.0f} min"
+
+
+def layout(grid: tuple[int, ...], channels: int, bit_depth: int) -> str:
+    """Sizes, channels and depth: 768x512 RGB8."""
+    return f"{'x'.join(map(str, reversed(grid)))} {_LAYOUTS.get(channels, f'{channels} channels, ')}{bit_depth}"
+
+
+def _finite(value: Json) -> Json:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
