@@ -126,15 +126,13 @@ def _straight(codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
 
 def _exif(data: bytes) -> bytes | None:
     """An Exif block made of the tags that describe the picture; None where there are none."""
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as picture:
-        found = picture.getexif()
-        kept = Image.Exif()
-        for tag in DESCRIPTIVE:
-            if tag in found:
-                kept[tag] = found[tag]
-        for directory in (EXIF_IFD, GPS_IFD):
-            entries = found.get_ifd(directory)
-            if entries:
-                kept.get_ifd(directory).update(entries)
-                kept[directory] = entries
-        return clean_exif(kept.tobytes()) if len(kept) else None
+    found, kept = Image.Exif(), Image.Exif()
+    found.load(data)
+    for tag in DESCRIPTIVE:
+        if tag in found:
+            kept[tag] = found[tag]
+    for directory in (EXIF_IFD, GPS_IFD):
+        entries = found.get_ifd(directory)
+        if entries:
+            kept[directory] = entries
+    return clean_exif(kept.tobytes()) if len(kept) else None
