@@ -1,0 +1,124 @@
+"""Solving a region: fixed blocks of the source grid, each with its halo, in bands.
+
+Blocks are aligned to the source grid and always computed whole and in the same way. A crop or a band only selects
+among them, so it equals the same part of the whole picture bit for bit, whatever the order of a sum inside a block.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias
+
+import numpy as np
+
+from .banded import FloatArray
+from .layer import Core, Layer
+from .pyramid import Pyramid, Range, Window
+from .resample import KEYS_HALO, phases
+
+Scales: TypeAlias = tuple[int, int, int]
+
+UNSCALED: Scales = (1, 1, 1)
+_PICTURE_BLOCK = (1, 64, 256)
+_VOLUME_BLOCK = (8, 32, 128)
+_MIN_ROWS = 16
+
+
+class BlockSolver:
+    """Values of any region of a field at integer scales.
+
+    Args:
+        pyramid: the features.
+        layer: what makes values of them.
+        channels: values of a sample.
+        threads: blocks computed at a time.
+    """
+
+    def __init__(self, pyramid: Pyramid, layer: Layer, *, channels: int, threads: int) -> None:
+        self._pyramid = pyramid
+        self._layer = layer
+        self._channels = channels
+        self._threads = threads
+
+    def bands(self, region: Window, scales: Scales, axis: int) -> Iterator[FloatArray]:
+        """The region's values in order along `axis`, `[t, h, w, D]`, one row of blocks at a time.
+
+        Args:
+            region: source samples.
+            scales: output samples for each source sample.
+            axis: the axis along which bands follow each other.
+        """
+        rows = block_shape(self._pyramid.grid, scales)[axis]
+        pool = ThreadPoolExecutor(self._threads)
+        # A second band is begun while the first has blocks left, so that no thread waits for the last of them.
+        ahead = 1 if self._threads == 1 else 2
+        begun: deque[tuple[FloatArray, list[Future[None]]]] = deque()
+        try:
+            for start, stop in _pieces(*region[axis], rows):
+                part = tuple((start, stop) if a == axis else r for a, r in enumerate(region))
+                begun.append(self._begin(pool, (part[0], part[1], part[2]), scales))
+                if len(begun) == ahead:
+                    yield _finished(*begun.popleft())
+            while begun:
+                yield _finished(*begun.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _begin(self, pool: ThreadPoolExecutor, region: Window, scales: Scales) -> tuple[FloatArray, list[Future[None]]]:
+        sides = ((stop - start) * scale for (start, stop), scale in zip(region, scales, strict=True))
+        band = np.empty((*sides, self._channels), np.float32)
+        blocks = blocks_of(self._pyramid.grid, scales, region)
+        return band, [pool.submit(self._solve, band, block, region, scales) for block in blocks]
+
+    def _solve(self, band: FloatArray, block: Window, region: Window, scales: Scales) -> None:
+        """Write what `region` shows of a block into the region's values."""
+        grid = self._pyramid.grid
+        window, core = with_halo(block, grid, self._layer.halo)
+        reach = [_grown(r, KEYS_HALO if scale > 1 else 0, size) for r, scale, size in zip(window, scales, grid, strict=True)]
+        seen = [(max(b[0], r[0]), min(b[1], r[1])) for b, r in zip(block, region, strict=True)]
+        source = tuple(slice(s - b, e - b) for (s, e), (b, _) in zip(seen, block, strict=True))
+        target = [((s - r) * n, (e - r) * n, n) for (s, e), (r, _), n in zip(seen, region, scales, strict=True)]
+        features = self._pyramid.features((reach[0], reach[1], reach[2]))
+        for phase, h in phases(features, (reach[0], reach[1], reach[2]), window, scales):
+            part = tuple(slice(start + p, stop, step) for p, (start, stop, step) in zip(phase, target, strict=True))
+            band[part] = self._layer.values(h, core)[source]
+
+
+def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
+    """Source samples of a block; fewer rows at large scales, so that a band of the output stays small."""
+    if grid[0] != 1:
+        return _VOLUME_BLOCK
+    depth, rows, columns = _PICTURE_BLOCK
+    return depth, max(_MIN_ROWS, min(rows, 2 * rows // scales[1])), columns
+
+
+def blocks_of(grid: tuple[int, ...], scales: Scales, region: Window) -> list[Window]:
+    """The blocks, whole, that a region touches."""
+    axes = []
+    for size, step, (start, stop) in zip(grid, block_shape(grid, scales), region, strict=True):
+        axes.append([(k * step, min((k + 1) * step, size)) for k in range(start // step, -(-stop // step))])
+    return [(t, y, x) for t, y, x in itertools.product(*axes)]
+
+
+def with_halo(block: Window, grid: tuple[int, ...], halo: int) -> tuple[Window, Core]:
+    """The block and `halo` samples around it where the grid has them, and where the block lies in that."""
+    window = [_grown(r, halo, size) for r, size in zip(block, grid, strict=True)]
+    core = [slice(start - first, stop - first) for (start, stop), (first, _) in zip(block, window, strict=True)]
+    return (window[0], window[1], window[2]), (core[0], core[1], core[2])
+
+
+def _grown(part: Range, halo: int, size: int) -> Range:
+    return max(0, part[0] - halo), min(size, part[1] + halo)
+
+
+def _pieces(start: int, stop: int, step: int) -> Iterator[Range]:
+    """start .. stop cut at the multiples of step."""
+    for k in range(start // step, -(-stop // step)):
+        yield max(start, k * step), min(stop, (k + 1) * step)
+
+
+def _finished(band: FloatArray, jobs: list[Future[None]]) -> FloatArray:
+    for job in jobs:
+        job.result()
+    return band

@@ -1,0 +1,72 @@
+"""Features of the coordinate: the latent grids, upsampled to the source grid, a window at a time.
+
+Everything here has three grid axes; an image is a volume of one plane whose first axis is left alone.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .banded import Band, FloatArray, apply, doubling
+
+Range: TypeAlias = tuple[int, int]
+Window: TypeAlias = tuple[Range, Range, Range]  # samples start .. stop of each axis
+
+BASE_LEVEL = 3  # grids from this level on are upsampled once for the whole picture: 1/64 of its samples at most
+
+
+class Pyramid:
+    """Features by window.
+
+    Args:
+        latents: integer grids, finest first, three axes each.
+        up: half filters `[L - 1, 4]`; row l upsamples level l + 1 to level l.
+        active: the axes along which a level halves.
+    """
+
+    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: FloatArray, active: tuple[int, ...]) -> None:
+        self._latents = latents
+        self._active = active
+        self._up = [doubling(half) for half in up]
+        level = len(latents) - 1
+        self._base_level, self._base = level, latents[level][None].astype(np.float32)
+        while self._base_level > BASE_LEVEL:
+            self._base = self._features(self._base_level - 1, _whole(latents[self._base_level - 1].shape))
+            self._base_level -= 1
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Samples of the source grid, three axes."""
+        return self._latents[0].shape
+
+    def features(self, window: Window) -> FloatArray:
+        """Features `[L, t, h, w]` of a window inside the source grid, channel 0 from the coarsest level."""
+        return self._features(0, window)
+
+    def _features(self, level: int, window: Window) -> FloatArray:
+        if level == self._base_level:
+            return self._base[(slice(None), *(slice(*r) for r in window))]
+        coarse = tuple(
+            (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in self._active else (start, stop)
+            for axis, ((start, stop), size) in enumerate(zip(window, self._latents[level + 1].shape, strict=True))
+        )
+        known = self._features(level + 1, (coarse[0], coarse[1], coarse[2]))
+        for axis in self._active:
+            known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
+        own = self._latents[level][tuple(slice(*r) for r in window)]
+        return np.concatenate([known, own[None].astype(np.float32)])
+
+
+def _doubled(x: FloatArray, axis: int, band: Band, origin: int, wanted: Range) -> FloatArray:
+    """Samples `wanted` of the finer grid from x, whose sample 0 is sample `origin` of the coarser one."""
+    start, stop = wanted
+    fine = apply(band, x, axis, (start >> 1) - origin, ((stop - 1) >> 1) - (start >> 1) + 1)
+    skip = start & 1
+    return fine[(slice(None),) * axis + (slice(skip, skip + stop - start),)]
+
+
+def _whole(shape: tuple[int, ...]) -> Window:
+    depth, height, width = shape
+    return (0, depth), (0, height), (0, width)
