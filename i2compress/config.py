@@ -32,7 +32,7 @@ EFFORTS = {
 
 def lambda_of_quality(quality: float) -> float:
     """Rate weight lambda of a quality in 0..100: geometric, 2e-2 at 0 down to 5e-5 at 100."""
-    return 2e-2 * (5e-5 / 2e-2) ** (quality / 100)
+    return float(2e-2 * (5e-5 / 2e-2) ** (quality / 100))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ class Signal:
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return self.values.shape[-1]
+        return int(self.values.shape[-1])
 
     @property
     def has_alpha(self) -> bool:
@@ -97,5 +97,5 @@ class Signal:
 def to_codes(values: FloatArray, bit_depth: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Integer code values of `values` (clipped to [0, 1]), rounded to nearest: uint8 or uint16."""
     top = 2**bit_depth - 1
-    rounded = np.floor(np.clip(values, 0, 1) * np.float32(top) + np.float32(0.5))
-    return rounded.astype(np.uint8 if bit_depth == 8 else np.uint16)
+    rounded: FloatArray = np.floor(np.clip(values, 0, 1) * np.float32(top) + np.float32(0.5))
+    return rounded.astype(np.uint8) if bit_depth == 8 else rounded.astype(np.uint16)

@@ -1,0 +1,269 @@
+"""Both ends: a signal becomes the bytes of an .i2 file, and the bytes become a signal at any resolution.
+
+Decoding needs numpy only; torch is imported when something is encoded.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from . import container
+from .coding.latents import Grid, decode_latents, encode_latents, latent_bits
+from .coding.weights import WeightGroup, decode_weights, encode_weights
+from .config import EncodeSettings, View
+from .container import Container, Header, lambda_code
+from .errors import LimitError, MalformedError, SignalError
+from .field.spec import MAX_CONTRACTION, PyramidSpec, prior
+from .field.weights import context_weights, dequantise
+from .header import MAX_AXIS
+from .metrics import mean_squared_error, psnr
+from .render import Renderer
+from .signal import FloatArray, Kind, Metadata, Signal, to_codes
+
+if TYPE_CHECKING:
+    from .fit import StepInfo as StepInfo
+
+MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
+MAX_LEVELS = 7
+SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
+STREAMS = 3
+TOLERANCE_CODES = 0.25  # of the fixed point, in code values of the output
+TOLERANCE_ERROR = 0.02  # or as a share of the root mean squared error, for 16-bit sources
+ITERATION_LIMIT = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """The result of an encode.
+
+    Args:
+        data: the .i2 file.
+        psnr: dB, measured on the decoded `data` in code values (colour under full transparency left out); inf if lossless.
+        bpp: bits a sample of the whole file.
+        seconds: wall-clock time of the encode.
+        steps: optimiser steps made.
+        loss: D + lambda R with the whole file in R and D of the decoded `data`.
+        estimate: bytes that the rate model foresaw for weights and latents.
+        sizes: bytes of the file by kind of chunk.
+    """
+
+    data: bytes
+    psnr: float
+    bpp: float
+    seconds: float
+    steps: int
+    loss: float
+    estimate: float
+    sizes: dict[str, int]
+
+
+def encode_signal(
+    signal: Signal,
+    settings: EncodeSettings | None = None,
+    *,
+    on_step: "Callable[[StepInfo], None] | None" = None,
+    stop: Callable[[], bool] | None = None,
+) -> Encoded:
+    """Fit a field to `signal` and write it as an .i2 file.
+
+    Args:
+        signal: what to encode.
+        settings: how; None for the defaults.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit with the best state so far.
+
+    Raises:
+        SignalError: a signal that the format does not hold.
+        ResourceError: the device is not there or has not enough memory.
+    """
+    from .fit import fit_signal
+
+    settings = EncodeSettings() if settings is None else settings
+    began = time.monotonic()
+    _check_encodable(signal)
+    spec = PyramidSpec(
+        grid=signal.grid, channels=signal.channels, explicit=settings.explicit, width=settings.width or 16, levels=levels_for(signal.grid)
+    )
+    importance = opacity_importance(signal)
+    result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
+    spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, signal, result.distortion))
+    data, estimate = _write(spec, result.groups, result.latents, signal, settings)
+    error = _decoded_error(data, signal, importance, settings.threads)
+    bits = 8 * len(data) / math.prod(signal.grid)
+    sizes: dict[str, int] = {}
+    for chunk in container.chunk_sizes(data):
+        sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
+    return Encoded(
+        data=data,
+        psnr=psnr(error),
+        bpp=bits,
+        seconds=time.monotonic() - began,
+        steps=result.steps,
+        loss=error + settings.rate_weight * bits,
+        estimate=estimate,
+        sizes=sizes,
+    )
+
+
+def levels_for(grid: tuple[int, ...]) -> int:
+    """Latent grids of a picture: as many as leave the coarsest two samples across, at most 7."""
+    return max(1, min(MAX_LEVELS, math.floor(math.log2(min(grid)))))
+
+
+def opacity_importance(signal: Signal) -> FloatArray | None:
+    """Weights of the squared errors: 0 for colour under full transparency, else 1; None where all are 1."""
+    if not signal.has_alpha:
+        return None
+    opaque = signal.values[..., -1:] > 0
+    weights = np.ones_like(signal.values)
+    weights[..., :-1] = opaque
+    return weights
+
+
+def _check_encodable(signal: Signal) -> None:
+    if signal.kind is not Kind.IMAGE:
+        raise SignalError(f"signal is {signal.kind.name.lower()}; this version encodes images")
+    if max(signal.grid) > MAX_AXIS or math.prod(signal.grid) > MAX_SAMPLES:
+        raise SignalError(
+            f"picture is {'x'.join(map(str, signal.grid[::-1]))}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} pixels in all: make it smaller"
+        )
+
+
+def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], signal: Signal, distortion: float) -> int:
+    """How many iterations bring the output close to the fixed point on a part of the picture that tells."""
+    if spec.explicit:
+        return 1
+    part = tuple(min(size, 512) for size in spec.grid)
+    small = replace(spec, grid=part)
+    grids = [grid[tuple(slice(0, size) for size in shape)] for grid, shape in zip(latents, small.latent_shapes, strict=True)]
+    tolerance = max(TOLERANCE_CODES / (2**signal.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(distortion))
+    renderer = Renderer(small, _float_weights(small, groups), grids)
+    return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
+
+
+def _float_weights(spec: PyramidSpec, groups: dict[str, WeightGroup]) -> dict[str, npt.NDArray[np.float32]]:
+    return {name: value.astype(np.float32) for name, value in dequantise(groups, prior(0, spec)).items()}
+
+
+def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], signal: Signal, settings: EncodeSettings) -> tuple[bytes, float]:
+    """The file, and the bytes that the rate model foresees for its weights and latents."""
+    context = context_weights(spec, groups, prior(0, spec))
+    weights = encode_weights(list(groups.values()))
+    estimate = float(latent_bits(latents, context, tile=spec.tile).sum()) / 8
+    streams = min(STREAMS, spec.levels) if estimate >= SPLIT_BYTES else 1
+    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=levels) for levels in stream_levels(spec.levels, streams))
+    header = Header(
+        kind=int(signal.kind),
+        grid=signal.grid,
+        channels=signal.channels,
+        bit_depth=signal.bit_depth,
+        field=spec.field,
+        params=spec.params,
+        prior=0,
+        streams=streams,
+        lam_code=lambda_code(settings.rate_weight),
+    )
+    kept = {} if settings.strip else vars(signal.metadata)
+    metadata = {name: blob for name, blob in kept.items() if blob is not None}
+    return container.write(Container(header=header, weights=weights, latents=parts, metadata=metadata)), estimate + len(weights)
+
+
+def stream_levels(levels: int, streams: int) -> list[range]:
+    """The levels in each stream, in the order of the file: the coarse ones together, then each of the finest alone.
+
+    Raises:
+        MalformedError: more streams than levels.
+    """
+    if streams > levels:
+        raise MalformedError(f"file has {streams} latent streams for {levels} levels; expected no more streams than levels")
+    return [range(streams - 1, levels), *(range(level, level + 1) for level in reversed(range(streams - 1)))]
+
+
+def _decoded_error(data: bytes, signal: Signal, importance: FloatArray | None, threads: int | None) -> float:
+    """Mean squared error of the decoded file against the source, both in code values, scaled to [0, 1]."""
+    top, total, row = 2**signal.bit_depth - 1, 0.0, 0
+    for band in I2File.from_bytes(data, threads=threads).bands(View()):
+        rows = slice(row, row + len(band))
+        codes = to_codes(band, signal.bit_depth).astype(np.float64) / top
+        total += mean_squared_error(codes, signal.values[rows], None if importance is None else importance[rows]) * band.size
+        row += len(band)
+    return total / signal.values.size
+
+
+class I2File:
+    """An opened .i2 file: entropy-decoded once, rendered as often and at whatever resolution is asked.
+
+    `header`, `metadata`, `spec` and `complete` (False for a truncated file whose missing latents count as 0) are plain attributes.
+    """
+
+    def __init__(self, content: Container, *, threads: int | None = None) -> None:
+        header = content.header
+        if math.prod(header.grid) > MAX_SAMPLES:
+            raise LimitError(f"file has {math.prod(header.grid)} samples; this version decodes up to {MAX_SAMPLES}")
+        self.header = header
+        self.metadata = Metadata(**content.metadata)
+        self.complete = content.complete
+        self.spec = PyramidSpec.from_header(header)
+        base = prior(header.prior, self.spec)
+        shapes = self.spec.weight_shapes
+        groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
+        self.weights = {name: value.astype(np.float32) for name, value in dequantise(groups, base).items()}
+        self._check_contraction()
+        self.latents = _read_latents(content, self.spec, groups)
+        self._renderer = Renderer(self.spec, self.weights, self.latents, threads=threads or 1)
+
+    @staticmethod
+    def from_bytes(data: bytes, *, device: str = "auto", threads: int | None = None, allow_partial: bool = False) -> "I2File":
+        """Read a file's bytes.
+
+        Args:
+            data: the file.
+            device: where to render; every device gives the same latents, and values equal but for float rounding.
+            threads: CPU threads; None for one.
+            allow_partial: take a truncated file whose header and weights are whole.
+
+        Raises:
+            FormatError: damaged, truncated or too new.
+        """
+        return I2File(container.read(data, allow_partial=allow_partial), threads=threads)
+
+    def _check_contraction(self) -> None:
+        if self.spec.explicit:
+            return
+        matrix, taps = self.weights["A"].astype(np.float64), self.weights["K"].astype(np.float64)
+        bound = float(np.linalg.norm(matrix, 2) + np.abs(taps).reshape(len(taps), -1).sum(1).max())
+        if not bound <= MAX_CONTRACTION:
+            raise MalformedError(
+                f"implicit layer has contraction bound {bound:.3f}; expected at most {MAX_CONTRACTION}: the file was written wrongly"
+            )
+
+    def output_shape(self, view: View | None = None) -> tuple[int, int, int]:
+        """H, W and channels of what a view gives. Raises UsageError where the crop lies outside."""
+        height, width = self._renderer.shape(View() if view is None else view)
+        return height, width, self.spec.channels
+
+    def bands(self, view: View | None = None) -> Iterator[FloatArray]:
+        """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height."""
+        for band in self._renderer.bands(View() if view is None else view):
+            yield np.clip(band, 0, 1)
+
+    def render(self, view: View | None = None) -> Signal:
+        """The whole view as a signal, its metadata with it."""
+        view = View() if view is None else view
+        values = np.concatenate(list(self.bands(view)))
+        return Signal(values=values, kind=Kind(self.header.kind), bit_depth=view.bit_depth or self.header.bit_depth, metadata=self.metadata)
+
+
+def _read_latents(content: Container, spec: PyramidSpec, groups: dict[str, WeightGroup]) -> list[Grid]:
+    """All grids, finest first; zeros where a partial file has none."""
+    context = context_weights(spec, groups, prior(content.header.prior, spec))
+    shapes = spec.latent_shapes
+    known: list[Grid] = []
+    for data, levels in zip(content.latents, stream_levels(spec.levels, content.header.streams), strict=False):
+        known = [*decode_latents(data, shapes, context, tile=spec.tile, levels=levels, coarser=known), *known]
+    return [np.zeros(shape, np.int32) for shape in shapes[: len(shapes) - len(known)]] + known

@@ -1,0 +1,19 @@
+"""The one coordinate convention.
+
+Sample i of an axis lies at position i, its cell reaches from i - 1/2 to i + 1/2, so an axis of n samples covers
+[-1/2, n - 1/2]. Output sample j at scale s lies at (j + 1/2) / s - 1/2. Level l of a pyramid has its sample k at
+2**l (k + 1/2) - 1/2. Fields of normalised coordinates map [-1/2, n - 1/2] to [-1, 1].
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def phase_offsets(scale: int) -> list[float]:
+    """Positions of the `scale` output samples of source sample 0, in (-1/2, 1/2)."""
+    return [(k + 0.5) / scale - 0.5 for k in range(scale)]
+
+
+def normalised(size: int) -> npt.NDArray[np.float64]:
+    """Normalised coordinates of an axis of `size` samples, `[size]` in (-1, 1), symmetric about 0."""
+    return (2 * np.arange(size) + 1) / size - 1

@@ -1,0 +1,102 @@
+"""The spatial implicit layer z* = relu(A z* + K * z* + u): its solve, its gradient and its contraction.
+
+K is a depthwise convolution with taps one source sample apart and zero padding, so ||A||_2 + max_c sum|K_c| bounds the
+Lipschitz constant of the map (relu is 1-Lipschitz); below 1 the fixed point exists, is unique, and Picard iteration
+converges to it at that rate from any start (Banach).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .solver import FULL, Gradient, fixed_point
+
+CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
+FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def pointwise(matrix: Tensor, z: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`matrix` `[D, C]` times the channels of `z` `[1, C, *grid]`, plus `bias` `[D]`."""
+    axes = z.ndim - 2
+    return CONVOLUTIONS[axes](z, matrix.reshape(*matrix.shape, *(1,) * axes), bias)
+
+
+def depthwise(taps: Tensor, z: Tensor) -> Tensor:
+    """Cross-correlation of each channel of `z` `[1, C, *grid]` with its own `taps` `[C, 3, ...]`, zero outside."""
+    return CONVOLUTIONS[z.ndim - 2](z, taps[:, None], padding=1, groups=len(taps))
+
+
+def contraction(matrix: Tensor, taps: Tensor) -> float:
+    """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant."""
+    return float(torch.linalg.matrix_norm(matrix.detach().double(), 2) + taps.detach().double().abs().flatten(1).sum(1).max())
+
+
+def contract(matrix: Tensor, taps: Tensor, rho: float) -> None:
+    """Scale A and K in place by min(1, rho / bound)."""
+    bound = contraction(matrix, taps)
+    if bound > rho:
+        with torch.no_grad():
+            matrix *= rho / bound
+            taps *= rho / bound
+
+
+def solve(u: Tensor, matrix: Tensor, taps: Tensor, *, iterations: int, gradient: Gradient) -> Tensor:
+    """z after `iterations` applications from 0 (the first gives relu(u)), differentiable as `gradient` says.
+
+    Args:
+        u: `[1, C, *grid]`, channels last in memory where speed matters.
+        matrix: A, `[C, C]`.
+        taps: K, `[C, 3, 3]` or `[C, 3, 3, 3]`.
+        iterations: at least 1.
+        gradient: FULL records the graph of every application; terms = m runs all of them outside the graph.
+    """
+    if gradient == FULL:
+        return fixed_point(
+            lambda z: torch.relu(pointwise(matrix, z) + depthwise(taps, z) + u), torch.relu(u), iterations=iterations - 1, gradient=FULL
+        )
+    result: Tensor = _Solve.apply(u, matrix, taps, iterations, gradient.terms)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Solve(torch.autograd.Function):
+    """Iterations outside the graph; the gradient by a Neumann series at the solution.
+
+    With M = diag(z* > 0) and J = M (A + K), v_1 = M g, v_{k+1} = M (g + (A + K)^T v_k), the gradient for u is v_m, for A
+    it is v_m z*^T and for K the correlation of z* with v_m. Memory is that of one application whatever the iterations
+    and the terms; and the nine taps' weight gradient, the dearest part on a CPU, is taken once instead of m times.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, matrix: Tensor, taps: Tensor, iterations: int, terms: int) -> Tensor:
+        z = torch.relu(u)
+        for _ in range(iterations - 1):
+            new = pointwise(matrix, z)
+            new += depthwise(taps, z)
+            new += u
+            z = new.relu_()
+        ctx.save_for_backward(z, matrix, taps)
+        ctx.terms = terms
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        z, matrix, taps = ctx.saved_tensors
+        axes, channels = z.ndim - 2, z.shape[1]
+        grad = grads[0].contiguous(memory_format=FORMATS[axes])
+        mask = (z > 0).to(z.dtype)
+        adjoint_matrix, adjoint_taps = matrix.t().contiguous(), taps.flip(tuple(range(1, axes + 1))).contiguous()
+        v = grad * mask
+        for _ in range(ctx.terms - 1):
+            new = pointwise(adjoint_matrix, v)
+            new += depthwise(adjoint_taps, v)
+            new += grad
+            v = new.mul_(mask)
+        grad_matrix = v.movedim(1, -1).reshape(-1, channels).t() @ z.movedim(1, -1).reshape(-1, channels)
+        once, nothing = [1] * axes, [0] * axes
+        grad_taps = torch.ops.aten.convolution_backward(v, z, taps[:, None], None, once, once, once, False, nothing, channels, [False, True, False])[
+            1
+        ]
+        return v, grad_matrix, grad_taps[:, 0], None, None

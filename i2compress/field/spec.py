@@ -1,0 +1,210 @@
+"""What defines a pyramid field: its sizes, its tensors, and the values every tensor starts from (prior 0).
+
+With L latent grids y_l (stride 2**l, one channel each), C channels of the implicit layer and D output channels,
+
+    h(x)   = [y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    L features
+    u(x)   = B h(x) + c
+    z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the picture
+    Phi(x) = W z*(x) + S h(x) + b
+
+The explicit twin has A = 0 and K = 0 and ends in two residual 3x3 convolutions on the output instead:
+Phi <- Phi + R1 * Phi;  Phi <- Phi + R2 * relu(Phi).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..coding.context import FEATURE_LEVELS, FEATURES, MAX_FRACTION_BITS, MAX_HIDDEN, context_shapes
+from ..coding.latents import pyramid_shapes
+from ..coding.wavefront import DEFAULT_OFFSETS
+from ..errors import LimitError, MalformedError, UnsupportedVersionError
+from ..header import Header
+
+Arrays: TypeAlias = dict[str, npt.NDArray[np.float64]]
+Shape: TypeAlias = tuple[int, ...]
+
+IMPLICIT, EXPLICIT = 0, 1  # the numbers of the fields in the header
+
+MAX_WIDTH = 64
+MAX_LEVELS = 12
+MAX_ITERATIONS = 64
+MIN_TILE_LOG2, MAX_TILE_LOG2 = 4, 16
+UP_TAPS = 8
+MAX_CONTRACTION = 0.95
+PRIOR_BITS = 6  # every value of prior 0 is a multiple of 2**-6, so that the context model stays integer
+
+CONTEXT_GROUPS = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidSpec:
+    """Sizes of a pyramid field; together with the header's grid they fix the shape of everything in the file.
+
+    Args:
+        grid: samples along each axis, slowest first; d = 2 or 3 of them.
+        channels: D, 1..8.
+        explicit: the explicit twin.
+        width: C, 1..64.
+        levels: L, 1..12.
+        hidden: units of the context model, 1..64.
+        neighbours: causal neighbours of the context model.
+        tile_log2: log2 of the side of the context model's tiles, 4..16.
+        iterations: applications of the implicit layer in the decoder, 1..64.
+
+    Raises:
+        LimitError: a number out of range.
+    """
+
+    grid: Shape
+    channels: int
+    explicit: bool = False
+    width: int = 16
+    levels: int = 7
+    hidden: int = 16
+    neighbours: int = 13
+    tile_log2: int = 8
+    iterations: int = 8
+
+    def __post_init__(self) -> None:
+        if len(self.grid) not in DEFAULT_OFFSETS:
+            raise LimitError(f"pyramid has {len(self.grid)} grid axes; expected 2 or 3")
+        for name, low, high in (
+            ("width", 1, MAX_WIDTH),
+            ("levels", 1, MAX_LEVELS),
+            ("hidden", 1, MAX_HIDDEN),
+            ("neighbours", 1, len(DEFAULT_OFFSETS[len(self.grid)])),
+            ("tile_log2", MIN_TILE_LOG2, MAX_TILE_LOG2),
+            ("iterations", 1, MAX_ITERATIONS),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise LimitError(f"pyramid field has {name} {value}; expected {low} to {high}")
+
+    @property
+    def axes(self) -> int:
+        """d, the number of grid axes."""
+        return len(self.grid)
+
+    @property
+    def tile(self) -> int:
+        """Side of the context model's tiles."""
+        return 1 << self.tile_log2
+
+    @property
+    def field(self) -> int:
+        """The header's number of this field."""
+        return EXPLICIT if self.explicit else IMPLICIT
+
+    @property
+    def params(self) -> tuple[int, ...]:
+        """The header's parameters; `from_header` undoes it."""
+        return (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations)
+
+    @staticmethod
+    def from_header(header: Header) -> "PyramidSpec":
+        """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
+        if header.field not in (IMPLICIT, EXPLICIT):
+            raise UnsupportedVersionError(f"field is number {header.field}; expected a pyramid: update i2compress")
+        if len(header.params) != 6:
+            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 6")
+        width, levels, hidden, neighbours, tile_log2, iterations = header.params
+        return PyramidSpec(
+            grid=header.grid,
+            channels=header.channels,
+            explicit=header.field == EXPLICIT,
+            width=width,
+            levels=levels,
+            hidden=hidden,
+            neighbours=neighbours,
+            tile_log2=tile_log2,
+            iterations=iterations,
+        )
+
+    @cached_property
+    def latent_shapes(self) -> list[Shape]:
+        """Shape of each latent grid, finest first."""
+        return pyramid_shapes(self.grid, self.levels)
+
+    @cached_property
+    def weight_shapes(self) -> dict[str, Shape]:
+        """Shape of each tensor, in the order of the file: the field's, then the context model's (m0.., w1, ..., ws)."""
+        levels, width, out, taps = self.levels, self.width, self.channels, (3,) * self.axes
+        shapes: dict[str, Shape] = {
+            "up": (levels - 1, UP_TAPS // 2),
+            "B": (width, levels),
+            "c": (width,),
+            "W": (out, width),
+            "S": (out, levels),
+            "b": (out,),
+        }
+        shapes |= {"R1": (out, out, *taps), "R2": (out, out, *taps)} if self.explicit else {"A": (width, width), "K": (width, *taps)}
+        maps = [f"m{level}" for level in range(min(FEATURE_LEVELS, levels - 1))]
+        names = [*maps, *CONTEXT_GROUPS]
+        shapes |= dict(zip(names, context_shapes(levels=levels, hidden=self.hidden, neighbours=self.neighbours), strict=True))
+        return {name: shape for name, shape in shapes.items() if math.prod(shape)}
+
+    def is_context(self, name: str) -> bool:
+        """True for a tensor of the context model, whose exponent is at most 12."""
+        return name in CONTEXT_GROUPS or name.startswith("m")
+
+    def max_exponent(self, name: str) -> int:
+        """Largest exponent e of a tensor's step 2**-e."""
+        return MAX_FRACTION_BITS if self.is_context(name) else 15
+
+
+def upsampling_taps() -> npt.NDArray[np.float64]:
+    """Half of the symmetric 8-tap bicubic (a = -0.75) upsampling filter, outermost first, to the nearest 1/64."""
+    a = -0.75
+    outer = [a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a for t in (1.75, 1.25)]
+    inner = [(a + 2) * t**3 - (a + 3) * t**2 + 1 for t in (0.75, 0.25)]
+    return _grid(np.array(outer + inner))
+
+
+def prior(number: int, spec: PyramidSpec) -> Arrays:
+    """The values that the file's weights are coded as differences from.
+
+    Prior 0: random matrices from a 32-bit linear congruential generator (multiplier 1664525, increment 1013904223, seed
+    1), uniform with the standard deviation of `_spread`, everything a multiple of 2**-6; filters start as bicubic
+    upsampling, b as 1/2, the rest as 0.
+
+    Raises:
+        UnsupportedVersionError: a prior that this version does not have.
+    """
+    if number != 0:
+        raise UnsupportedVersionError(f"weight prior is number {number}; this version has 0: update i2compress")
+    state = 1
+    values: Arrays = {}
+    for name, shape in spec.weight_shapes.items():
+        spread = _spread(name, spec)
+        numbers = np.zeros(math.prod(shape))
+        if spread:
+            for i in range(numbers.size):
+                state = (1664525 * state + 1013904223) & 0xFFFFFFFF
+                numbers[i] = (state >> 8) / 2.0**23 - 1.0
+        values[name] = _grid(numbers.reshape(shape) * (spread * math.sqrt(3)))
+    if spec.levels > 1:
+        values["up"] += upsampling_taps()
+    values["b"] += 0.5
+    return values
+
+
+def _spread(name: str, spec: PyramidSpec) -> float:
+    inputs = spec.neighbours + FEATURES
+    spreads = {
+        "B": spec.levels**-0.5,
+        "c": 0.1,
+        "W": 0.3 * spec.width**-0.5,
+        "w1": inputs**-0.5,
+        "w2": 0.3 * spec.hidden**-0.5,
+        "w3": 0.1 * spec.hidden**-0.5,
+    }
+    return 0.3 if name.startswith("m") else spreads.get(name, 0.0)
+
+
+def _grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.floor(values * 2**PRIOR_BITS + 0.5) / 2**PRIOR_BITS)

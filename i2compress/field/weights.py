@@ -1,0 +1,28 @@
+"""From the integers in a file to the tensors of a field and of its context model."""
+
+import numpy as np
+
+from ..coding.context import ContextWeights, FractionBits
+from ..coding.weights import WeightGroup
+from .spec import PRIOR_BITS, Arrays, PyramidSpec
+
+
+def dequantise(groups: dict[str, WeightGroup], base: Arrays) -> Arrays:
+    """The values of all tensors: prior + integer * step, float64 by name."""
+    return {name: base[name] + group.symbols * 2.0**-group.exponent for name, group in groups.items()}
+
+
+def context_weights(spec: PyramidSpec, groups: dict[str, WeightGroup], base: Arrays) -> ContextWeights:
+    """The context model's exact integers: prior and difference on the finer of their two grids."""
+    names = [name for name in spec.weight_shapes if spec.is_context(name)]
+    bits = {name: max(groups[name].exponent, PRIOR_BITS) for name in names}
+    values = {
+        name: (base[name] * 2.0 ** bits[name]).astype(np.int64) + (groups[name].symbols << (bits[name] - groups[name].exponent)) for name in names
+    }
+    maps = [name for name in names if name.startswith("m")]
+    rest = [name for name in names if not name.startswith("m")]
+    return ContextWeights(
+        m=tuple(values[name] for name in maps),
+        **{name: values[name] for name in rest},
+        bits=FractionBits(tuple(bits[name] for name in maps), *(bits[name] for name in rest)),
+    )

@@ -1,0 +1,124 @@
+"""From a signal to the integers of a file: the fit, then the quantisation of its weights."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..coding.weights import WeightGroup
+from ..config import EFFORTS, Effort, EncodeSettings
+from ..errors import ResourceError, UsageError
+from ..field.spec import PyramidSpec
+from .loop import Problem, Schedule, StepInfo, fit
+from .quantise import quantise
+
+__all__ = ["Result", "StepInfo", "fit_signal", "pick_device"]
+
+QUANTISE_SHARE = 0.06  # of a time limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Integers ready for the entropy coder, the distortion they give and the steps made."""
+
+    groups: dict[str, WeightGroup]
+    latents: list[npt.NDArray[np.int32]]
+    distortion: float
+    steps: int
+
+
+def fit_signal(
+    values: npt.NDArray[np.float32],
+    spec: PyramidSpec,
+    settings: EncodeSettings,
+    *,
+    importance: npt.NDArray[np.float32] | None = None,
+    on_step: Callable[[StepInfo], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Fit and quantise.
+
+    Args:
+        values: `[*grid, D]` float32 in [0, 1].
+        spec: sizes.
+        settings: lambda, steps, seed, device, threads, time limit.
+        importance: weights of the squared errors, of the shape of `values`.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit.
+
+    Raises:
+        ResourceError: the device is not there or has not enough memory.
+        UsageError: a device name that means nothing.
+    """
+    effort = EFFORTS[settings.effort]
+    effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
+    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
+    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit)
+    with _threads(settings.threads), _out_of_memory():
+        problem = Problem(values, spec, settings.rate_weight, device=pick_device(settings.device), importance=importance, schedule=schedule)
+        fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
+        last = _Progress(on_step, fitted.steps, fitted.loss)
+        quantised = quantise(problem, fitted, last)
+        latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
+        distortion, _ = problem.loss_of(latents, problem.windows[len(problem.windows) // 2])
+    return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
+
+
+class _Progress:
+    """Tells `on_step` of the quantisation."""
+
+    def __init__(self, on_step: Callable[[StepInfo], None] | None, steps: int, loss: float) -> None:
+        self.on_step, self.steps, self.loss = on_step, steps, loss
+
+    def __call__(self, done: int, count: int) -> None:
+        if self.on_step is not None:
+            self.on_step(StepInfo(phase="quantise", step=done, steps=count, loss=self.loss, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=0.0))
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device called "auto" (CUDA where there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        ResourceError: it is not there.
+        UsageError: no such name.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device is '{name}'; expected auto, cpu, cuda, cuda:N or mps") from error
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if device.type not in here:
+        raise UsageError(f"device is '{name}'; expected auto, cpu, cuda, cuda:N or mps")
+    if not here[device.type]:
+        raise ResourceError(f"device '{name}' is not available on this machine; use --device auto or cpu")
+    return device
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """torch's threads set for a while; left alone where None."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError("not enough memory for the fit; use --device cpu, or make the picture smaller") from error

@@ -1,0 +1,329 @@
+"""The only training loop: fits a field, its latents and its context model to one signal.
+
+Loss = D + lambda R. D is the (weighted) mean squared error of values in [0, 1], R the bits a sample of all latents. Weights move
+by SOAP, latents by Adam; the latents are relaxed at first (soft rounding and noise, both annealed), and in the last tenth
+rounded and frozen while the weights settle. The best rounded state seen is what comes out, not the last.
+"""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_optimizer import SOAP
+from torch import Tensor
+
+from ..coding.laplace import LIMIT
+from ..field.pyramid import PyramidField
+from ..field.solver import ONE_STEP, Gradient
+from ..field.spatial import contract
+from ..field.spec import Arrays, PyramidSpec, prior
+from .rate import ContextModel, relaxed
+from .windows import Window, cut, windows
+
+logger = logging.getLogger(__name__)
+
+GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
+CLIP = 0.1  # of the weights' gradient norm
+ANNEAL_FROM = 0.5  # the share of the fit after which the rates fall
+FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
+KEEP_FROM = 0.6  # the share of the fit after which states are compared
+SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepInfo:
+    """Where an encode stands.
+
+    Args:
+        phase: "fit", "quantise" or "verify".
+        step: steps done, of `steps`.
+        steps: steps in all; an estimate under a time limit.
+        loss: D + lambda R of the last step.
+        psnr: dB, of the last step.
+        bpp: bits a sample of the latents, of the last step.
+        elapsed: seconds since the fit began.
+        eta: seconds to its end, estimated.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    loss: float
+    psnr: float
+    bpp: float
+    elapsed: float
+    eta: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Step counts and rates of a fit; the values are measured choices (docs/design.md)."""
+
+    steps: int
+    candidates: int = 1
+    candidate_share: float = 0.05
+    time_limit: float | None = None
+    weight_rate: float = 1e-2
+    recursion_rate: float = 2.0  # of the weights' rate, for A and K
+    latent_rate: float = 1e-2
+    temperature: tuple[float, float] = (0.5, 0.08)
+    noise: tuple[float, float] = (0.25, 0.15)
+    warm_up: int = 10
+    refresh: tuple[int, int, int] = (50, 1, 10)  # SOAP's preconditioner: every step for 50 steps, then every 10
+    rho: float = 0.8
+    iterations: int = 4
+    gradient: Gradient = ONE_STEP
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a fit found: float weights by name, integer latents finest first, and the loss of that state."""
+
+    weights: Arrays
+    latents: list[npt.NDArray[np.int32]]
+    loss: float
+    steps: int
+
+
+@dataclass
+class _State:
+    loss: float
+    weights: dict[str, Tensor]
+    latents: list[Tensor]
+
+
+class Problem:
+    """A signal and the networks that are fitted to it.
+
+    Args:
+        values: `[*grid, D]` float32 in [0, 1].
+        importance: weights of the squared errors, of the shape of `values`; None for 1.
+        spec: sizes.
+        lam: rate weight.
+        device: of all tensors.
+    """
+
+    def __init__(
+        self,
+        values: npt.NDArray[np.float32],
+        spec: PyramidSpec,
+        lam: float,
+        *,
+        device: torch.device,
+        importance: npt.NDArray[np.float32] | None = None,
+        schedule: Schedule,
+    ) -> None:
+        self.spec, self.lam, self.device, self.schedule = spec, lam, device, schedule
+        self.target = torch.from_numpy(np.moveaxis(values, -1, 0)[None].copy()).to(device)
+        self.importance = None if importance is None else torch.from_numpy(np.moveaxis(importance, -1, 0)[None].copy()).to(device)
+        self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
+        self.prior = prior(0, spec)
+        self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
+        self.context = ContextModel(spec, self.prior).to(device)
+        self.windows = windows(spec)
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors by name."""
+        return {**self.field.tensors, **self.context.tensors}
+
+    def distortion(self, latents: list[Tensor], window: Window) -> Tensor:
+        """Mean (weighted) squared error over the window's core."""
+        out: Tensor = cut(self.field(latents), window.inner[0])
+        error: Tensor = (out - cut(self.target, window.core[0])).square()
+        if self.importance is not None:
+            error = error * cut(self.importance, window.core[0])
+        mean: Tensor = error.mean()
+        return mean
+
+    def rate(self, latents: list[Tensor], window: Window) -> Tensor:
+        """Bits a sample of the latents of the window's core."""
+        bits: Tensor = self.context(latents, window.inner if len(self.windows) > 1 or window is not self.windows[0] else None)
+        samples = math.prod(part.stop - part.start for part in window.core[0]) * self.samples
+        rate: Tensor = bits.sum() / samples
+        return rate
+
+    def loss_of(self, latents: list[Tensor], window: Window) -> tuple[float, float]:
+        """D and R of rounded latents `[1, 1, *grid_l]` of the whole picture, on one window."""
+        seen = [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
+        with torch.no_grad():
+            return float(self.distortion(seen, window)), float(self.rate(seen, window))
+
+
+class Fit:
+    """The loop's state; `run` does it all."""
+
+    def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
+        self.problem, self.schedule = problem, problem.schedule
+        self.on_step, self.stop = on_step, stop
+        self.generator = torch.Generator(problem.device).manual_seed(seed)
+        self.order = np.random.default_rng(seed)
+        self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
+        self.cores = [self._core(window) for window in problem.windows]
+        weights = problem.weights()
+        self.recursive = [weights[name] for name in ("A", "K") if name in weights]
+        self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
+        groups = [{"params": self.others, "share": 1.0}]
+        groups += [{"params": self.recursive, "share": self.schedule.recursion_rate}] if self.recursive else []
+        self.weight_optimizer = SOAP(groups, lr=self.schedule.weight_rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=1)
+        self.total = self.schedule.steps * len(problem.windows)
+        self.best: _State | None = None
+        self.began = time.monotonic()
+        self.done = 0
+        self._queue: list[int] = []
+
+    def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
+        leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
+        return leaves, torch.optim.Adam(leaves, lr=self.schedule.latent_rate, fused=self.problem.device.type != "mps")
+
+    def progress(self) -> float:
+        """Share of the fit that is done, by steps or by time, whichever is further."""
+        limit = self.schedule.time_limit
+        return max(self.done / self.total, 0.0 if limit is None else (time.monotonic() - self.began) / limit)
+
+    def advance(self, until: float) -> None:
+        """Steps until that share of the fit is done."""
+        check = max(5, self.total // 40)
+        while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
+            self._step(share)
+            self.done += 1
+            if share >= KEEP_FROM and self.done % check == 0:
+                self._keep()
+
+    def run(self) -> Fitted:
+        """The whole fit."""
+        self.advance(math.inf if self.total < 1 else 1.0)
+        self._keep()
+        assert self.best is not None
+        for name, tensor in self.problem.weights().items():
+            tensor.data.copy_(self.best.weights[name])
+        weights = {name: tensor.double().cpu().numpy() for name, tensor in self.best.weights.items()}
+        latents = [grid[0, 0].cpu().numpy().astype(np.int32) for grid in self.best.latents]
+        return Fitted(weights=weights, latents=latents, loss=self.best.loss, steps=self.done)
+
+    def rounded(self) -> list[Tensor]:
+        """The latents as they would be coded."""
+        return [torch.round(grid * GAIN).clamp(-LIMIT, LIMIT) for grid in self.latents]
+
+    def _step(self, share: float) -> None:
+        number = self._next()
+        window = self.problem.windows[number]
+        leaves, latent_optimizer = self.cores[number]
+        frozen = share >= FROZEN_FROM
+        self._set_rates(share, latent_optimizer)
+        seen = self._seen(leaves, window, share)
+        distortion, rate = self.problem.distortion(seen, window), self.problem.rate(seen, window)
+        loss = distortion + self.problem.lam * rate
+        self.weight_optimizer.zero_grad()
+        latent_optimizer.zero_grad()
+        (loss * 1e3).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
+        self.weight_optimizer.step()
+        if not frozen:
+            latent_optimizer.step()
+            for level, part in enumerate(window.core):
+                cut(self.latents[level], part).copy_(leaves[level].detach())
+        if len(self.recursive) == 2:
+            contract(self.recursive[0], self.recursive[1], self.schedule.rho)
+        self._report(share, float(loss.detach()), float(distortion.detach()), float(rate.detach()))
+
+    def _next(self) -> int:
+        if not self._queue:
+            self._queue = self.order.permutation(len(self.cores)).tolist()
+        return self._queue.pop()
+
+    def _seen(self, leaves: list[Tensor], window: Window, share: float) -> list[Tensor]:
+        """The window's latents: relaxed, or rounded once frozen."""
+        if share >= FROZEN_FROM:
+            return [torch.round(cut(self.latents[level], part) * GAIN) for level, part in enumerate(window.whole)]
+        through = share / FROZEN_FROM
+        temperature, noise = (low + (high - low) * through for low, high in (self.schedule.temperature, self.schedule.noise))
+        seen = []
+        for level, leaf in enumerate(leaves):
+            grid = leaf
+            if len(self.cores) > 1:
+                grid = cut(self.latents[level], window.whole[level]).clone()
+                cut(grid, window.inner[level]).copy_(leaf)
+            seen.append(relaxed(grid * GAIN, temperature, noise, self.generator))
+        return seen
+
+    def _set_rates(self, share: float, latent_optimizer: torch.optim.Optimizer) -> None:
+        warm = min(1.0, (self.done + 1) / self.schedule.warm_up)
+        through = (share - ANNEAL_FROM) / (FROZEN_FROM - ANNEAL_FROM)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(max(through, 0.0), 1.0)))
+        settle = 0.05 * (1 - 0.9 * (share - FROZEN_FROM) / (1 - FROZEN_FROM))
+        first, early, late = self.schedule.refresh
+        for group in self.weight_optimizer.param_groups:
+            group["lr"] = self.schedule.weight_rate * group["share"] * (settle if share >= FROZEN_FROM else warm * max(cosine, 0.02))
+            group["precondition_frequency"] = early if self.done < first else late
+        for group in latent_optimizer.param_groups:
+            group["lr"] = self.schedule.latent_rate * warm * cosine
+
+    def _keep(self) -> None:
+        """Compare the rounded state with the best one."""
+        latents = self.rounded()
+        sample = self.problem.windows[:: max(1, len(self.problem.windows) // 4)]
+        parts = [self.problem.loss_of(latents, window) for window in sample]
+        loss = sum(d + self.problem.lam * r for d, r in parts) / len(parts)
+        logger.debug("step %d: rounded loss %.4g", self.done, loss)
+        if self.best is None or loss < self.best.loss:
+            weights = {name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}
+            self.best = _State(loss, weights, latents)
+
+    def _report(self, share: float, loss: float, distortion: float, rate: float) -> None:
+        if self.on_step is None:
+            return
+        elapsed = time.monotonic() - self.began
+        share = max(share, (self.done + 1) / self.total)
+        self.on_step(
+            StepInfo(
+                phase="fit",
+                step=self.done + 1,
+                steps=max(self.done + 1, round((self.done + 1) / share)),
+                loss=loss,
+                psnr=-10 * math.log10(max(distortion, 1e-12)),
+                bpp=rate,
+                elapsed=elapsed,
+                eta=elapsed * (1 / share - 1),
+            )
+        )
+
+
+def fit(problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] | None = None, stop: Callable[[], bool] | None = None) -> Fitted:
+    """Fit `problem`'s networks (left holding the best state) and its latents.
+
+    With several candidates each makes the first steps with its own seed and slightly other weights; the best goes on.
+    """
+    count = problem.schedule.candidates
+    start = copy.deepcopy(problem.weights())
+    chosen: tuple[float, Fit, dict[str, Tensor]] | None = None
+    for number in range(count):
+        _perturb(problem, start, number, seed)
+        run = Fit(problem, seed=seed + number, on_step=on_step, stop=stop)
+        if count == 1:
+            return run.run()
+        run.advance(problem.schedule.candidate_share)
+        run._keep()
+        assert run.best is not None
+        logger.debug("candidate %d: %.4g", number, run.best.loss)
+        if chosen is None or run.best.loss < chosen[0]:
+            chosen = (run.best.loss, run, {name: tensor.detach().clone() for name, tensor in problem.weights().items()})
+        run.best = None
+    assert chosen is not None
+    _, run, weights = chosen
+    for name, tensor in problem.weights().items():
+        tensor.data.copy_(weights[name])
+    return run.run()
+
+
+def _perturb(problem: Problem, start: dict[str, Tensor], number: int, seed: int) -> None:
+    """Candidate 0 starts from the prior, the others 20 % (of each tensor's spread) beside it."""
+    generator = torch.Generator().manual_seed(seed * 1000 + number)
+    for name, tensor in problem.weights().items():
+        noise = torch.randn(tensor.shape, generator=generator).to(tensor.device) * start[name].std(correction=0) * (0.2 if number else 0.0)
+        tensor.data.copy_(start[name] + (0 if name == "up" else noise))

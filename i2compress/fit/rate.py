@@ -1,0 +1,113 @@
+"""The rate model in floats, for training: the same network as coding.context, in torch, and the relaxed quantiser."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..coding.context import FEATURE_LEVELS, FEATURES, INPUT_LIMIT, LOG2_SCALE_SHIFT
+from ..coding.laplace import SCALE_LOW_LOG2
+from ..coding.wavefront import causal_offsets
+from ..field.spec import PyramidSpec
+from .windows import cut
+
+_SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
+_LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
+_TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
+
+
+class ContextModel(nn.Module):
+    """Mean and log2 scale of every latent from its causal neighbours and the coarser grids; see coding.context."""
+
+    def __init__(self, spec: PyramidSpec, values: Mapping[str, npt.NDArray[np.floating]]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.offsets = causal_offsets(spec.axes, spec.neighbours)
+        names = [name for name in spec.weight_shapes if spec.is_context(name)]
+        self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
+
+    def forward(self, latents: Sequence[Tensor], cores: Sequence[tuple[slice, ...]] | None = None) -> Tensor:
+        """Bits of all latents, `[N]`, coarsest level last; of the `cores` of the grids only, where given.
+
+        Args:
+            latents: `[1, 1, *grid_l]`, finest first.
+            cores: for each level the part of its grid that counts.
+        """
+        inputs, targets = [], []
+        for level in range(len(latents)):
+            core = (slice(None),) * self.spec.axes if cores is None else cores[level]
+            neighbours = self._neighbours(latents[level], core)
+            inputs.append(torch.cat([neighbours, self._features(latents, level, core, neighbours)]))
+            targets.append(cut(latents[level], core).reshape(-1))
+        mean, log2_scale = self.predict(torch.cat(inputs, 1))
+        return laplace_bits(torch.cat(targets) - mean, log2_scale)
+
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log2 of the scale, `[N]` each, of inputs `[n + F, N]`."""
+        t = self.tensors
+        h1 = torch.relu(torch.addmm(t["b1"][:, None], t["w1"], x))
+        h2 = h1 + torch.relu(torch.addmm(t["b2"][:, None], t["w2"], h1))
+        out = torch.addmm(t["b3"][:, None], t["w3"], h2) + t["ws"] @ x
+        return out[0], (out[1] + LOG2_SCALE_SHIFT).clamp(SCALE_LOW_LOG2, _SCALE_HIGH_LOG2)
+
+    def _neighbours(self, latents: Tensor, core: tuple[slice, ...]) -> Tensor:
+        """`[n, N]`: the causal neighbours of each latent of the core, zero outside the grid."""
+        shape = latents.shape[2:]
+        reach = [max(max(-o[a], o[a]) for o in self.offsets) for a in range(len(shape))]
+        padded = F.pad(latents.clamp(-INPUT_LIMIT, INPUT_LIMIT), [side for r in reversed(reach) for side in (r, r)])[0, 0]
+        starts = [part.indices(size) for part, size in zip(core, shape, strict=True)]
+        shifted = [
+            padded[tuple(slice(r + s[0] + o, r + s[1] + o) for r, s, o in zip(reach, starts, offset, strict=True))].reshape(-1)
+            for offset in self.offsets
+        ]
+        return torch.stack(shifted)
+
+    def _features(self, latents: Sequence[Tensor], level: int, core: tuple[slice, ...], like: Tensor) -> Tensor:
+        """`[F, N]`: M_l times the coarser grids at the same place."""
+        if level >= min(FEATURE_LEVELS, len(latents) - 1):
+            return like.new_zeros(FEATURES, like.shape[1])
+        matrix = self.tensors[f"m{level}"]
+        axes = self.spec.axes
+        total: Tensor | None = None
+        for column in reversed(range(matrix.shape[1])):
+            grid = latents[level + 1 + column][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
+            part = matrix[:, column].reshape(-1, *(1,) * axes) * grid
+            total = part if total is None else _nearest(total, grid.shape[1:]) + part
+        assert total is not None
+        total = _nearest(total, latents[level].shape[2:])
+        return cut(total, core).reshape(FEATURES, -1)
+
+
+def _nearest(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """Nearest upsampling by two of the axes after the first, cropped to `shape`; a grid of that shape is kept."""
+    for axis, size in enumerate(shape, 1):
+        if values.shape[axis] != size:
+            values = values.repeat_interleave(2, axis).narrow(axis, 0, size)
+    return values
+
+
+def laplace_bits(residual: Tensor, log2_scale: Tensor) -> Tensor:
+    """Bits of the unit interval around `residual` under a Laplace distribution of mean 0 and scale 2**log2_scale."""
+    inverse = torch.exp2(-log2_scale)
+    distance = residual.abs()
+    near, far = (distance - 0.5) * inverse, (distance + 0.5) * inverse
+    # Both tails on one side: exp(-near) - exp(-far) loses nothing; around the centre the two halves are added.
+    tail = 0.5 * torch.exp(-near.clamp_min(0)) * -torch.expm1(-inverse)
+    centre = 1 - 0.5 * (torch.exp(near.clamp_max(0)) + torch.exp(-far))
+    return -torch.log2(torch.where(near > 0, tail, centre) + _LEAST_PROBABILITY) + _TABLE_BITS
+
+
+def soft_round(x: Tensor, temperature: float) -> Tensor:
+    """Differentiable rounding: the identity for large temperatures, rounding for small (Agustsson and Theis 2020, eq. 14)."""
+    low = torch.floor(x)
+    return low + 0.5 + torch.tanh((x - low - 0.5) / temperature) * (0.5 / math.tanh(0.5 / temperature))
+
+
+def relaxed(y: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+    """A latent as the fit sees it: soft rounding, Gaussian noise of standard deviation `noise`, soft rounding."""
+    eps = torch.randn(y.shape, generator=generator, device=y.device) * noise
+    return soft_round(soft_round(y, temperature) + eps, temperature)

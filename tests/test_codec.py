@@ -1,0 +1,211 @@
+"""Whole files: encode, decode, the promises of the format, and the Python API."""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import i2compress
+from i2compress import EncodeSettings, Signal, View
+from i2compress.codec import Encoded, I2File, encode_signal, levels_for, stream_levels
+from i2compress.container import read, write
+from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
+from i2compress.signal import Metadata
+
+FAST = EncodeSettings(steps=30, lam=1e-3, threads=1)
+
+
+def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Smooth shapes with an edge and a little noise, uint8 `[H, W, C]`."""
+    y, x = np.mgrid[:height, :width] / max(height, width, 8)
+    base = 0.5 + 0.3 * np.sin(5 * x + 2 * y) + 0.15 * (x > 0.5)
+    values = np.stack([base * (1 - 0.1 * c) + 0.05 * c for c in range(channels)], -1)
+    values += np.random.default_rng(seed).normal(0, 0.01, values.shape)
+    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+
+
+@lru_cache
+def encoded(height: int = 40, width: int = 52, channels: int = 3, explicit: bool = False) -> Encoded:
+    return encode_signal(Signal.from_codes(picture(height, width, channels)), replace(FAST, explicit=explicit))
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(1, 1, 3), (1, 7, 1), (5, 1, 2), (13, 17, 4), (31, 8, 3)])
+def test_every_size_and_channel_count_survives(height: int, width: int, channels: int) -> None:
+    source = Signal.from_codes(picture(height, width, channels))
+    result = encode_signal(source, replace(FAST, steps=5))
+    back = I2File.from_bytes(result.data).render()
+    assert back.values.shape == source.values.shape
+    assert back.bit_depth == 8
+
+
+def test_the_picture_comes_back_and_the_reported_psnr_and_size_are_those_of_the_file() -> None:
+    result = encoded()
+    source = Signal.from_codes(picture(40, 52))
+    decoded = i2compress.decode(result.data)
+    codes = np.floor(decoded.values * 255 + 0.5) / 255
+    error = float(np.mean((codes.astype(np.float64) - source.values) ** 2))
+    assert result.psnr == pytest.approx(-10 * math.log10(error), abs=1e-6)
+    assert result.psnr > 20
+    assert result.bpp == pytest.approx(8 * len(result.data) / (40 * 52))
+    assert sum(result.sizes.values()) == len(result.data)
+
+
+def test_the_file_is_as_large_as_the_estimate_and_a_constant() -> None:
+    """The constant is the framing: signature, header, chunk heads and checksums, and the ends of the streams."""
+    result = encoded(64, 96)
+    assert result.estimate <= len(result.data) <= 1.01 * result.estimate + 80
+
+
+def test_the_same_input_gives_the_same_file() -> None:
+    again = encode_signal(Signal.from_codes(picture(40, 52)), FAST)
+    assert again.data == encoded().data
+
+
+def test_the_explicit_twin_is_written_and_read() -> None:
+    result = encoded(explicit=True)
+    file = I2File.from_bytes(result.data)
+    assert file.header.field == 1
+    assert file.spec.explicit
+    assert result.psnr > 20
+
+
+def test_more_quality_is_more_bytes_and_more_psnr() -> None:
+    low, high = (encode_signal(Signal.from_codes(picture(40, 52)), EncodeSettings(steps=60, quality=q)) for q in (20, 90))
+    assert len(low.data) < len(high.data)
+    assert low.psnr < high.psnr
+
+
+def test_every_prefix_is_refused_as_truncated() -> None:
+    data = encoded().data
+    for end in range(len(data)):
+        with pytest.raises(TruncatedError if end > 3 else FormatError):
+            I2File.from_bytes(data[:end])
+
+
+def test_every_single_byte_flip_is_refused() -> None:
+    data = encoded().data
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x55
+        with pytest.raises(FormatError):
+            I2File.from_bytes(bytes(damaged))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_payloads_under_right_checksums_give_an_error_or_a_picture(seed: int) -> None:
+    content = read(encoded().data)
+    random = np.random.default_rng(seed)
+    garbage = random.integers(0, 256, 200, np.uint8).tobytes()
+    swapped = replace(content, weights=garbage) if seed % 2 else replace(content, latents=(garbage,))
+    try:
+        values = I2File.from_bytes(write(swapped)).render().values
+    except FormatError:
+        return
+    assert values.shape == (40, 52, 3)
+    assert np.isfinite(values).all()
+
+
+def test_a_layer_that_does_not_contract_is_refused() -> None:
+    from i2compress.coding.weights import decode_weights, encode_weights
+
+    content = read(encoded().data)
+    spec = I2File.from_bytes(encoded().data).spec
+    groups = dict(zip(spec.weight_shapes, decode_weights(content.weights, list(spec.weight_shapes.values())), strict=True))
+    groups["A"] = replace(groups["A"], symbols=np.eye(spec.width, dtype=np.int64), exponent=0)
+    with pytest.raises(MalformedError, match="contraction bound"):
+        I2File.from_bytes(write(replace(content, weights=encode_weights(list(groups.values())))))
+
+
+def test_a_truncated_file_shows_its_coarse_levels_on_request() -> None:
+    source = picture(160, 160)
+    noisy = np.clip(source + np.random.default_rng(0).normal(0, 30, source.shape), 0, 255).astype(np.uint8)
+    data = encode_signal(Signal.from_codes(noisy), replace(FAST, lam=1e-5, steps=60)).data
+    content = read(data)
+    assert len(content.latents) == 3
+    cut = data[: len(data) - len(content.latents[-1]) - 3]
+    with pytest.raises(TruncatedError):
+        I2File.from_bytes(cut)
+    partial = I2File.from_bytes(cut, allow_partial=True)
+    assert not partial.complete
+    assert (partial.latents[0] == 0).all()
+    assert (partial.latents[1] != 0).any()
+    assert partial.render().values.shape == (160, 160, 3)
+
+
+@pytest.mark.parametrize(("view", "shape"), [(View(scale=2), (80, 104)), (View(size=(30, 20)), (20, 30)), (View(max_size=26), (20, 26))])
+def test_views_have_the_size_asked_for(view: View, shape: tuple[int, int]) -> None:
+    file = I2File.from_bytes(encoded().data)
+    assert file.output_shape(view) == (*shape, 3)
+    assert file.render(view).values.shape == (*shape, 3)
+
+
+def test_a_crop_is_that_part_of_the_whole_exactly() -> None:
+    file = I2File.from_bytes(encoded().data)
+    for scale in (1, 2, 3):
+        whole = file.render(View(scale=scale)).values
+        part = file.render(View(scale=scale, crop=(7, 11, 20, 13))).values
+        assert np.array_equal(part, whole[11 * scale : 24 * scale, 7 * scale : 27 * scale])
+
+
+def test_a_crop_outside_the_picture_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        I2File.from_bytes(encoded().data).render(View(crop=(40, 0, 20, 5)))
+
+
+def test_colour_under_full_transparency_costs_nothing() -> None:
+    clean = picture(32, 40, 4)
+    clean[:, 20:, 3] = 0
+    clean[:, :20, 3] = 255
+    noisy = clean.copy()
+    noisy[:, 20:, :3] = np.random.default_rng(1).integers(0, 256, (32, 20, 3))
+    sizes = [len(encode_signal(Signal.from_codes(p), FAST).data) for p in (clean, noisy)]
+    assert sizes[0] == sizes[1]
+
+
+def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:
+    codes = picture(16, 24).astype(np.uint16) * 257
+    metadata = Metadata(icc=b"profile", exif=b"II*\0", xmp=b"<x/>")
+    source = Signal.from_codes(codes, metadata=metadata)
+    back = I2File.from_bytes(encode_signal(source, FAST).data).render()
+    assert (back.bit_depth, back.metadata) == (16, metadata)
+    assert I2File.from_bytes(encode_signal(source, replace(FAST, strip=True)).data).metadata == Metadata()
+
+
+def test_levels_and_streams_fit_the_picture() -> None:
+    assert [levels_for(grid) for grid in ((1, 9), (2, 2), (63, 900), (512, 768))] == [1, 1, 5, 7]
+    assert stream_levels(7, 3) == [range(2, 7), range(1, 2), range(1)]
+    assert stream_levels(2, 1) == [range(2)]
+    with pytest.raises(MalformedError):
+        stream_levels(2, 3)
+
+
+def test_the_api_takes_arrays_of_common_types(tmp_path: Path) -> None:
+    array = picture(12, 16)
+    from_codes = i2compress.encode(array, FAST)
+    from_floats = i2compress.encode(array.astype(np.float64) / 255, FAST)
+    assert i2compress.decode(from_codes).values.shape == i2compress.decode(from_floats).values.shape == (12, 16, 3)
+    path = tmp_path / "a.i2"
+    path.write_bytes(from_codes)
+    assert i2compress.open(path).render(View(scale=2)).values.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (np.zeros((4, 4), np.int32), "int32"),
+        (np.full((4, 4), 2.0), "scale it first"),
+        (np.full((4, 4), np.nan), "NaN|values"),
+        (np.zeros((4, 4, 5), np.uint8), "1 to 4"),
+    ],
+)
+def test_arrays_that_are_not_pictures_are_refused_in_a_sentence(array: np.ndarray, sentence: str) -> None:
+    with pytest.raises(SignalError, match=sentence):
+        i2compress.encode(array, FAST)
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(i2compress.__all__) == i2compress.__all__
+    assert all(hasattr(i2compress, name) for name in i2compress.__all__)

@@ -1,0 +1,169 @@
+"""The fit: the float rate model is the coder's twin, windows cover a picture once, and the loop lowers the loss reproducibly."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from i2compress.coding.latents import latent_bits
+from i2compress.coding.weights import WeightGroup
+from i2compress.config import EncodeSettings
+from i2compress.errors import ResourceError, UsageError
+from i2compress.field.spec import PyramidSpec, prior
+from i2compress.field.weights import context_weights, dequantise
+from i2compress.fit import StepInfo, fit_signal, pick_device
+from i2compress.fit.loop import Problem, Schedule, fit
+from i2compress.fit.quantise import quantise
+from i2compress.fit.rate import ContextModel, laplace_bits, soft_round
+from i2compress.fit.windows import windows
+
+CPU = torch.device("cpu")
+
+
+def picture(height: int = 48, width: int = 56) -> np.ndarray:
+    """A smooth gradient with an edge, `[H, W, 3]`."""
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    edge = (x + y > 0.7) * 0.3
+    return np.stack([0.2 + 0.5 * x + edge, 0.7 - 0.4 * y, 0.4 + 0.2 * np.sin(9 * x) + edge], -1).astype(np.float32)
+
+
+def problem(values: np.ndarray, steps: int = 40, **fields: object) -> Problem:
+    spec = PyramidSpec(grid=values.shape[:-1], channels=values.shape[-1], width=8, levels=4, hidden=8)
+    return Problem(values, spec, 1e-3, device=CPU, schedule=replace(Schedule(steps=steps), **fields))
+
+
+def test_soft_rounding_is_the_identity_when_hot_and_rounds_when_cold() -> None:
+    x = torch.tensor([-1.7, -0.4, 0.2, 0.49, 2.6])
+    torch.testing.assert_close(soft_round(x, 1e3), x)
+    torch.testing.assert_close(soft_round(x, 1e-3), torch.round(x))
+
+
+@pytest.mark.parametrize("log2_scale", [-4.0, -1.0, 0.0, 3.0])
+def test_laplace_bits_are_those_of_the_interval_and_of_the_coder_s_least_probability(log2_scale: float) -> None:
+    residual = torch.linspace(-3, 3, 25, dtype=torch.float64)
+    b = 2**log2_scale
+
+    def distribution(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x < 0, 0.5 * torch.exp(x / b), 1 - 0.5 * torch.exp(-x / b))
+
+    mass = distribution(residual + 0.5) - distribution(residual - 0.5)
+    bits = laplace_bits(residual, torch.full_like(residual, log2_scale))
+    torch.testing.assert_close(bits, -torch.log2(mass + 2.0**-24), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("grid", [(40, 52), (12, 10, 14)])
+def test_the_float_rate_model_agrees_with_the_integer_coder(grid: tuple[int, ...]) -> None:
+    spec = PyramidSpec(grid=grid, channels=1, levels=4, hidden=8)
+    generator = np.random.default_rng(0)
+    # On a grid of 2**-10 both models hold the same weights, so only rounding and the table can differ.
+    base = {name: np.round((value + 0.1 * generator.normal(size=value.shape)) * 1024) / 1024 for name, value in prior(0, spec).items()}
+    model = ContextModel(spec, base)
+    latents = [generator.laplace(0, 0.8, shape).round().astype(np.int32) for shape in spec.latent_shapes]
+    with torch.no_grad():
+        estimate = float(model([torch.from_numpy(grid.astype(np.float32))[None, None] for grid in latents]).sum())
+    zero = prior(0, spec)
+    groups = {n: WeightGroup(symbols=((base[n] - zero[n]) * 1024).round().astype(np.int64), exponent=10) for n in spec.weight_shapes}
+    exact = latent_bits(latents, context_weights(spec, groups, zero), tile=256).sum()
+    assert estimate == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("grid", [(33, 47), (300, 500), (129, 1000)])
+def test_the_cores_of_the_windows_cover_every_grid_exactly_once(grid: tuple[int, int]) -> None:
+    spec = PyramidSpec(grid=grid, channels=3, levels=5)
+    pieces = windows(spec, core=64)
+    for level, shape in enumerate(spec.latent_shapes):
+        seen = np.zeros(shape, int)
+        for window in pieces:
+            seen[window.core[level]] += 1
+            assert np.zeros(shape)[window.whole[level]][window.inner[level]].shape == np.zeros(shape)[window.core[level]].shape
+        assert (seen == 1).all()
+
+
+def test_the_fit_lowers_the_loss_and_reports_every_step() -> None:
+    infos: list[StepInfo] = []
+    result = fit(problem(picture()), on_step=infos.append)
+    assert [info.step for info in infos] == list(range(1, 41))
+    assert result.loss < 0.5 * infos[0].loss
+    assert infos[-1].eta == pytest.approx(0, abs=1e-6)
+    assert all(math.isfinite(info.loss) for info in infos)
+
+
+def test_the_same_seed_gives_the_same_latents_and_another_seed_others() -> None:
+    runs = [fit(problem(picture(), 40), seed=seed).latents for seed in (0, 0, 1)]
+    assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
+
+
+def test_candidates_are_tried_and_the_best_goes_on_to_the_last_step() -> None:
+    infos: list[StepInfo] = []
+    fit(problem(picture(), 20, candidates=2, candidate_share=0.25), on_step=infos.append)
+    assert [info.step for info in infos] == [*range(1, 6), *range(1, 6), *range(6, 21)]
+
+
+def test_a_stop_ends_the_fit_with_the_best_state_so_far() -> None:
+    infos: list[StepInfo] = []
+    result = fit(problem(picture(), 1000), on_step=infos.append, stop=lambda: len(infos) >= 3)
+    assert result.steps == 3
+    assert len(result.latents) == 4
+
+
+def test_a_time_limit_brings_the_schedule_to_its_end() -> None:
+    infos: list[StepInfo] = []
+    fit(problem(picture(), 10**6, time_limit=0.5), on_step=infos.append)
+    assert 1 < len(infos) < 10**5
+    assert infos[-1].elapsed < 5
+
+
+def test_several_windows_fit_one_picture() -> None:
+    task = problem(picture(96, 112), 15)
+    task.windows = windows(task.spec, core=40)
+    assert len(task.windows) > 3
+    infos: list[StepInfo] = []
+    result = fit(task, on_step=infos.append)
+    assert len(infos) == 15 * len(task.windows)
+    assert result.loss < 0.5 * infos[0].loss
+    assert all((grid != 0).any() for grid in result.latents[1:3])
+
+
+def test_quantisation_leaves_the_network_at_the_values_the_decoder_sees_and_costs_little() -> None:
+    task = problem(picture(), 60)
+    fitted = fit(task)
+    quantised = quantise(task, fitted)
+    seen = dequantise(quantised.groups, task.prior)
+    for name, tensor in task.weights().items():
+        np.testing.assert_allclose(tensor.detach().numpy(), seen[name], rtol=1e-6)
+    latents = [torch.from_numpy(grid.astype(np.float32))[None, None] for grid in fitted.latents]
+    distortion, rate = task.loss_of(latents, task.windows[0])
+    assert distortion + task.lam * rate < 1.5 * fitted.loss
+    assert quantised.bits > 100
+
+
+def test_colour_without_importance_does_not_count() -> None:
+    values = picture()
+    weights = np.ones_like(values)
+    weights[:, 28:] = 0
+    noisy = values.copy()
+    noisy[:, 28:] = np.random.default_rng(0).uniform(size=noisy[:, 28:].shape)
+    settings = EncodeSettings(lam=1e-3, steps=10)
+    spec = PyramidSpec(grid=values.shape[:-1], channels=3, width=8, levels=4, hidden=8)
+    results = [fit_signal(v, spec, settings, importance=weights) for v in (values, noisy)]
+    assert all(np.array_equal(a, b) for a, b in zip(results[0].latents, results[1].latents, strict=True))
+
+
+def test_devices_are_named_or_refused_in_a_sentence() -> None:
+    assert pick_device("cpu") == CPU
+    with pytest.raises(UsageError, match="expected auto, cpu"):
+        pick_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ResourceError, match="not available"):
+            pick_device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_fit_runs_on_a_gpu() -> None:
+    settings = EncodeSettings(lam=1e-3, steps=20, device="cuda")
+    result = fit_signal(picture(), PyramidSpec(grid=(48, 56), channels=3, levels=4), settings)
+    assert result.distortion < 0.05
