@@ -1,0 +1,228 @@
+"""A second decoder, written from docs/format.md alone: plain, slow, and sharing no code with i2compress.
+
+Integers only (and math.exp for the table of section 5.3) up to the latents; the values are float lists.
+Section numbers are those of docs/format.md. It trusts its input: errors of section 11 are assertions.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass, field
+from itertools import product
+
+Shape = tuple[int, ...]
+Grid = dict[Shape, int]  # coordinate -> latent
+Values = list[list[list[float]]]  # [row][column][channel]
+
+OFFSETS = [(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-2, -1), (-2, 1), (-1, -2), (-2, -2), (-2, 2), (0, -3), (-3, 0)]
+MANTISSAS = [1024, 1117, 1218, 1328, 1448, 1579, 1722, 1878]
+
+
+def clamp(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Section 1: the number and where it ends."""
+    value, shift = 0, 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def chunks(data: bytes) -> list[tuple[str, bytes]]:
+    """Section 3."""
+    assert data[:4] == b"\xf1\x69\x32\x01"
+    found, at = [], 4
+    while at < len(data):
+        length, body = varint(data, at + 1)
+        end = body + length
+        assert zlib.crc32(data[at:end]) == int.from_bytes(data[end : end + 4], "little")
+        found.append((chr(data[at]), data[body:end]))
+        at = end + 4
+    return found
+
+
+@dataclass
+class Header:
+    """Section 4."""
+
+    channels: int
+    bit_depth: int
+    grid: Shape
+    explicit: bool
+    streams: int
+    width: int
+    levels: int
+    hidden: int
+    neighbours: int
+    tile: int
+    iterations: int
+
+    @staticmethod
+    def parse(payload: bytes) -> "Header":
+        shape, at = payload[0], 2
+        numbers = []
+        while at < len(payload):
+            number, at = varint(payload, at)
+            numbers.append(number)
+        assert shape & 3 == 0 and shape >> 2 & 3 == 1, "this decoder knows pictures"
+        height, columns, kind, prior, streams, count, *params = numbers
+        assert prior == 0 and count == len(params) == 6
+        c, levels, hidden, n, t, iterations = params
+        depth = 16 if shape >> 4 & 1 else 8
+        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, c, levels, hidden, n, 1 << t, iterations)
+
+    def shape_of(self, level: int) -> Shape:
+        return tuple(-(-size // 2**level) for size in self.grid)
+
+    def tensors(self) -> list[tuple[str, Shape, float]]:
+        """Section 6.1: name, shape and spread of the prior (0: not random)."""
+        c, d, levels, h, inputs = self.width, self.channels, self.levels, self.hidden, self.neighbours + 4
+        table: list[tuple[str, Shape, float]] = [("up", (levels - 1, 4), 0), ("B", (c, levels), levels**-0.5), ("c", (c,), 0.1)]
+        table += [("W", (d, c), 0.3 * c**-0.5), ("S", (d, levels), 0), ("b", (d,), 0)]
+        table += [("R1", (d, d, 3, 3), 0), ("R2", (d, d, 3, 3), 0)] if self.explicit else [("A", (c, c), 0), ("K", (c, 3, 3), 0)]
+        table += [(f"m{k}", (4, levels - 1 - k), 0.3) for k in range(min(3, levels - 1))]
+        table += [("w1", (h, inputs), inputs**-0.5), ("b1", (h,), 0), ("w2", (h, h), 0.3 * h**-0.5), ("b2", (h,), 0)]
+        table += [("w3", (2, h), 0.1 * h**-0.5), ("b3", (2,), 0), ("ws", (2, inputs), 0)]
+        return [row for row in table if math.prod(row[1])]
+
+
+class RangeDecoder:
+    """Sections 5.1 to 5.3."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+        self.range = 2**64 - 1
+        self.point = self.word() << 32 | self.word()
+
+    def word(self) -> int:
+        self.at += 4
+        return int.from_bytes(self.data[self.at - 4 : self.at].ljust(4, b"\0"), "big")
+
+    def read(self, mean: int, index: int) -> int:
+        k = (mean + 16) >> 5
+        fraction, scale_of = (mean - 32 * k) / 32, MANTISSAS[index % 8] * 2.0 ** (index // 8 - 15)
+
+        def left(r: int) -> int:
+            if r <= -2047 or r >= 2048:
+                return 0 if r < 0 else 1 << 24
+            x = r - 0.5
+            tail = math.exp(-abs(x - fraction) / scale_of) / 2
+            return math.floor(16773121 * (tail if x <= fraction else 1 - tail)) + r + 2047
+
+        scale = self.range >> 24
+        q = self.point // scale
+        assert q < 1 << 24
+        low, high = -2047, 2048
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if left(middle) <= q else (low, middle)
+        self.point -= scale * left(low)
+        self.range = scale * (left(low + 1) - left(low))
+        if self.range < 1 << 32:
+            self.range <<= 32
+            self.point = self.point << 32 | self.word()
+        return k + low
+
+
+@dataclass
+class Tensor:
+    """Elements in C order: 64 times the prior, q and e of section 6."""
+
+    shape: Shape
+    prior: list[int]
+    q: list[int]
+    e: int
+
+    def values(self) -> list[float]:
+        return [p / 64 + q * 2.0**-self.e for p, q in zip(self.prior, self.q, strict=True)]
+
+    def rows(self) -> list[list[float]]:
+        flat, n = self.values(), self.shape[1]
+        return [flat[i : i + n] for i in range(0, len(flat), n)]
+
+    def fixed(self) -> list[list[int]]:
+        """Section 7.3: rows of integers with 12 fractional bits."""
+        flat = [64 * p + (q << (12 - self.e)) for p, q in zip(self.prior, self.q, strict=True)]
+        n = self.shape[-1]
+        return [flat[i : i + n] for i in range(0, len(flat), n)]
+
+
+def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
+    """Section 6."""
+    decoder, exponent, rank, state = RangeDecoder(payload), 8, 20, 1
+    found = {}
+    for name, shape, spread in header.tensors():
+        size = math.prod(shape)
+        prior = {"up": [-2, -7, 17, 56] * shape[0], "b": [32] * size}.get(name, [0] * size)
+        for i in range(size if spread else 0):
+            state = (1664525 * state + 1013904223) % 2**32
+            prior[i] = math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
+        exponent = decoder.read(32 * exponent, 48)
+        rank = decoder.read(32 * rank, 56)
+        assert 0 <= exponent <= 15 and 0 <= rank <= 51
+        found[name] = Tensor(shape, prior, [decoder.read(0, 2 * rank) for _ in range(size)], exponent)
+    return found
+
+
+def coding_order(shape: Shape, tile: int, neighbours: int) -> list[tuple[Shape, Shape]]:
+    """Section 7.2: coordinates, and coordinates inside the tile, in order."""
+    slopes = (0, 1) if neighbours == 1 else (1, 1) if neighbours <= 3 else (2, 1)
+    cells = []
+    for y, x in product(*map(range, shape)):
+        inside = (y % tile, x % tile)
+        cells.append((slopes[0] * inside[0] + slopes[1] * inside[1], (y // tile, x // tile), inside, (y, x)))
+    return [(cell, inside) for _, _, inside, cell in sorted(cells)]
+
+
+@dataclass
+class Context:
+    """Section 7.3."""
+
+    t: dict[str, list[list[int]]]
+    neighbours: int
+    features: dict[tuple[int, Shape], list[int]] = field(default_factory=dict)
+
+    def feature(self, level: int, at: Shape, grids: dict[int, Grid]) -> list[int]:
+        if f"m{level}" not in self.t:
+            return [0] * 4
+        parent = tuple(p >> 1 for p in at)
+        if (level, parent) not in self.features:
+            known = [256 * clamp(grids[level + 1 + c][tuple(p >> c for p in parent)], -127, 127) for c in range(len(self.t[f"m{level}"][0]))]
+            self.features[level, parent] = [clamp((dot(row, known) + 2048) >> 12, -(2**18), 2**18) for row in self.t[f"m{level}"]]
+        return self.features[level, parent]
+
+    def predict(self, x: list[int]) -> tuple[int, int]:
+        t, top = self.t, 2**18
+        h1 = [clamp((dot(row, x) + 256 * b + 2048) >> 12, 0, top) for row, b in zip(t["w1"], t["b1"][0], strict=True)]
+        grown = [max((dot(row, h1) + 256 * b + 2048) >> 12, 0) for row, b in zip(t["w2"], t["b2"][0], strict=True)]
+        h2 = [min(a + b, top) for a, b in zip(h1, grown, strict=True)]
+        v = [dot(t["w3"][k], h2) + dot(t["ws"][k], x) + 256 * t["b3"][0][k] for k in range(2)]
+        return clamp((v[0] + 2**14) >> 15, -32736, 32736), clamp((v[1] + 17 * 2**16) >> 17, 0, 103)
+
+
+def dot(a: list[int], b: list[int]) -> int:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def read_latents(payloads: list[bytes], header: Header, weights: dict[str, Tensor]) -> dict[int, Grid]:
+    """Section 7."""
+    names = [name for name in weights if name[0] == "m" or name in ("w1", "b1", "w2", "b2", "w3", "b3", "ws")]
+    context = Context({name: weights[name].fixed() for name in names}, header.neighbours)
+    grids: dict[int, Grid] = {}
+    for number, payload in enumerate(payloads):
+        last = header.streams - 1 - number
+        decoder = RangeDecoder(payload)
+        for level in range(header.levels - 1 if number == 0 else last, last - 1, -1):
+            grid = grids[level] = {}
+            for at, inside in coding_order(header.shape_of(level), header.tile, header.neighbours):
+                near = []
+                for dy, dx in OFFSETS[: header.neighbours]:
+                    seen = 0 <= inside[0] + dy and 0 <= inside[1] + dx < header.tile
+                    near.append(256 * clamp(grid.get((at[0] + dy, at[1] + dx), 0) if seen else 0, -127, 127))
+                grid[at] = decoder.read(*context.predict(near + context.feature(level, at, grids)))
+                assert abs(grid[at]) <= 1023
+    return grids
