@@ -221,7 +221,7 @@ def read_latents(payloads: list[bytes], header: Header, weights: dict[str, Tenso
             for at, inside in coding_order(header.shape_of(level), header.tile, header.neighbours):
                 near = []
                 for dy, dx in OFFSETS[: header.neighbours]:
-                    seen = 0 <= inside[0] + dy and 0 <= inside[1] + dx < header.tile
+                    seen = inside[0] + dy >= 0 and 0 <= inside[1] + dx < header.tile
                     near.append(256 * clamp(grid.get((at[0] + dy, at[1] + dx), 0) if seen else 0, -127, 127))
                 grid[at] = decoder.read(*context.predict(near + context.feature(level, at, grids)))
                 assert abs(grid[at]) <= 1023

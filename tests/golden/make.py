@@ -27,7 +27,7 @@ def shapes(height: int, width: int, channels: int, top: int) -> npt.NDArray[np.f
 
 def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
     """Code values and settings by name."""
-    noisy = shapes(92, 92, 1, 255) + np.random.default_rng(0).normal(0, 60, (92, 92, 1))
+    noisy = shapes(100, 100, 1, 255) + np.random.default_rng(0).normal(0, 60, (100, 100, 1))
     alpha = shapes(23, 29, 4, 65535)
     alpha[:6, :, 3] = 0
     return {
