@@ -1,0 +1,123 @@
+"""What the documentation says is so: its commands run, its tables are the code's, its links lead somewhere."""
+
+import glob
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cli_reference
+import pytest
+
+from i2compress import config
+from i2compress.cli import main
+from i2compress.config import EFFORTS, Effort
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+FIRST, SECOND, *EXAMPLES = BLOCKS
+COMMANDS = [line.split(" #")[0].strip() for block in EXAMPLES for line in block.splitlines() if line.strip()]
+SHELL = re.compile(r"[|<>;&]")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder like the README's reader has, with two small photographs."""
+    from PIL import Image
+
+    with Image.open(ROOT / "tests" / "media" / "coffee.png") as coffee:
+        coffee.resize((192, 128)).save(tmp_path / "photo.png")
+        coffee.crop((0, 0, 40, 30)).save(tmp_path / "other picture.png")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every effort in a few steps."""
+    for level in EFFORTS:
+        monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
+
+
+def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    run = [line for line in COMMANDS if not SHELL.search(line)]
+    assert len(run) > 12
+    for line in run:
+        if line.startswith("find "):
+            continue
+        line = line.replace("--min-psnr 20", "--min-psnr 5")  # three steps do not make a good picture
+        words = [found for word in shlex.split(line)[1:] for found in (sorted(glob.glob(word)) if "*" in word else [word])]
+        assert main(words) == 0, line
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert {"photo.i2", "photo.i2.png", "photo.i2@4x.png", "large.png", "thumbnail.jpg", "part.png", "deep.tiff", "unpacked/photo.i2.png"} <= names
+    exec(compile(python_example(), "README.md", "exec"), {})
+
+
+def python_example() -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return str(code)
+
+
+@pytest.mark.slow
+def test_the_examples_with_pipes_and_loops_run_in_a_shell(folder: Path) -> None:
+    tools = folder / "bin"
+    tools.mkdir()
+    script = (
+        f"#!{sys.executable}\nimport sys\nfrom i2compress import config\n"
+        "config.EFFORTS.update({level: config.Effort(3, 1) for level in config.EFFORTS})\n"
+        "from i2compress.cli import main\nsys.exit(main())\n"
+    )
+    (tools / "i2c").write_text(script)
+    (tools / "i2c").chmod(0o755)
+    lines = [line for line in COMMANDS if SHELL.search(line) or line.startswith("find ")]
+    assert len(lines) == 4
+    environment = {"OMP_NUM_THREADS": "1", "PATH": f"{tools}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-euc", "\n".join(lines)], cwd=folder, env=environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"P6\n192 128\n255\n")
+    assert (folder / "found" / "other picture.i2").exists() and (folder / "loop" / "photo.i2").exists()
+
+
+def test_the_first_two_commands_set_everything_up_and_are_what_continuous_integration_does() -> None:
+    setup = "python3 -m venv .venv && .venv/bin/pip install -q -e "
+    assert FIRST.startswith(setup) and "tests/media/coffee.png" in FIRST and "--scale 4" in FIRST
+    assert (ROOT / "tests" / "media" / "coffee.png").exists()
+    assert SECOND.startswith(setup) and SECOND.strip().endswith("python -m pytest")
+    extras = SECOND.split("pip ")[1].split(" &&")[0]
+    assert extras in (ROOT / ".ci" / "run").read_text().replace('/pip"', "/pip")
+
+
+def test_the_first_command_is_one_that_the_parser_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests" / "media", tmp_path / "tests" / "media")
+    for part in FIRST.strip().split(" && ")[2:]:
+        assert main(shlex.split(part)[1:]) == 0
+    assert Path("coffee@4x.png").exists()
+
+
+def test_the_table_of_efforts_is_the_one_in_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
+    assert len(rows) == len(EFFORTS)
+    assert {int(level): Effort(int(steps), int(candidates)) for level, steps, candidates in rows} == written_efforts()
+
+
+def written_efforts() -> dict[int, Effort]:
+    """EFFORTS as in the source, whatever a fixture has made of it."""
+    source = (ROOT / "i2compress" / "config.py").read_text(encoding="utf-8")
+    return {int(a): Effort(int(b), int(c)) for a, b, c in re.findall(r"^    (\d): Effort\((\d+), (\d+)\),$", source, re.MULTILINE)}
+
+
+def test_the_page_of_options_is_the_parser_s() -> None:
+    assert cli_reference.PAGE.read_text(encoding="utf-8") == cli_reference.reference(), "run: python tests/cli_reference.py"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))])
+def test_links_and_named_files_of_the_documentation_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https://") or ((ROOT / page).parent / target).exists(), target
+    for name in re.findall(r"`((?:tests|docs|i2compress)/[\w./]+)`", text):
+        assert (ROOT / name).exists(), name
