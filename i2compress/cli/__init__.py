@@ -1,4 +1,4 @@
-"""The command line: i2c encode, decode, info and verify."""
+"""The command line: i2c encode, decode, info, verify, compare and bench."""
 
 import signal
 import sys
@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ExitCode
-from . import output
+from . import bench, output
+from .compare import compare
 from .decode import decode
 from .encode import encode
 from .errors import Terminated, exit_code
@@ -31,6 +32,7 @@ Examples:
   i2c decode photo.i2 --crop 100,50,640,480 --size 1920x1440 -o part.png
   i2c decode photo.i2 -o - | other-tool
   i2c verify photo.i2 --against photo.png --min-psnr 30
+  i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
 
 \b
 Exit codes:
@@ -65,8 +67,9 @@ def i2c(
         raise typer.Exit()
 
 
-for verb in (encode, decode, info, verify):
+for verb in (encode, decode, info, verify, compare):
     app.command(no_args_is_help=False)(verb)
+app.add_typer(bench.app, name="bench", context_settings=HELP)
 
 
 def main(args: Sequence[str] | None = None) -> int:

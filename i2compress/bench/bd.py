@@ -1,0 +1,135 @@
+"""Curves over a set of sources, and Bjontegaard's figures between two codecs, by the package `bjontegaard`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from .parts import Metric, Point
+
+FEWEST_POINTS = 4
+LEAST_OVERLAP = 0.4  # shared range of quality over the whole range; below, a figure says little about either codec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The mean of one codec at one quality over all sources; times in seconds, memory in bytes (the largest)."""
+
+    quality: float
+    bytes: float
+    bpp: float
+    metrics: Mapping[str, float | None]
+    encoding_time: float
+    decoding_time: float
+    encoding_memory: int | None
+    decoding_memory: int | None
+    extra: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bd:
+    """One codec against the anchor: means over the sources whose curves overlap.
+
+    Args:
+        codec, metric: what.
+        rate: percent more (+) or fewer (-) bytes than the anchor at equal quality; None where no source gives a figure.
+        gain: of the metric's own unit at equal rate; dB for PSNR; for MS-SSIM dB of -10 log10(1 - x).
+        sources: how many gave a figure.
+        of: how many there are.
+    """
+
+    codec: str
+    metric: str
+    rate: float | None
+    gain: float | None
+    sources: int
+    of: int
+
+
+def curves(points: Sequence[Point], sources: int) -> dict[str, list[Step]]:
+    """Curves by codec, rising quality; a quality that lacks some of the `sources` is left out, as its mean would be of other pictures."""
+    found: dict[str, dict[float, list[Point]]] = {}
+    for point in points:
+        found.setdefault(point.codec, {}).setdefault(point.work.quality, []).append(point)
+    return {
+        codec: [_step(quality, group) for quality, group in sorted(by_quality.items()) if len(group) == sources]
+        for codec, by_quality in found.items()
+    }
+
+
+def _step(quality: float, group: Sequence[Point]) -> Step:
+    return Step(
+        quality=quality,
+        bytes=_mean([point.bytes for point in group]),
+        bpp=_mean([point.bpp for point in group]),
+        metrics={name: _mean_known([point.metrics.get(name) for point in group]) for name in group[0].metrics},
+        encoding_time=_mean([point.encoding_time for point in group]),
+        decoding_time=_mean([point.decoding_time for point in group]),
+        encoding_memory=_largest([point.encoding_memory for point in group]),
+        decoding_memory=_largest([point.decoding_memory for point in group]),
+        extra={name: _mean([point.extra[name] for point in group]) for name in group[0].extra if all(name in point.extra for point in group)},
+    )
+
+
+def against(points: Sequence[Point], anchor: str, metrics: Sequence[Metric]) -> list[Bd]:
+    """Every other codec against `anchor`, in every metric; an empty list where `bjontegaard` is not installed."""
+    if find_spec("bjontegaard") is None:
+        return []
+    codecs = dict.fromkeys(point.codec for point in points if point.codec != anchor)
+    return [_against(points, anchor, codec, metric.name) for codec in codecs for metric in metrics]
+
+
+def _against(points: Sequence[Point], anchor: str, codec: str, metric: str) -> Bd:
+    sources = list(dict.fromkeys(point.source for point in points))
+    found = []
+    for source in sources:
+        mine = [point for point in points if point.source == source]
+        figures = _figures(_curve(mine, anchor, metric), _curve(mine, codec, metric))
+        found += [] if figures is None else [figures]
+    rate, gain = (_mean_known([figures[index] for figures in found]) for index in (0, 1))
+    return Bd(codec=codec, metric=metric, rate=rate, gain=gain, sources=len(found), of=len(sources))
+
+
+def _curve(points: Sequence[Point], codec: str, metric: str) -> list[tuple[float, float]]:
+    """(rate, quality) with both rising: a point that costs more for no better quality is no part of what the codec can do."""
+    pairs = [(point.bpp, point.metrics.get(metric)) for point in points if point.codec == codec]
+    rising: list[tuple[float, float]] = []
+    for rate, value in sorted((rate, _in_db(metric, value)) for rate, value in pairs if value is not None):
+        if math.isfinite(value) and (not rising or (value > rising[-1][1] and rate > rising[-1][0])):
+            rising.append((rate, value))
+    return rising
+
+
+def _in_db(metric: str, value: float) -> float:
+    """MS-SSIM and SSIM crowd towards 1; on a scale of dB their curves are as even as PSNR's."""
+    if not metric.startswith(("ms-ssim", "ssim-")):
+        return value
+    return math.inf if value >= 1 else -10 * math.log10(1 - value)
+
+
+def _figures(anchor: list[tuple[float, float]], test: list[tuple[float, float]]) -> tuple[float, float] | None:
+    """BD-rate in percent and BD-quality, where both curves have enough points and share enough quality."""
+    if min(len(anchor), len(test)) < FEWEST_POINTS:
+        return None
+    lows, highs = (anchor[0][1], test[0][1]), (anchor[-1][1], test[-1][1])
+    if (min(highs) - max(lows)) / (max(highs) - min(lows)) < LEAST_OVERLAP or min(anchor[-1][0], test[-1][0]) <= max(anchor[0][0], test[0][0]):
+        return None
+    import bjontegaard
+
+    series = [list(side) for curve in (anchor, test) for side in zip(*curve, strict=True)]
+    chosen = {"method": "akima", "require_matching_points": False, "min_overlap": 0}
+    return float(bjontegaard.bd_rate(*series, **chosen)), float(bjontegaard.bd_psnr(*series, **chosen))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None
+
+
+def _largest(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None

@@ -1,0 +1,128 @@
+"""All codecs at one size or one quality: one table and one picture strip."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import I2Error
+from .origin import metadata
+from .parts import Codec, FitOptions, Point, Source
+from .results import number, table, write
+from .search import Target, matched
+from .store import Store
+from .strip import Crop, Panel, busiest, strip
+
+FITS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A codec at the target: its point and whether that meets it, or the error that kept it from one."""
+
+    codec: str
+    point: Point | None = None
+    met: bool = False
+    error: I2Error | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A source, a target and what each codec made of them."""
+
+    source: Source
+    target: Target
+    rows: Sequence[Row]
+    skipped: Mapping[str, str]
+    metadata: Mapping[str, object]
+
+    @property
+    def points(self) -> list[Point]:
+        """Of the codecs that gave one."""
+        return [row.point for row in self.rows if row.point is not None]
+
+
+def compare(
+    source: Source,
+    codecs: Sequence[Codec],
+    target: Target,
+    store: Store,
+    options: FitOptions,
+    *,
+    fits: int = FITS,
+    skipped: Mapping[str, str],
+    on_row: Callable[[Row, int], None] | None = None,
+) -> Comparison:
+    """Every codec at the target.
+
+    Args:
+        source: what is coded.
+        codecs: quick ones are searched over whole qualities, fitted ones over at most `fits` fits.
+        target: size or PSNR.
+        store: where points are kept, so that a second run finds them.
+        options: of fitted codecs.
+        fits: see above.
+        skipped: codecs that cannot run, and why.
+        on_row: called with each codec's row and how many are done.
+    """
+    metric = next(iter(store.modality.metrics))
+    rows = []
+    for codec in sorted(codecs, key=lambda codec: codec.fitted):
+        try:
+            point = matched(store, source, codec, target, options, fits=fits)
+            rows.append(Row(codec=codec.name, point=point, met=target.met(point.bytes, point.metrics[metric] or 0.0)))
+        except I2Error as error:
+            rows.append(Row(codec=codec.name, error=error))
+        if on_row is not None:
+            on_row(rows[-1], len(rows))
+    order = [codec.name for codec in codecs]
+    return Comparison(source=source, target=target, rows=sorted(rows, key=lambda row: order.index(row.codec)), skipped=skipped, metadata=metadata())
+
+
+def write_all(comparison: Comparison, store: Store, folder: Path, crop: Crop | None) -> list[Path]:
+    """Writes `compare.md`, `compare.json` and `strip.png`; returns their paths. Raises UsageError for a crop outside the picture."""
+    record: dict[str, object] = {"source": asdict(comparison.source), "target": asdict(comparison.target), "meta": comparison.metadata}
+    record["rows"] = [{"met": row.met, **asdict(row.point)} for row in comparison.rows if row.point is not None]
+    record["skipped"] = {**comparison.skipped, **{row.codec: str(row.error) for row in comparison.rows if row.error is not None}}
+    return [
+        write(folder / "strip.png", picture(comparison, store, crop)),
+        write(folder / "compare.md", markdown(comparison, store).encode()),
+        write(folder / "compare.json", (json.dumps(record, indent=1) + "\n").encode()),
+    ]
+
+
+def markdown(comparison: Comparison, store: Store) -> str:
+    """The table, with what it is about."""
+    meta = comparison.metadata
+    where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
+    head = f"# {comparison.source.name} at {comparison.target}\n\n`{meta.get('command')}`\n\n{where}\n\n"
+    lost = [f"- **{row.codec}**: {row.error}" for row in comparison.rows if row.error is not None]
+    lost += [f"- **{name}**: {reason}" for name, reason in comparison.skipped.items()]
+    return head + rows_table(comparison, store) + ("\n" + "\n".join(lost) + "\n" if lost else "")
+
+
+def rows_table(comparison: Comparison, store: Store) -> str:
+    """A line for each codec, in Markdown."""
+    metrics = store.metrics
+    head = ["codec", "quality", "bytes", "bpp", *(metric.title for metric in metrics), "encode [s]", "decode [s]", "target"]
+    rows = []
+    for row in comparison.rows:
+        if row.point is not None:
+            point = row.point
+            scores = [number(point.metrics.get(metric.name), metric.digits) for metric in metrics]
+            times = [number(point.encoding_time, 3), number(point.decoding_time, 3)]
+            met = "met" if row.met else "not met, closest"
+            rows.append([row.codec, f"{point.work.quality:g}", f"{point.bytes}", f"{point.bpp:.3f}", *scores, *times, met])
+    return table(head, rows)
+
+
+def picture(comparison: Comparison, store: Store, crop: Crop | None) -> bytes:
+    """PNG of source and decoded pictures, by the part `crop` (x, y, width, height) or the busiest one."""
+    samples = store.modality.read(comparison.source.path)
+    panels = [Panel(title="source", detail=comparison.source.name, samples=samples)]
+    for point in comparison.points:
+        codec = store.modality.codecs[point.codec]
+        decoded = codec.decode(store.data(point, comparison.source), point.work.threads)
+        psnr = number(point.metrics.get("psnr-rgb"), 2)
+        panels.append(Panel(title=point.codec, detail=f"{point.bytes} B, {point.bpp:.3f} bpp, {psnr} dB", samples=decoded))
+    return strip(panels, busiest(samples) if crop is None else crop)

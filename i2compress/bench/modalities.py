@@ -1,0 +1,6 @@
+"""The kinds of media that can be benchmarked: another one is one module and one line here."""
+
+from .image import IMAGE
+from .parts import Modality
+
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE,)}

@@ -1,0 +1,174 @@
+"""The files of a run: JSON in the schema of CompressAI's results, CSV and Markdown tables."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..files import atomic_writer
+from .bd import Bd, Step
+from .parts import Metric, Modality, Point
+from .store import make_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything that a run found out.
+
+    Args:
+        modality: what was measured.
+        points: every measured file.
+        curves: means over the sources, by codec.
+        bds: against the anchor.
+        anchor: the codec that BD figures are against.
+        metrics: the measures.
+        skipped: what could not run, and why.
+        metadata: command, commit, machine, versions, date.
+    """
+
+    modality: Modality
+    points: Sequence[Point]
+    curves: Mapping[str, Sequence[Step]]
+    bds: Sequence[Bd]
+    anchor: str
+    metrics: Sequence[Metric]
+    skipped: Mapping[str, str]
+    metadata: Mapping[str, object]
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the sources, in order."""
+        return list(dict.fromkeys(point.source for point in self.points))
+
+    def note(self, codec: str) -> str:
+        """A codec's settings and package versions in words."""
+        known = next(point for point in self.points if point.codec == codec)
+        fitted = {name: value for name, value in vars(known.work).items() if name != "quality" and value is not None}
+        parts = [self.modality.codecs[codec].note, *(f"{name} {value}" for name, value in (*known.versions.items(), *fitted.items()))]
+        return ", ".join(parts)
+
+
+def write_all(results: Results, folder: Path) -> list[Path]:
+    """Writes `<codec>.json`, `points.csv` and `results.md`; returns their paths."""
+    files = {f"{codec}.json": _json(compressai(results, codec)) for codec in results.curves}
+    files |= {"points.csv": _csv(results), "results.md": markdown(results)}
+    return [write(folder / name, text.encode()) for name, text in files.items()]
+
+
+def write(path: Path, data: bytes) -> Path:
+    """Writes a file whole, with its folder, over an earlier one; returns its path."""
+    make_folder(path.parent)
+    with atomic_writer(path, force=True) as file:
+        file.write(data)
+    return path
+
+
+def compressai(results: Results, codec: str) -> dict[str, object]:
+    """One codec's curve in CompressAI's schema: name, description, results (a list for each measure, rising quality)."""
+    steps = results.curves[codec]
+    lists: dict[str, list[object]] = {"q": [step.quality for step in steps], "bpp": [step.bpp for step in steps]}
+    for metric in results.metrics:
+        lists[metric.name] = [_finite(step.metrics.get(metric.name)) for step in steps]
+    for name in ("encoding_time", "decoding_time", "encoding_memory", "decoding_memory"):
+        lists[name] = [getattr(step, name) for step in steps]
+    for name in steps[0].extra if steps else ():
+        lists[name] = [step.extra.get(name) for step in steps]
+    bds = [asdict(bd) for bd in results.bds if bd.codec == codec]
+    described = f"{results.note(codec)}; means over {', '.join(results.sources)}"
+    return {"name": codec, "description": described, "results": lists, "bd": {"anchor": results.anchor, "figures": bds}, "meta": results.metadata}
+
+
+def _csv(results: Results) -> str:
+    """A line for each file."""
+    plain = ("bytes", "bpp", "encoding_time", "decoding_time", "encoding_memory", "decoding_memory")
+    extras = sorted({name for point in results.points for name in point.extra})
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    names = [metric.name for metric in results.metrics]
+    table.writerow(["source", "codec", "quality", *plain, *names, *extras, "effort", "threads", "versions", "machine", "commit", "date"])
+    for point in results.points:
+        numbers = [getattr(point, name) for name in plain]
+        scores = [point.metrics.get(name) for name in names]
+        versions = " ".join(f"{name}={version}" for name, version in point.versions.items())
+        where = [point.origin.get(name) for name in ("machine", "commit", "date")]
+        extra = [point.extra.get(name) for name in extras]
+        table.writerow(
+            [point.source, point.codec, point.work.quality, *numbers, *scores, *extra, point.work.effort, point.work.threads, versions, *where]
+        )
+    return text.getvalue()
+
+
+def markdown(results: Results) -> str:
+    """The tables, to be committed."""
+    parts = [
+        f"# i2c bench {results.modality.name}\n",
+        about(results),
+        "## BD figures\n\n" + bd_table(results) if results.bds else "",
+        "## Means over all sources\n\n" + means_table(results),
+        "## Codecs\n\n" + "\n".join(f"- **{codec}**: {results.note(codec)}" for codec in results.curves),
+        "## Skipped\n\n" + "\n".join(f"- **{name}**: {reason}" for name, reason in results.skipped.items()) if results.skipped else "",
+    ]
+    return "\n".join(f"{part.rstrip()}\n" for part in parts if part)
+
+
+def about(results: Results) -> str:
+    """What was measured, where and by which command, in Markdown."""
+    meta = results.metadata
+    where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
+    sources = f"{len(results.sources)} source{'s' if len(results.sources) > 1 else ''}: {', '.join(results.sources)}."
+    return f"`{meta.get('command')}`\n\n{where}\n\n{sources}\n"
+
+
+def bd_table(results: Results) -> str:
+    """BD-rate and BD-quality of every codec against the anchor, with how many sources gave a figure."""
+    metrics = [metric for metric in results.metrics if any(bd.metric == metric.name for bd in results.bds)]
+    head = ["codec", *(f"BD-rate {metric.name}" for metric in metrics), "BD-PSNR [dB]", "sources"]
+    rows = []
+    for codec in dict.fromkeys(bd.codec for bd in results.bds):
+        mine = {bd.metric: bd for bd in results.bds if bd.codec == codec}
+        gain = mine[metrics[0].name].gain
+        rates = [number(mine[metric.name].rate, 1, sign=True, unit=" %") for metric in metrics]
+        counts = "/".join(str(mine[metric.name].sources) for metric in metrics)
+        rows.append([codec, *rates, number(gain, 2, sign=True), f"{counts} of {mine[metrics[0].name].of}"])
+    note = (
+        f"Anchor: **{results.anchor}**. Negative rates: fewer bytes at equal quality. Means of each source's own; -: too little overlap.\n"
+    )
+    return note + "\n" + table(head, rows)
+
+
+def means_table(results: Results) -> str:
+    """A line for each codec and quality."""
+    titles = [metric.title for metric in results.metrics]
+    head = ["codec", "quality", "bytes", "bpp", *titles, "encode [s]", "decode [s]", "encode [MB]", "decode [MB]"]
+    rows = []
+    for codec, steps in results.curves.items():
+        for step in steps:
+            scores = [number(step.metrics.get(metric.name), metric.digits) for metric in results.metrics]
+            times = [number(step.encoding_time, 3), number(step.decoding_time, 3)]
+            memory = [number(None if size is None else size / 1e6, 0) for size in (step.encoding_memory, step.decoding_memory)]
+            rows.append([codec, f"{step.quality:g}", f"{step.bytes:.0f}", f"{step.bpp:.3f}", *scores, *times, *memory])
+    return table(head, rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first column to the left and numbers to the right."""
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)) + "\n"
+
+
+def number(value: float | None, digits: int, *, sign: bool = False, unit: str = "") -> str:
+    """A number for a table; - for none."""
+    if value is None:
+        return "-"
+    return (f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}") + unit
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,145 @@
+"""A run: which points there are to measure, and measuring those that no earlier run has finished."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import media
+from ..errors import I2Error, SignalError, UsageError
+from .parts import Codec, FitOptions, Metric, Modality, Point, Source, Work
+from .store import Store, digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A point to be."""
+
+    source: Source
+    codec: Codec
+    work: Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands.
+
+    Args:
+        task: what was just finished or failed.
+        point: its result; None where it failed.
+        done, total: points.
+        eta: seconds to the end, by the mean time of each codec's points so far.
+        elapsed: seconds since the run began.
+    """
+
+    task: Task
+    point: Point | None
+    done: int
+    total: int
+    eta: float
+    elapsed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A point that could not be measured, and why."""
+
+    task: Task
+    error: I2Error
+
+
+OnPoint = Callable[[Progress], None]
+
+
+def sources(paths: Sequence[str], modality: Modality) -> list[Source]:
+    """The files to code, folders replaced by the pictures in them.
+
+    Raises:
+        SignalError: one that is missing or cannot be benchmarked, or a folder without any.
+    """
+    found: list[str] = []
+    for path in paths:
+        inside = sorted(str(file) for file in Path(path).iterdir() if media.find_format(file.suffix)) if Path(path).is_dir() else [path]
+        if not inside:
+            raise SignalError(f"{path} holds no {modality.name} file; give files, or a folder with some")
+        found += inside
+    names = _names(found)
+    return [Source(name=name, path=path, digest=digest(modality.read(path))) for name, path in zip(names, found, strict=True)]
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """Short names, made longer where two would be the same."""
+    stems = [Path(path).stem for path in paths]
+    names = [stem if stems.count(stem) == 1 else Path(path).name for stem, path in zip(stems, paths, strict=True)]
+    return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
+
+
+def choose(names: Sequence[str], modality: Modality) -> tuple[list[Codec], dict[str, str]]:
+    """The codecs of that name that can run here, and why each of the others cannot.
+
+    Raises:
+        UsageError: a name that is not in the table, or no codec left.
+    """
+    unknown = [name for name in names if name not in modality.codecs]
+    if unknown:
+        raise UsageError(f"codec {unknown[0]!r} is not known; expected some of {', '.join(modality.codecs)}")
+    missing = {name: reason for name in names if (reason := modality.codecs[name].missing())}
+    chosen = [modality.codecs[name] for name in dict.fromkeys(names) if name not in missing]
+    if not chosen:
+        raise UsageError(f"no codec can run: {'; '.join(f'{name}: {reason}' for name, reason in missing.items()) or 'none was named'}")
+    return chosen, missing
+
+
+def measures(modality: Modality) -> tuple[tuple[Metric, ...], dict[str, str]]:
+    """The measures that can run here, and why each of the others cannot."""
+    missing = {name: reason for name, metric in modality.metrics.items() if (reason := metric.missing())}
+    return tuple(metric for name, metric in modality.metrics.items() if name not in missing), missing
+
+
+def plan(files: Sequence[Source], codecs: Sequence[Codec], qualities: Mapping[str, Sequence[float]], options: FitOptions) -> list[Task]:
+    """Every point of a run, the codecs that take long last; qualities by codec, its own where it has none there."""
+    ordered = sorted(codecs, key=lambda codec: codec.fitted)
+    return [
+        Task(source=source, codec=codec, work=codec.work(quality, options))
+        for codec in ordered
+        for source in files
+        for quality in sorted(set(qualities.get(codec.name, codec.qualities)))
+    ]
+
+
+def run(tasks: Sequence[Task], store: Store, on_point: OnPoint | None = None) -> tuple[list[Point], list[Failure]]:
+    """The points of `tasks`, in their order, and those that failed; only what no earlier run has finished is measured."""
+    began, spent = time.monotonic(), _Spent([task.codec.name for task in tasks if store.find(task.source, task.codec, task.work) is None])
+    points: list[Point] = []
+    failures: list[Failure] = []
+    for done, task in enumerate(tasks, 1):
+        known, start = store.find(task.source, task.codec, task.work), time.monotonic()
+        point = None
+        try:
+            point = store.get(task.source, task.codec, task.work)
+            points.append(point)
+        except I2Error as error:
+            failures.append(Failure(task=task, error=error))
+        if known is None:
+            spent.add(task.codec.name, time.monotonic() - start)
+        if on_point is not None:
+            elapsed = time.monotonic() - began
+            on_point(Progress(task=task, point=point, done=done, total=len(tasks), eta=spent.eta(), elapsed=elapsed))
+    return points, failures
+
+
+class _Spent:
+    """Seconds by codec, and what the points that are left will take."""
+
+    def __init__(self, left: list[str]) -> None:
+        self.left = left
+        self.seconds: dict[str, list[float]] = {}
+
+    def add(self, codec: str, seconds: float) -> None:
+        self.left.remove(codec)
+        self.seconds.setdefault(codec, []).append(seconds)
+
+    def eta(self) -> float:
+        means = {codec: sum(values) / len(values) for codec, values in self.seconds.items()}
+        usual = sum(means.values()) / len(means) if means else 0.0
+        return sum(means.get(codec, usual) for codec in self.left)

@@ -1,0 +1,121 @@
+"""Finished points on disk, so that a run that was interrupted goes on where it stopped."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..errors import I2Error, UsageError
+from ..files import atomic_writer
+from . import measure
+from .origin import machine, origin
+from .parts import Codec, Metric, Modality, Point, Samples, Source, Work
+
+FOLDER = "points"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One JSON file and one coded file for each point, in `points` under the folder of the results.
+
+    The name is a hash of everything that shapes a point: samples, codec, its note, work, versions and machine (seconds are the machine's).
+
+    Args:
+        folder: of the results.
+        modality: what is measured.
+        metrics: the measures of each point; one that an earlier run did not have is added to its points.
+    """
+
+    folder: Path
+    modality: Modality
+    metrics: tuple[Metric, ...]
+
+    def find(self, source: Source, codec: Codec, work: Work) -> Point | None:
+        """The point, where an earlier run has finished it."""
+        path = self._path(source, codec, work)
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            coded = path.with_suffix("." + codec.extension).stat().st_size
+            point = Point(**{**fields, "work": Work(**fields["work"]), "source": source.name})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # not there, cut short, or of another version: measured again
+        return point if coded == point.bytes else None
+
+    def data(self, point: Point, source: Source) -> bytes:
+        """The coded file of a point."""
+        codec = self.modality.codecs[point.codec]
+        return self._path(source, codec, point.work).with_suffix("." + codec.extension).read_bytes()
+
+    def get(self, source: Source, codec: Codec, work: Work) -> Point:
+        """The point, measured now if need be.
+
+        Raises:
+            I2Error: the codec failed.
+        """
+        known = self.find(source, codec, work)
+        if known is None:
+            return self._measured(source, codec, work)
+        lacking = [metric for metric in self.metrics if metric.name not in known.metrics]
+        if not lacking:
+            return known
+        decoded = codec.decode(self.data(known, source), work.threads)
+        added = scores(lacking, self.modality.read(source.path), decoded)
+        point = replace(known, metrics={**known.metrics, **added})
+        self._write(self._path(source, codec, work), json.dumps(asdict(point), indent=1).encode())
+        return point
+
+    def _measured(self, source: Source, codec: Codec, work: Work) -> Point:
+        samples = self.modality.read(source.path)
+        coded, encoding = measure.encode(self.modality, codec.name, samples, work)
+        decoded, decoding = measure.decode(self.modality, codec.name, coded.data, work)
+        if decoded.shape != samples.shape:
+            raise I2Error(f"{codec.name} gave {decoded.shape} back for {source.name}; expected {samples.shape}: leave the codec out")
+        point = Point(
+            codec=codec.name,
+            source=source.name,
+            digest=source.digest,
+            work=work,
+            bytes=len(coded.data),
+            bpp=8 * len(coded.data) / self.modality.count(samples),
+            metrics=scores(self.metrics, samples, decoded),
+            encoding_time=encoding.seconds,
+            decoding_time=decoding.seconds,
+            encoding_memory=encoding.memory,
+            decoding_memory=decoding.memory,
+            extra=dict(coded.extra),
+            versions=codec.versions(),
+            origin=origin(),
+        )
+        path = self._path(source, codec, work)
+        self._write(path.with_suffix("." + codec.extension), coded.data)
+        self._write(path, json.dumps(asdict(point), indent=1).encode())  # last: where it is, the point is whole
+        return point
+
+    def _path(self, source: Source, codec: Codec, work: Work) -> Path:
+        shaping = [self.modality.name, source.digest, codec.name, codec.note, asdict(work), codec.versions(), machine()]
+        key = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+        return self.folder / FOLDER / f"{codec.name}-{key[:24]}.json"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        make_folder(path.parent)
+        with atomic_writer(path, force=True) as file:
+            file.write(data)
+
+
+def scores(metrics: Iterable[Metric], samples: Samples, decoded: Samples) -> dict[str, float | None]:
+    """Every measure of a decoded picture, by name."""
+    return {metric.name: metric.measure(samples, decoded) for metric in metrics}
+
+
+def digest(samples: Samples) -> str:
+    """SHA-256 of shape and samples."""
+    return hashlib.sha256(str(samples.shape).encode() + samples.tobytes()).hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it; UsageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made ({error.strerror}); choose another one") from error

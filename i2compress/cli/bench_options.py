@@ -1,0 +1,112 @@
+"""Options that i2c bench and i2c compare share, and how their values are read."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from ..config import EncodeSettings
+from ..errors import UsageError
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..bench.parts import Codec, FitOptions
+    from ..bench.store import Store
+    from ..fit import StepInfo
+
+DEFAULT_CODECS = "i2c,jpeg,webp,avif,avif-psnr,jxl,jpeg2000"
+
+Codecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="i2c and its peers; a missing one is named and skipped.")]
+Effort = Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps of i2c, instead of the effort's.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random in i2c.")]
+
+
+def parse_list(text: str) -> list[str]:
+    """The names in a,b,c."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"list is {text!r}; expected names with commas between, such as i2c,jpeg")
+    return names
+
+
+def parse_numbers(text: str) -> list[float]:
+    """The numbers, 0 to 100, in 30,50,70."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"qualities are {text!r}; expected numbers with commas between, such as 30,50,70") from error
+    if not all(0 <= number <= 100 for number in numbers):
+        raise UsageError(f"qualities are {text!r}; expected numbers from 0 to 100")
+    return numbers
+
+
+def parse_qualities(texts: list[str], codecs: list[str]) -> dict[str, list[float]]:
+    """Qualities by codec: "30,50" is for every codec, "jpeg=30,50" for one and stronger."""
+    chosen: dict[str, list[float]] = {}
+    own: dict[str, list[float]] = {}
+    for text in texts:
+        name, equals, numbers = text.rpartition("=")
+        if not equals:
+            chosen |= dict.fromkeys(codecs, parse_numbers(numbers))
+        elif name in codecs:
+            own[name] = parse_numbers(numbers)
+        else:
+            raise UsageError(f"qualities are given for {name!r}; expected one of the codecs of this run: {', '.join(codecs)}")
+    return {**chosen, **own}
+
+
+def fit_options(effort: int, steps: int | None, seed: int, device: str, threads: int | None) -> "FitOptions":
+    """How i2c is to work. Raises UsageError now for what an encode would refuse after the peers' hours."""
+    from ..bench.parts import FitOptions
+
+    EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
+    return FitOptions(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
+
+
+def open_store(modality: str, folder: str, out: Output) -> "tuple[Store, dict[str, str]]":
+    """The store in the folder, and the measures that cannot run with the reason, which is said too."""
+    from ..bench.modalities import MODALITIES
+    from ..bench.run import measures
+    from ..bench.store import Store, make_folder
+
+    metrics, missing = measures(MODALITIES[modality])
+    for metric, reason in missing.items():
+        out.warn(f"{metric} is skipped: {reason}")
+    make_folder(Path(folder))
+    return Store(folder=Path(folder), modality=MODALITIES[modality], metrics=metrics), missing
+
+
+def choose_codecs(names: list[str], store: "Store", out: Output) -> "tuple[list[Codec], dict[str, str]]":
+    """The codecs that can run, and the others with the reason, which is said too."""
+    from ..bench.run import choose
+
+    codecs, missing = choose(names, store.modality)
+    for name, reason in missing.items():
+        out.warn(f"{name} is skipped: {reason}")
+    return codecs, missing
+
+
+class Report(Protocol):
+    """What to call when a point is done."""
+
+    def __call__(self, name: str, done: int, total: int, *, eta: float | None = None, psnr: float = 0.0, bpp: float = 0.0) -> None:
+        """`done` of `total` points; eta in seconds, None: by the mean so far."""
+
+
+def counted(on_step: "Callable[[StepInfo], None] | None") -> Report:
+    """Makes a progress bar of steps one of whole points; None, where there is no terminal, is a report to nobody."""
+    began = time.monotonic()
+
+    def report(name: str, done: int, total: int, *, eta: float | None = None, psnr: float = 0.0, bpp: float = 0.0) -> None:
+        if on_step is None:
+            return
+        from ..fit import StepInfo
+
+        elapsed = time.monotonic() - began
+        left = elapsed / done * (total - done) if eta is None else eta
+        on_step(StepInfo(phase=name, step=done, steps=total, loss=0.0, psnr=psnr, bpp=bpp, elapsed=elapsed, eta=left))
+
+    return report

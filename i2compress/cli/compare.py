@@ -1,0 +1,105 @@
+"""i2c compare: every codec at one size or one quality."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..config import DEFAULT_EFFORT
+from ..errors import ExitCode, UsageError
+from .bench_options import DEFAULT_CODECS, Codecs, Effort, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list
+from .options import AsJson, Debug, Device, Quiet, Threads, parse_crop
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..bench.compare import Comparison, Row
+    from ..bench.search import Target
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1000, "m": 1_000_000}
+
+Input = Annotated[str, typer.Argument(metavar="SRC", help="Picture to code.", show_default=False)]
+TargetPsnr = Annotated[float | None, typer.Option("--target-psnr", metavar="DB", help="At least so much; the smallest file of each codec.")]
+TargetSize = Annotated[str | None, typer.Option("--target-size", metavar="SIZE", help="At most so large: 20k, 20000, 1.5M; the best of each codec.")]
+Fits = Annotated[int, typer.Option("--fits", metavar="N", help="Fits that i2c may try.")]
+CropPart = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Part in the strip; the busiest by default.")]
+Folder = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the results; SRC's name and -compare by default.")]
+
+
+def compare(
+    *,
+    source: Input,
+    target_psnr: TargetPsnr = None,
+    target_size: TargetSize = None,
+    codecs: Codecs = DEFAULT_CODECS,
+    fits: Fits = 4,
+    crop: CropPart = None,
+    effort: Effort = DEFAULT_EFFORT,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    out_dir: Folder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """All codecs at equal size or equal quality: one table, and one picture strip."""
+    target, part = _target(target_psnr, target_size), None if crop is None else parse_crop(crop)
+    if fits < 1:
+        raise UsageError(f"fits is {fits}; expected at least 1")
+    out = Output("compare", as_json=as_json, quiet=quiet, debug=debug)
+    options = fit_options(effort, steps, seed, device, threads)
+    from ..bench import compare as bench_compare
+    from ..bench.modalities import MODALITIES
+    from ..bench.run import sources
+
+    if Path(source).is_dir():
+        raise UsageError(f"{source} is a directory; compare takes one picture: give a file, or use i2c bench image")
+    file = sources([source], MODALITIES["image"])[0]
+    store, _ = open_store("image", out_dir or f"{Path(source).stem}-compare", out)
+    chosen, missing = choose_codecs(parse_list(codecs), store, out)
+    with out.progress(Path(source).name) as on_step:
+        report = counted(on_step)
+
+        def show(row: "Row", done: int) -> None:
+            psnr, bpp = (0.0, 0.0) if row.point is None else (row.point.metrics["psnr-rgb"] or 0.0, row.point.bpp)
+            report(row.codec, done, len(chosen), psnr=psnr, bpp=bpp)
+
+        found = bench_compare.compare(file, chosen, target, store, options, fits=fits, skipped=missing, on_row=show)
+    bench_compare.write_all(found, store, store.folder, part)
+    out.text(bench_compare.rows_table(found, store).rstrip())
+    raise typer.Exit(_report(found, out, store.folder))
+
+
+def _target(psnr: float | None, size: str | None) -> "Target":
+    from ..bench.search import Target
+
+    if (psnr is None) == (size is None):
+        raise UsageError("compare needs one target; give --target-psnr DB or --target-size SIZE")
+    if psnr is not None:
+        if not 0 < psnr < 100:
+            raise UsageError(f"target PSNR is {psnr:g} dB; expected more than 0 and less than 100")
+        return Target(psnr=psnr)
+    match = _SIZE.fullmatch((size or "").strip())
+    count = 0 if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
+    if count < 1:
+        raise UsageError(f"target size is {size!r}; expected bytes such as 20000, 20k or 1.5M")
+    return Target(bytes=count)
+
+
+def _report(found: "Comparison", out: Output, folder: Path) -> ExitCode:
+    """Says what happened; TARGET where no codec met the target."""
+    for row in found.rows:
+        if row.error is not None:
+            out.failure(f"{found.source.path}, {row.codec}", row.error)
+        elif row.point is not None:
+            point = row.point
+            scores = dict(point.metrics)
+            out.record(row.codec, "ok", {"quality": point.work.quality, "bytes": point.bytes, "bpp": point.bpp, "met": row.met, **scores})
+    out.line(f"{folder / 'strip.png'}: {len(found.points)} codecs at {found.target}, with compare.md beside it")
+    if not any(row.met for row in found.rows):
+        out.warn(f"no codec met the target of {found.target}; the table shows the closest")
+        return ExitCode.TARGET
+    return ExitCode.FAILED if any(row.error is not None for row in found.rows) else ExitCode.OK
