@@ -1,5 +1,6 @@
 """Writes docs/cli.md from the command line's own parser: python tests/cli_reference.py"""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -13,12 +14,22 @@ def reference() -> str:
     """The page."""
     group = typer.main.get_command(app)
     parts = ["# The i2c command line", "", "Generated from the parser by `python tests/cli_reference.py`; a test keeps it equal.", ""]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]  # a group
-        parts += [f"## i2c {name}", "", str(command.help).strip(), "", "| option | value | default | meaning |", "|---|---|---|---|"]
-        parts += [row(parameter) for parameter in command.params]
+    for name, command in leaves(group, "i2c"):
+        parts += [f"## {name}", "", str(getattr(command, "help", "")).strip(), "", "| option | value | default | meaning |", "|---|---|---|---|"]
+        parts += [row(parameter) for parameter in getattr(command, "params", [])]
         parts.append("")
     parts += ["## Examples and exit codes", "", "```", EPILOG.replace("\b\n", "").strip(), "```", ""]
     return "\n".join(parts)
+
+
+def leaves(command: object, name: str) -> Iterator[tuple[str, object]]:
+    """Every command that does something, with its full name."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name, command
+        return
+    for word, inner in below.items():
+        yield from leaves(inner, f"{name} {word}")
 
 
 def row(parameter: object) -> str:

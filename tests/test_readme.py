@@ -95,7 +95,7 @@ def test_the_first_command_is_one_that_the_parser_takes(tmp_path: Path, monkeypa
     shutil.copytree(ROOT / "tests" / "media", tmp_path / "tests" / "media")
     for part in FIRST.strip().split(" && ")[2:]:
         assert main(shlex.split(part)[1:]) == 0
-    assert Path("coffee@4x.png").exists()
+    assert Path("build/coffee.i2@4x.png").exists()
 
 
 def test_the_table_of_efforts_is_the_one_in_the_code() -> None:

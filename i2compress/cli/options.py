@@ -35,7 +35,7 @@ def parse_crop(text: str) -> tuple[int, int, int, int]:
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
 
 
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files to read; - is stdin.", show_default=False)]
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files to read; - is stdin.", show_default=False)]
 OutputFile = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Output of a single input; - is stdout.")]
 OutputDir = Annotated[str | None, typer.Option("-O", "--output-dir", metavar="DIR", help="Folder for the outputs, made if need be.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist.")]

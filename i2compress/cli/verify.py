@@ -31,7 +31,7 @@ def verify(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Check .i2 files: their checksums, and that all of them decodes."""
+    """Check .i2 files: their checksums, and that they decode to the end."""
     if against is not None and len(inputs) > 1:
         raise UsageError(f"--against names one source but there are {len(inputs)} files; verify them one by one")
     if min_psnr is not None and against is None:
