@@ -32,7 +32,8 @@ LAYERS = {
     "bench": 5,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
-ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("cli", "bench")]  # allowed inside one layer
+# allowed inside one layer
+ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("cli", "bench")]
 
 
 def module_of(path: Path) -> tuple[str, ...]:

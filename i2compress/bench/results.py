@@ -133,9 +133,7 @@ def bd_table(results: Results) -> str:
         rates = [number(mine[metric.name].rate, 1, sign=True, unit=" %") for metric in metrics]
         counts = "/".join(str(mine[metric.name].sources) for metric in metrics)
         rows.append([codec, *rates, number(gain, 2, sign=True), f"{counts} of {mine[metrics[0].name].of}"])
-    note = (
-        f"Anchor: **{results.anchor}**. Negative rates: fewer bytes at equal quality. Means of each source's own; -: too little overlap.\n"
-    )
+    note = f"Anchor: **{results.anchor}**. Negative rates: fewer bytes at equal quality. Means of each source's own; -: too little overlap.\n"
     return note + "\n" + table(head, rows)
 
 
