@@ -118,7 +118,8 @@ def _figures(anchor: list[tuple[float, float]], test: list[tuple[float, float]])
 
     series = [list(side) for curve in (anchor, test) for side in zip(*curve, strict=True)]
     chosen = {"method": "akima", "require_matching_points": False, "min_overlap": 0}
-    return float(bjontegaard.bd_rate(*series, **chosen)), float(bjontegaard.bd_psnr(*series, **chosen))
+    rate, gain = float(bjontegaard.bd_rate(*series, **chosen)), float(bjontegaard.bd_psnr(*series, **chosen))
+    return (rate, gain) if math.isfinite(rate) and math.isfinite(gain) else None
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -57,10 +57,7 @@ def _curves(results: Results, metric: Metric, axes: "Axes") -> None:
     for codec, steps in results.curves.items():
         pairs = [(step.bpp, value) for step in steps if (value := step.metrics.get(metric.name)) is not None]
         axes.plot([x for x, _ in pairs], [y for _, y in pairs], label=codec, **_style(results, codec))  # type: ignore[arg-type]
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
-    axes.set_xlabel("bits per pixel")
+    _rate_axis(axes)
     axes.set_ylabel(metric.title)
     axes.set_title(_title(results), fontsize="medium")
 
@@ -70,12 +67,17 @@ def _times(results: Results, axes: "Axes") -> None:
         axes.plot([step.bpp for step in steps], [step.encoding_time for step in steps], label=codec, **_style(results, codec))  # type: ignore[arg-type]
         dashed = {**_style(results, codec), "linestyle": ":"}
         axes.plot([step.bpp for step in steps], [step.decoding_time for step in steps], **dashed)  # type: ignore[arg-type]
-    axes.set_xscale("log")
+    _rate_axis(axes)
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("bits per pixel")
     axes.set_ylabel("seconds (encode solid, decode dotted)")
     axes.set_title(_title(results), fontsize="medium")
+
+
+def _rate_axis(axes: "Axes") -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
+    axes.set_xlabel("bits per pixel")
 
 
 def _title(results: Results) -> str:

@@ -33,6 +33,8 @@ def summarise(
         anchor: of BD figures.
         skipped: codecs and measures that could not run, and why.
     """
+    order = list(store.modality.codecs)
+    points = sorted(points, key=lambda point: order.index(point.codec))
     failed = {f"{failure.task.source.name}, {failure.task.codec.name} {failure.task.work.quality:g}": str(failure.error) for failure in failures}
     return Results(
         modality=store.modality,
