@@ -4,13 +4,13 @@ Decoding needs numpy only; torch is imported when something is encoded.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from . import container
 from .coding.latents import Grid, decode_latents, encode_latents, latent_bits
@@ -18,8 +18,8 @@ from .coding.weights import WeightGroup, decode_weights, encode_weights
 from .config import EncodeSettings, View
 from .container import Container, Header, lambda_code
 from .errors import LimitError, MalformedError, SignalError
-from .field.spec import MAX_CONTRACTION, PyramidSpec, prior
-from .field.weights import context_weights, dequantise
+from .field.spec import MAX_CONTRACTION, PyramidSpec, prior, step_code
+from .field.weights import context_weights, rendering_weights
 from .header import MAX_AXIS
 from .metrics import mean_squared_error, psnr
 from .render import Renderer
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
 MAX_LEVELS = 7
+DEFAULT_WIDTH = 16
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
 TOLERANCE_CODES = 0.25  # of the fixed point, in code values of the output
@@ -87,7 +88,12 @@ def encode_signal(
     began = time.monotonic()
     _check_encodable(signal)
     spec = PyramidSpec(
-        grid=signal.grid, channels=signal.channels, explicit=settings.explicit, width=settings.width or 16, levels=levels_for(signal.grid)
+        grid=signal.grid,
+        channels=signal.channels,
+        explicit=settings.explicit,
+        width=settings.width or DEFAULT_WIDTH,
+        levels=levels_for(signal.grid),
+        step_code=step_code(settings.rate_weight),
     )
     importance = opacity_importance(signal)
     result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
@@ -142,12 +148,8 @@ def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list
     small = replace(spec, grid=part)
     grids = [grid[tuple(slice(0, size) for size in shape)] for grid, shape in zip(latents, small.latent_shapes, strict=True)]
     tolerance = max(TOLERANCE_CODES / (2**signal.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(distortion))
-    renderer = Renderer(small, _float_weights(small, groups), grids)
+    renderer = Renderer(small, rendering_weights(small, groups, prior(0, small)), grids)
     return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
-
-
-def _float_weights(spec: PyramidSpec, groups: dict[str, WeightGroup]) -> dict[str, npt.NDArray[np.float32]]:
-    return {name: value.astype(np.float32) for name, value in dequantise(groups, prior(0, spec)).items()}
 
 
 def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], signal: Signal, settings: EncodeSettings) -> tuple[bytes, float]:
@@ -212,10 +214,10 @@ class I2File:
         base = prior(header.prior, self.spec)
         shapes = self.spec.weight_shapes
         groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
-        self.weights = {name: value.astype(np.float32) for name, value in dequantise(groups, base).items()}
+        self.weights = rendering_weights(self.spec, groups, base)
         self._check_contraction()
         self.latents = _read_latents(content, self.spec, groups)
-        self._renderer = Renderer(self.spec, self.weights, self.latents, threads=threads or 1)
+        self._renderer = Renderer(self.spec, self.weights, self.latents, threads=threads or os.cpu_count() or 1)
 
     @staticmethod
     def from_bytes(data: bytes, *, device: str = "auto", threads: int | None = None, allow_partial: bool = False) -> "I2File":
@@ -224,7 +226,7 @@ class I2File:
         Args:
             data: the file.
             device: where to render; every device gives the same latents, and values equal but for float rounding.
-            threads: CPU threads; None for one.
+            threads: CPU threads; None for all.
             allow_partial: take a truncated file whose header and weights are whole.
 
         Raises:

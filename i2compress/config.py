@@ -30,9 +30,17 @@ EFFORTS = {
 }
 
 
+# Quality -> lambda, geometric in between. Chosen so that a photograph has about the PSNR of a JPEG of that quality.
+QUALITY_LAMBDAS = {0.0: 2e-2, 25.0: 6e-3, 50.0: 2.25e-3, 75.0: 9e-4, 90.0: 2.8e-4, 95.0: 1.2e-4, 100.0: 3e-5}
+
+
 def lambda_of_quality(quality: float) -> float:
-    """Rate weight lambda of a quality in 0..100: geometric, 2e-2 at 0 down to 5e-5 at 100."""
-    return float(2e-2 * (5e-5 / 2e-2) ** (quality / 100))
+    """Rate weight lambda of a quality in 0..100: geometric between the entries of QUALITY_LAMBDAS."""
+    knots = sorted(QUALITY_LAMBDAS)
+    high = next(knot for knot in knots[1:] if quality <= knot)
+    low = knots[knots.index(high) - 1]
+    start, end = QUALITY_LAMBDAS[low], QUALITY_LAMBDAS[high]
+    return float(start * (end / start) ** ((quality - low) / (high - low)))
 
 
 @dataclass(frozen=True, kw_only=True)

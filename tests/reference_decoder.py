@@ -60,6 +60,7 @@ class Header:
     neighbours: int
     tile: int
     iterations: int
+    step: float
 
     @staticmethod
     def parse(payload: bytes) -> "Header":
@@ -70,10 +71,11 @@ class Header:
             numbers.append(number)
         assert shape & 3 == 0 and shape >> 2 & 3 == 1, "this decoder knows pictures"
         height, columns, kind, prior, streams, count, *params = numbers
-        assert prior == 0 and count == len(params) == 6
-        c, levels, hidden, n, t, iterations = params
+        assert prior == 0 and count == len(params) == 7
+        c, levels, hidden, n, t, iterations, g = params
         depth = 16 if shape >> 4 & 1 else 8
-        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, c, levels, hidden, n, 1 << t, iterations)
+        sizes = (c, levels, hidden, n, 1 << t, iterations)
+        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8))
 
     def shape_of(self, level: int) -> Shape:
         return tuple(-(-size // 2**level) for size in self.grid)
@@ -130,7 +132,7 @@ class RangeDecoder:
 
 @dataclass
 class Tensor:
-    """Elements in C order: 64 times the prior, q and e of section 6."""
+    """Elements in C order: 256 times the prior, q and e of section 6."""
 
     shape: Shape
     prior: list[int]
@@ -138,7 +140,7 @@ class Tensor:
     e: int
 
     def values(self) -> list[float]:
-        return [p / 64 + q * 2.0**-self.e for p, q in zip(self.prior, self.q, strict=True)]
+        return [p / 256 + q * 2.0**-self.e for p, q in zip(self.prior, self.q, strict=True)]
 
     def rows(self) -> list[list[float]]:
         flat, n = self.values(), self.shape[1]
@@ -146,7 +148,7 @@ class Tensor:
 
     def fixed(self) -> list[list[int]]:
         """Section 7.3: rows of integers with 12 fractional bits."""
-        flat = [64 * p + (q << (12 - self.e)) for p, q in zip(self.prior, self.q, strict=True)]
+        flat = [16 * p + (q << (12 - self.e)) for p, q in zip(self.prior, self.q, strict=True)]
         n = self.shape[-1]
         return [flat[i : i + n] for i in range(0, len(flat), n)]
 
@@ -157,10 +159,10 @@ def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
     found = {}
     for name, shape, spread in header.tensors():
         size = math.prod(shape)
-        prior = {"up": [-2, -7, 17, 56] * shape[0], "b": [32] * size}.get(name, [0] * size)
+        prior = {"up": [-8, -28, 68, 224] * shape[0], "b": [128] * size}.get(name, [0] * size)
         for i in range(size if spread else 0):
             state = (1664525 * state + 1013904223) % 2**32
-            prior[i] = math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
+            prior[i] = 4 * math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
         exponent = decoder.read(32 * exponent, 48)
         rank = decoder.read(32 * rank, 56)
         assert 0 <= exponent <= 15 and 0 <= rank <= 51

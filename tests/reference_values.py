@@ -33,7 +33,7 @@ def features(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid])
         for axis in (1, 2):
             h = doubled(h, axis, header.shape_of(level)[axis - 1], weights["up"].rows()[level])
         h = np.concatenate([h, grid_of(level)])
-    return h
+    return h * header.step
 
 
 def moved(h: Array, axis: int, delta: float) -> Array:

@@ -34,7 +34,7 @@ class PyramidField(nn.Module):
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
 
     def features(self, latents: Sequence[Tensor]) -> Tensor:
-        """h `[1, L, *grid]`, channel 0 from the coarsest level, of latents `[1, 1, *grid_l]`, finest first.
+        """h / step `[1, L, *grid]`, channel 0 from the coarsest level, of latents `[1, 1, *grid_l]`, finest first.
 
         The latents may be those of a window of the picture, as long as grid_l = ceil(grid / 2**l).
         """
@@ -45,16 +45,16 @@ class PyramidField(nn.Module):
 
     def forward(self, latents: Sequence[Tensor]) -> Tensor:
         """Phi `[1, D, *grid]` on the source grid (or a window of it), not clipped."""
-        t = self.tensors
+        t, step = self.tensors, self.spec.step
         h = self.features(latents)
-        u = pointwise(t["B"], h, t["c"])
+        u = pointwise(t["B"] * step, h, t["c"])
         if self.spec.explicit:
-            out = pointwise(t["W"], torch.relu(u), t["b"]) + pointwise(t["S"], h)
+            out = pointwise(t["W"], torch.relu(u), t["b"]) + pointwise(t["S"] * step, h)
             conv = CONVOLUTIONS[self.spec.axes]
             out = out + conv(out, t["R1"], padding=1)
             return out + conv(torch.relu(out), t["R2"], padding=1)
         z = solve(u, t["A"], t["K"], iterations=self.iterations, gradient=self.gradient)
-        return pointwise(t["W"], z, t["b"]) + pointwise(t["S"], h)
+        return pointwise(t["W"], z, t["b"]) + pointwise(t["S"] * step, h)
 
 
 def _upsample(grids: Tensor, half: Tensor, shape: Sequence[int]) -> Tensor:

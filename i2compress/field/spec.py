@@ -2,7 +2,7 @@
 
 With L latent grids y_l (stride 2**l, one channel each), C channels of the implicit layer and D output channels,
 
-    h(x)   = [y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    L features
+    h(x)   = step [y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    L features
     u(x)   = B h(x) + c
     z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the picture
     Phi(x) = W z*(x) + S h(x) + b
@@ -34,9 +34,12 @@ MAX_WIDTH = 64
 MAX_LEVELS = 12
 MAX_ITERATIONS = 64
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 4, 16
+MAX_STEP_CODE = 127
+STEP_ORIGIN, STEPS_PER_OCTAVE = 64, 8
 UP_TAPS = 8
 MAX_CONTRACTION = 0.95
-PRIOR_BITS = 6  # every value of prior 0 is a multiple of 2**-6, so that the context model stays integer
+PRIOR_BITS = 8  # every value of a prior is a multiple of 2**-8, so that the context model stays integer
+PRIOR_0_BITS = 6  # those of prior 0 are even multiples of 2**-6
 
 CONTEXT_GROUPS = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
 
@@ -55,6 +58,7 @@ class PyramidSpec:
         neighbours: causal neighbours of the context model.
         tile_log2: log2 of the side of the context model's tiles, 4..16.
         iterations: applications of the implicit layer in the decoder, 1..64.
+        step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
 
     Raises:
         LimitError: a number out of range.
@@ -69,6 +73,7 @@ class PyramidSpec:
     neighbours: int = 13
     tile_log2: int = 8
     iterations: int = 8
+    step_code: int = STEP_ORIGIN
 
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
@@ -80,6 +85,7 @@ class PyramidSpec:
             ("neighbours", 1, len(DEFAULT_OFFSETS[len(self.grid)])),
             ("tile_log2", MIN_TILE_LOG2, MAX_TILE_LOG2),
             ("iterations", 1, MAX_ITERATIONS),
+            ("step_code", 0, MAX_STEP_CODE),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -96,6 +102,11 @@ class PyramidSpec:
         return 1 << self.tile_log2
 
     @property
+    def step(self) -> float:
+        """What one unit of a latent is worth in the features."""
+        return float(2.0 ** ((self.step_code - STEP_ORIGIN) / STEPS_PER_OCTAVE))
+
+    @property
     def field(self) -> int:
         """The header's number of this field."""
         return EXPLICIT if self.explicit else IMPLICIT
@@ -103,16 +114,16 @@ class PyramidSpec:
     @property
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
-        return (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations)
+        return (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
 
     @staticmethod
     def from_header(header: Header) -> "PyramidSpec":
         """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
         if header.field not in (IMPLICIT, EXPLICIT):
             raise UnsupportedVersionError(f"field is number {header.field}; expected a pyramid: update i2compress")
-        if len(header.params) != 6:
-            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 6")
-        width, levels, hidden, neighbours, tile_log2, iterations = header.params
+        if len(header.params) != 7:
+            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 7")
+        width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params
         return PyramidSpec(
             grid=header.grid,
             channels=header.channels,
@@ -123,6 +134,7 @@ class PyramidSpec:
             neighbours=neighbours,
             tile_log2=tile_log2,
             iterations=iterations,
+            step_code=step_code,
         )
 
     @cached_property
@@ -155,6 +167,12 @@ class PyramidSpec:
     def max_exponent(self, name: str) -> int:
         """Largest exponent e of a tensor's step 2**-e."""
         return MAX_FRACTION_BITS if self.is_context(name) else 15
+
+
+def step_code(lam: float) -> int:
+    """The encoder's choice of the step: sqrt(lambda / 1e-3), so that a fit at any lambda goes like one at 1e-3."""
+    code = STEP_ORIGIN + round(STEPS_PER_OCTAVE * 0.5 * math.log2(lam / 1e-3))
+    return min(max(code, 0), MAX_STEP_CODE)
 
 
 def upsampling_taps() -> npt.NDArray[np.float64]:
@@ -207,4 +225,4 @@ def _spread(name: str, spec: PyramidSpec) -> float:
 
 
 def _grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(np.floor(values * 2**PRIOR_BITS + 0.5) / 2**PRIOR_BITS)
+    return np.asarray(np.floor(values * 2**PRIOR_0_BITS + 0.5) / 2**PRIOR_0_BITS)

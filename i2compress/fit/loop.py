@@ -69,9 +69,12 @@ class Schedule:
     candidates: int = 1
     candidate_share: float = 0.05
     time_limit: float | None = None
-    weight_rate: float = 1e-2
+    weight_rate: float = 2e-2
     recursion_rate: float = 2.0  # of the weights' rate, for A and K
     latent_rate: float = 1e-2
+    # Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
+    weight_betas: tuple[float, float] = (0.9, 0.95)
+    latent_betas: tuple[float, float] = (0.7, 0.999)
     temperature: tuple[float, float] = (0.5, 0.08)
     noise: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
@@ -170,7 +173,9 @@ class Fit:
         self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
         groups = [{"params": self.others, "share": 1.0}]
         groups += [{"params": self.recursive, "share": self.schedule.recursion_rate}] if self.recursive else []
-        self.weight_optimizer = SOAP(groups, lr=self.schedule.weight_rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=1)
+        self.weight_optimizer = SOAP(
+            groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
+        )
         self.total = self.schedule.steps * len(problem.windows)
         self.best: _State | None = None
         self.began = time.monotonic()
@@ -179,7 +184,9 @@ class Fit:
 
     def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
-        return leaves, torch.optim.Adam(leaves, lr=self.schedule.latent_rate, fused=self.problem.device.type != "mps")
+        return leaves, torch.optim.Adam(
+            leaves, lr=self.schedule.latent_rate, betas=self.schedule.latent_betas, fused=self.problem.device.type != "mps"
+        )
 
     def progress(self) -> float:
         """Share of the fit that is done, by steps or by time, whichever is further."""

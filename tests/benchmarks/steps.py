@@ -1,0 +1,81 @@
+"""Loss against steps and seconds, of real files, weights and header included.
+
+    python -m tests.benchmarks.steps PICTURE... [--crop 384x256] [--steps 200,500,1000,2000] [--explicit] --out FILE.json
+
+Each picture is encoded once for each number of steps (the schedule depends on it). The loss is D + lambda R: D the mean
+squared error of the decoded file in [0, 1], R the bits a sample of the whole file.
+"""
+
+import argparse
+import json
+import math
+import platform
+import time
+from pathlib import Path
+
+from i2compress import EncodeSettings, Signal
+from i2compress.codec import I2File, encode_signal
+from i2compress.media import read
+
+
+def cpu() -> str:
+    """The processor's name and how many cores of it there are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.processor()
+
+
+def measure(source: Signal, settings: EncodeSettings) -> dict[str, float]:
+    """One encode and one decode."""
+    result = encode_signal(source, settings)
+    began = time.perf_counter()
+    file = I2File.from_bytes(result.data, threads=settings.threads)
+    opened = time.perf_counter()
+    file.render()
+    samples = math.prod(source.grid)
+    return {
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "loss_1e3": round(1e3 * result.loss, 4),
+        "psnr": round(result.psnr, 3),
+        "bpp": round(result.bpp, 4),
+        "weights_bpp": round(8 * result.sizes["weights"] / samples, 4),
+        "iterations": file.spec.iterations,
+        "entropy_decoding_s": round(opened - began, 3),
+        "render_s": round(time.perf_counter() - opened, 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--crop", help="WxH: only the top left part")
+    parser.add_argument("--steps", default="200,500,1000,2000")
+    parser.add_argument("--lambda", dest="lam", type=float, default=1e-3)
+    parser.add_argument("--explicit", action="store_true")
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    rows = []
+    for path in options.pictures:
+        source = read(path)
+        if options.crop:
+            width, height = map(int, options.crop.split("x"))
+            source = Signal(values=source.values[:height, :width].copy(), bit_depth=source.bit_depth)
+        for steps in map(int, options.steps.split(",")):
+            settings = EncodeSettings(
+                lam=options.lam, steps=steps, explicit=options.explicit, width=options.width, threads=options.threads, seed=options.seed, strip=True
+            )
+            row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **measure(source, settings)}
+            rows.append(row)
+            print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+            options.out.write_text(json.dumps({"cpu": cpu(), "lambda": options.lam, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
