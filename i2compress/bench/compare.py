@@ -95,7 +95,7 @@ def markdown(comparison: Comparison, store: Store) -> str:
     """The table, with what it is about."""
     meta = comparison.metadata
     where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
-    head = f"# {comparison.source.name} at {comparison.target}\n\n`{meta.get('command')}`\n\n{where}\n\n"
+    head = f"# {comparison.source.name}, {comparison.target}\n\n`{meta.get('command')}`\n\n{where}\n\n"
     lost = [f"- **{row.codec}**: {row.error}" for row in comparison.rows if row.error is not None]
     lost += [f"- **{name}**: {reason}" for name, reason in comparison.skipped.items()]
     return head + rows_table(comparison, store) + ("\n" + "\n".join(lost) + "\n" if lost else "")

@@ -84,10 +84,10 @@ def bench(
         first = quality == qualities[0]
         rows += _uncoded(whole, small, factor, store, source) if first else []
         own = store.get(small, fitted.I2C, fitted.I2C.work(quality, options))
-        rows += _enlarged(own, whole, small, factor, store, source)
+        rows += _enlarged(own, whole, small, factor, store=store, source=source)
         for codec in peers:
             point = matched(store, small, codec, Target(bytes=own.bytes), options, fits=1)
-            rows += _enlarged(point, whole, small, factor, store, source)
+            rows += _enlarged(point, whole, small, factor, store=store, source=source)
         if on_case is not None:
             on_case(f"{source.name} 1/{factor} q{quality:g}", done, len(cases))
     return rows
@@ -109,18 +109,20 @@ def _reduced(source: Source, factor: int, store: Store) -> tuple[Samples, Source
 
 def _uncoded(whole: Samples, small: Source, factor: int, store: Store, source: Source) -> list[Enlarged]:
     made = _filtered(store.modality.read(small.path), whole)
-    return [_row(source, factor, UNCODED, method, None, scores(_measures(store), whole, samples)) for method, samples in made.items()]
+    return [_row(source, factor, UNCODED, method, point=None, found=scores(_measures(store), whole, samples)) for method, samples in made.items()]
 
 
-def _enlarged(point: Point, whole: Samples, small: Source, factor: int, store: Store, source: Source) -> list[Enlarged]:
+def _enlarged(point: Point, whole: Samples, small: Source, factor: int, *, store: Store, source: Source) -> list[Enlarged]:
     data, threads = store.data(point, small), point.work.threads
     made = _filtered(store.modality.codecs[point.codec].decode(data, threads), whole)
     if point.codec == fitted.I2C.name:
         made = {FIELD: fitted.enlarge(data, threads, scale=factor), **made}
-    return [_row(source, factor, point.codec, method, point, scores(_measures(store), whole, samples)) for method, samples in made.items()]
+    return [
+        _row(source, factor, point.codec, method, point=point, found=scores(_measures(store), whole, samples)) for method, samples in made.items()
+    ]
 
 
-def _row(source: Source, factor: int, codec: str, method: str, point: Point | None, found: dict[str, float | None]) -> Enlarged:
+def _row(source: Source, factor: int, codec: str, method: str, *, point: Point | None, found: dict[str, float | None]) -> Enlarged:
     count, quality = (None, None) if point is None else (point.bytes, point.work.quality)
     return Enlarged(source=source.name, factor=factor, codec=codec, method=method, bytes=count, quality=quality, metrics=found)
 

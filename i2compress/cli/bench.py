@@ -22,7 +22,7 @@ from .bench_options import (
     parse_numbers,
     parse_qualities,
 )
-from .options import AsJson, Debug, Device, Inputs, Quiet, Threads
+from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Output
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ app = typer.Typer(rich_markup_mode=None, help="Honest numbers against the codecs
 SCALE_PEERS = "avif,avif-psnr"
 DEFAULT_SCALE_QUALITIES = "50,75"
 
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.", show_default=False)]
 OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the results; finished points in it are not measured again.")]
 Qualities = Annotated[
     list[str] | None, typer.Option("--qualities", metavar="[CODEC=]Q,...", help="For all codecs, or for one; repeat it. Each codec's own by default.")
@@ -73,10 +74,12 @@ def image(
     if pictures < 0:
         raise UsageError(f"pictures is {pictures}; expected 0 or more")
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
-    raise typer.Exit(_bench(inputs, names, chosen, options, anchor, pictures, out_dir, out))
+    code = _bench(inputs=inputs, names=names, qualities=chosen, options=options, anchor=anchor, pictures=pictures, out_dir=out_dir, out=out)
+    raise typer.Exit(code)
 
 
 def _bench(
+    *,
     inputs: list[str],
     names: list[str],
     qualities: dict[str, list[float]],

@@ -14,6 +14,7 @@ from .output import Output
 
 if TYPE_CHECKING:
     from ..bench.compare import Comparison, Row
+    from ..bench.parts import Source
     from ..bench.search import Target
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", re.IGNORECASE)
@@ -52,12 +53,8 @@ def compare(
     out = Output("compare", as_json=as_json, quiet=quiet, debug=debug)
     options = fit_options(effort, steps, seed, device, threads)
     from ..bench import compare as bench_compare
-    from ..bench.modalities import MODALITIES
-    from ..bench.run import sources
 
-    if Path(source).is_dir():
-        raise UsageError(f"{source} is a directory; compare takes one picture: give a file, or use i2c bench image")
-    file = sources([source], MODALITIES["image"])[0]
+    file = _source(source)
     store, _ = open_store("image", out_dir or f"{Path(source).stem}-compare", out)
     chosen, missing = choose_codecs(parse_list(codecs), store, out)
     with out.progress(Path(source).name) as on_step:
@@ -71,6 +68,15 @@ def compare(
     bench_compare.write_all(found, store, store.folder, part)
     out.text(bench_compare.rows_table(found, store).rstrip())
     raise typer.Exit(_report(found, out, store.folder))
+
+
+def _source(path: str) -> "Source":
+    from ..bench.modalities import MODALITIES
+    from ..bench.run import sources
+
+    if Path(path).is_dir():
+        raise UsageError(f"{path} is a directory; compare takes one picture: give a file, or use i2c bench image")
+    return sources([path], MODALITIES["image"])[0]
 
 
 def _target(psnr: float | None, size: str | None) -> "Target":
@@ -98,7 +104,7 @@ def _report(found: "Comparison", out: Output, folder: Path) -> ExitCode:
             point = row.point
             scores = dict(point.metrics)
             out.record(row.codec, "ok", {"quality": point.work.quality, "bytes": point.bytes, "bpp": point.bpp, "met": row.met, **scores})
-    out.line(f"{folder / 'strip.png'}: {len(found.points)} codecs at {found.target}, with compare.md beside it")
+    out.line(f"{folder / 'strip.png'}: {len(found.points)} codecs, {found.target}, with compare.md beside it")
     if not any(row.met for row in found.rows):
         out.warn(f"no codec met the target of {found.target}; the table shows the closest")
         return ExitCode.TARGET
