@@ -220,12 +220,11 @@ class I2File:
         self._renderer = Renderer(self.spec, self.weights, self.latents, threads=threads or os.cpu_count() or 1)
 
     @staticmethod
-    def from_bytes(data: bytes, *, device: str = "auto", threads: int | None = None, allow_partial: bool = False) -> "I2File":
+    def from_bytes(data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> "I2File":
         """Read a file's bytes.
 
         Args:
             data: the file.
-            device: where to render; every device gives the same latents, and values equal but for float rounding.
             threads: CPU threads; None for all.
             allow_partial: take a truncated file whose header and weights are whole.
 

@@ -97,6 +97,7 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
         FormatError: `data` is not a file of this format, damaged, truncated or too new.
     """
     reader = _Reader(data)
+    reader.advice = _WHOLE if allow_partial else _PART
     header = decode_header(reader.expect("H"))
     metadata: dict[str, bytes] = {}
     while (chunk := reader.chunk())[0].islower():
@@ -131,6 +132,10 @@ def chunk_sizes(data: bytes) -> list[ChunkSize]:
     return sizes
 
 
+_PART = "fetch the file again, or decode what is there with --allow-partial"
+_WHOLE = "fetch the file again; its header and weights must be whole"
+
+
 class _Reader:
     """Goes through a file chunk by chunk."""
 
@@ -145,11 +150,12 @@ class _Reader:
         self.data = memoryview(data)
         self.position = len(MAGIC) + 1
         self.where = ""
+        self.advice = _PART
 
     def chunk(self) -> tuple[str, memoryview]:
         """Type letter and payload of the next chunk."""
         self.where = f"the chunk at byte {self.position}"
-        cursor = Cursor(self.data, self.position, self.where, TruncatedError, "fetch the file again, or decode what is there with --allow-partial")
+        cursor = Cursor(self.data, self.position, self.where, TruncatedError, self.advice)
         letter = chr(cursor.byte())
         payload = cursor.take(cursor.varint("chunk length", MAX_VALUE))
         found = zlib.crc32(self.data[self.position : cursor.position])

@@ -13,7 +13,7 @@ from ..config import View
 from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch
-from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_size
+from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_size
 from .output import Json, Output, duration, layout
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class _Wish:
     format: str | None
     allow_partial: bool
     max_pixels: int
-    device: str
     threads: int | None
     force: bool
 
@@ -59,7 +58,6 @@ def decode(
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
-    device: Device = "auto",
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -71,7 +69,7 @@ def decode(
         raise UsageError("--json and --output - both want standard output; give one")
     part = None if crop is None else parse_crop(crop)
     view = View(scale=scale, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
-    wish = _Wish(view=view, format=format, allow_partial=allow_partial, max_pixels=max_pixels, device=device, threads=threads, force=force)
+    wish = _Wish(view=view, format=format, allow_partial=allow_partial, max_pixels=max_pixels, threads=threads, force=force)
     out = Output("decode", as_json=as_json, quiet=quiet, debug=debug)
 
     def name(source: str) -> Path:
@@ -86,7 +84,7 @@ def _decode_one(job: batch.Job, wish: _Wish, out: Output) -> None:
     from ..signal import to_codes
 
     start = time.perf_counter()
-    file = I2File.from_bytes(batch.read_input(job.source), device=wish.device, threads=wish.threads, allow_partial=wish.allow_partial)
+    file = I2File.from_bytes(batch.read_input(job.source), threads=wish.threads, allow_partial=wish.allow_partial)
     height, width, channels = file.output_shape(wish.view)
     if height * width > wish.max_pixels:
         raise UsageError(f"the output has {width}x{height} pixels; expected at most {wish.max_pixels}: choose a smaller size or raise --max-pixels")

@@ -9,7 +9,7 @@ import typer
 from ..config import View
 from ..errors import SignalError, TargetError, UsageError
 from . import batch
-from .options import AsJson, Debug, Device, Inputs, Quiet, Threads
+from .options import AsJson, Debug, Inputs, Quiet, Threads
 from .output import Json, Output, duration, layout
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def verify(
     inputs: Inputs,
     against: Against = None,
     min_psnr: MinPsnr = None,
-    device: Device = "auto",
     threads: Threads = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -43,7 +42,7 @@ def verify(
         from ..codec import I2File
 
         start = time.perf_counter()
-        file = I2File.from_bytes(batch.read_input(inputs[index]), device=device, threads=threads)
+        file = I2File.from_bytes(batch.read_input(inputs[index]), threads=threads)
         psnr = _decode_all(file, None if against is None else _source(against, file))
         seconds = time.perf_counter() - start
         if psnr is not None and min_psnr is not None and psnr < min_psnr:

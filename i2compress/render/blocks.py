@@ -22,7 +22,8 @@ Scales: TypeAlias = tuple[int, int, int]
 UNSCALED: Scales = (1, 1, 1)
 _PICTURE_BLOCK = (1, 64, 256)
 _VOLUME_BLOCK = (8, 32, 128)
-_MIN_ROWS = 16
+_MIN_ROWS = 16  # fewer make the halo dear, but at large scales a band of so many would be too tall
+_MAX_BAND = 1024  # output rows
 
 
 class BlockSolver:
@@ -90,7 +91,8 @@ def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
     if grid[0] != 1:
         return _VOLUME_BLOCK
     depth, rows, columns = _PICTURE_BLOCK
-    return depth, max(_MIN_ROWS, min(rows, 2 * rows // scales[1])), columns
+    least = max(1, min(_MIN_ROWS, _MAX_BAND // scales[1]))
+    return depth, max(least, min(rows, 2 * rows // scales[1])), columns
 
 
 def blocks_of(grid: tuple[int, ...], scales: Scales, region: Window) -> list[Window]:

@@ -54,7 +54,7 @@ class FakeFile:
         self.values: FloatArray = codes.reshape(shape).astype(np.float32) / np.float32(255)
 
     @staticmethod
-    def from_bytes(data: bytes, *, device: str = "auto", threads: int | None = None, allow_partial: bool = False) -> "FakeFile":
+    def from_bytes(data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> "FakeFile":
         """As the codec's."""
         return FakeFile(read(data, allow_partial=allow_partial))
 
