@@ -18,7 +18,7 @@ from .coding.weights import WeightGroup, decode_weights, encode_weights
 from .config import EncodeSettings, View
 from .container import Container, Header, lambda_code
 from .errors import LimitError, MalformedError, SignalError
-from .field.spec import MAX_CONTRACTION, PyramidSpec, prior, step_code
+from .field.spec import MAX_CONTRACTION, PyramidSpec, prior
 from .field.weights import context_weights, rendering_weights
 from .header import MAX_AXIS
 from .metrics import mean_squared_error, psnr
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
 MAX_LEVELS = 7
 DEFAULT_WIDTH = 16
+STEP_CODE = 50  # a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
 TOLERANCE_CODES = 0.25  # of the fixed point, in code values of the output
@@ -93,7 +94,7 @@ def encode_signal(
         explicit=settings.explicit,
         width=settings.width or DEFAULT_WIDTH,
         levels=levels_for(signal.grid),
-        step_code=step_code(settings.rate_weight),
+        step_code=STEP_CODE,
     )
     importance = opacity_importance(signal)
     result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)

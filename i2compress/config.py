@@ -22,7 +22,7 @@ EFFORTS = {
     2: Effort(120, 1),
     3: Effort(200, 1),
     4: Effort(400, 1),
-    5: Effort(700, 1),
+    5: Effort(600, 1),
     6: Effort(1200, 2),
     7: Effort(2500, 2),
     8: Effort(5000, 3),

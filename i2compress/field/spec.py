@@ -169,12 +169,6 @@ class PyramidSpec:
         return MAX_FRACTION_BITS if self.is_context(name) else 15
 
 
-def step_code(lam: float) -> int:
-    """The encoder's choice of the step: sqrt(lambda / 1e-3), so that a fit at any lambda goes like one at 1e-3."""
-    code = STEP_ORIGIN + round(STEPS_PER_OCTAVE * 0.5 * math.log2(lam / 1e-3))
-    return min(max(code, 0), MAX_STEP_CODE)
-
-
 def upsampling_taps() -> npt.NDArray[np.float64]:
     """Half of the symmetric 8-tap bicubic (a = -0.75) upsampling filter, outermost first, to the nearest 1/64."""
     a = -0.75
