@@ -16,20 +16,43 @@ Step = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
+class PointReport:
+    """What a solver that treats points apart found at each of N points.
+
+    Args:
+        residual: max over the channels of |F(z) - z| at the application that gave the point's solution, `[N]`; infinite
+            where no application gave a finite one.
+        iterations: applications until the point met its tolerance, or all that were made, `[N]` int64.
+        converged: the tolerance was met, `[N]` bool.
+    """
+
+    residual: Tensor
+    iterations: Tensor
+    converged: Tensor
+
+    @property
+    def failed(self) -> int:
+        """Points that did not meet the tolerance."""
+        return int((~self.converged).sum())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Solution:
     """What a solver found.
 
     Args:
-        z: the last iterate.
+        z: the last iterate; from a solver that treats points apart, each point's best.
         iterations: applications of F made.
-        residual: largest absolute change of the last application, max |F(z) - z|.
-        converged: True where a tolerance was asked for and met; without one, where the residual is finite.
+        residual: largest absolute change of the last application, max |F(z) - z|; over the points' own where there is a report.
+        converged: True where a tolerance was asked for and met (at every point); without one, where the residual is finite.
+        points: how each point fared, from a solver that treats points apart.
     """
 
     z: Tensor
     iterations: int
     residual: float
     converged: bool
+    points: PointReport | None = None
 
 
 @dataclass(frozen=True)
