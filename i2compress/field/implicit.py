@@ -123,27 +123,42 @@ class _Implicit(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        z, *u = ctx.saved_tensors
-        w = _adjoint(ctx.scheme, ctx.step, z, tuple(u), grads[0])
-        pull = torch.func.vjp(lambda *u: ctx.step(z, u), *u)[1]
-        return None, None, None, *pull(w)
+        again, wanted = torch.is_grad_enabled(), ctx.needs_input_grad[3:]
+        z, *u = (_apart(tensor, connected=again) for tensor in ctx.saved_tensors)
+        if not again:
+            for tensor, flag in ((z, True), *zip(u, wanted, strict=True)):
+                tensor.requires_grad_(flag)
+        with torch.enable_grad():
+            value = ctx.step(z, tuple(u))
+        w = _adjoint(ctx.scheme, ctx.step, value, z, tuple(u), grads[0])
+        inputs = [tensor for tensor, flag in zip(u, wanted, strict=True) if flag]
+        found = iter(torch.autograd.grad(value, inputs, w, create_graph=again, materialize_grads=True))
+        return None, None, None, *(next(found) if flag else None for flag in wanted)
 
 
-def _adjoint(scheme: Neumann | Exact, step: Map, z: Tensor, u: Injection, v: Tensor) -> Tensor:
-    """w `[N, C]` for v `[N, C]`."""
-    if isinstance(scheme, Neumann) and scheme.terms == 1:
-        return v
-    pull = torch.func.vjp(lambda z: step(z, u), z)[1]
+def _apart(tensor: Tensor, *, connected: bool) -> Tensor:
+    """A new name for a tensor, so that a derivative in it counts its direct use in F only, and not z*'s own dependence on u."""
+    with torch.enable_grad():
+        return tensor.view_as(tensor) if connected else tensor.detach()
+
+
+def _adjoint(scheme: Neumann | Exact, step: Map, value: Tensor, z: Tensor, u: Injection, v: Tensor) -> Tensor:
+    """w `[N, C]` for v `[N, C]`, with value = F(z; u) and its graph."""
+    again = torch.is_grad_enabled()
+
+    def pull(w: Tensor, keep: bool = False) -> Tensor:
+        return torch.autograd.grad(value, z, w, create_graph=keep, retain_graph=True, materialize_grads=True)[0]
+
     if isinstance(scheme, Neumann):
         w = v
         for _ in range(scheme.terms - 1):
-            w = v + pull(w)[0]
+            w = v + pull(w, again)
         return w
     stop = scheme.stop or ADJOINT_STOP
-    solution = solve_points(lambda w: v + pull(w)[0], v.detach(), method=scheme.method, stop=stop, throw=scheme.throw)
+    solution = solve_points(lambda w: v + pull(w), v.detach(), method=scheme.method, stop=stop, throw=scheme.throw)
     if scheme.report is not None:
         scheme.report(solution)
-    if not torch.is_grad_enabled():
+    if not again:
         return solution.z
     connected: Tensor = _Implicit.apply(scheme, _adjoint_map(step), solution.z, v, z, *u)  # type: ignore[no-untyped-call]
     return connected
