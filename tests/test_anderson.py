@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from i2compress.errors import UsageError
-from i2compress.field.anderson import Anderson, _least_squares
+from i2compress.field.anderson import Anderson, _least_squares, _Run
 from i2compress.field.points import Stop, solve_points
 
 
@@ -30,6 +30,14 @@ def test_with_a_history_of_the_width_a_linear_map_takes_width_plus_two_applicati
     stop = Stop(absolute=1e-10, relative=0.0)
     assert solve_points(lambda z: rate * z + 1, torch.zeros(1, 3, dtype=torch.float64), method=Anderson(memory=3), stop=stop).iterations <= 5
     assert solve_points(lambda z: rate * z + 1, torch.zeros(1, 3, dtype=torch.float64), stop=stop).iterations == 100
+
+
+def test_the_history_is_no_longer_than_the_memory() -> None:
+    run = _Run(Anderson(memory=2))
+    for number in range(6):
+        run(torch.full((1, 3), float(number)), torch.full((1, 3), float(number**2)))
+    assert len(run.differences) == 2
+    assert float(run.differences[-1][0][0, 0]) == 1.0
 
 
 def test_settings_out_of_range_are_refused() -> None:

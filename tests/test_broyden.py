@@ -24,11 +24,22 @@ def test_the_inverse_jacobian_meets_the_secant_equation_of_the_last_step() -> No
         run(z, value)
 
 
-def test_a_step_of_no_length_is_no_update() -> None:
-    run = _Run(5)
-    run(draw(0), draw(1))
-    run(draw(0), draw(1))
-    assert torch.equal(run.factors[0][0], torch.zeros(4, 6, dtype=torch.float64))
+def test_a_step_that_says_nothing_is_no_update() -> None:
+    """Neither one of no length, nor one over which the residual did not change."""
+    for z, value in ((draw(0), draw(1)), (draw(0) + 1, draw(1) + 1)):
+        run = _Run(5)
+        run(draw(0), draw(1))
+        run(z, value)
+        assert torch.equal(run.factors[0][0], torch.zeros(4, 6, dtype=torch.float64))
+
+
+def test_the_factors_are_no_more_than_the_memory() -> None:
+    run = _Run(2)
+    counts = []
+    for seed in range(6):
+        run(draw(seed), draw(seed + 10))
+        counts.append(len(run.factors))
+    assert counts == [0, 1, 2, 1, 2, 1]
 
 
 def test_a_memory_shorter_than_the_solve_starts_again_and_still_arrives() -> None:

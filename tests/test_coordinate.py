@@ -68,6 +68,35 @@ def test_the_count_of_the_fourier_form_is_the_one_of_its_authors() -> None:
         assert CoordinateSpec(kind="siren", axes=2, channels=1, width=width, layers=layers).parameters == count - layers * width
 
 
+@pytest.mark.parametrize(
+    ("kind", "explicit", "name", "bound"),
+    [
+        ("siren", False, "B", 8 / 6**0.5),
+        ("fourier", False, "B", 8 / 6**0.5),
+        ("gabor", True, "B", 8 / 6**0.5),
+        ("fourier", False, "c", 3.1416),
+        ("fourier", False, "A", 100**-0.5),
+        ("gabor", False, "mu", 1.0),
+        ("siren", True, "B", 0.5),
+        ("siren", True, "A", 0.06**0.5 / 30),
+        ("siren", True, "W", 0.06**0.5 / 30),
+    ],
+)
+def test_the_first_draw_is_uniform_within_its_bound(kind: str, explicit: bool, name: str, bound: float) -> None:
+    spec = CoordinateSpec(kind=kind, axes=2, channels=2, width=100, layers=2, input_scale=8.0, explicit=explicit)
+    tensors = initial(spec, generator=torch.Generator().manual_seed(0))
+    drawn = tensors[name] / tensors["gamma"].sqrt()[..., None] if (kind, name) == ("gabor", "B") else tensors[name]
+    assert 0.97 * bound < float(drawn.abs().max()) <= bound * (1 + 1e-5)
+    again = initial(spec, generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(tensors[key], again[key]) for key in tensors)
+
+
+def test_the_explicit_siren_s_first_bias_is_drawn_for_its_number_of_inputs() -> None:
+    spec = CoordinateSpec(kind="siren", axes=2, channels=2, width=100, explicit=True)
+    bias = initial(spec, generator=torch.Generator().manual_seed(0))["c"].abs().amax(1).tolist()
+    assert 0.9 * 2**-0.5 < bias[0] <= 2**-0.5 and 0.09 < bias[1] <= 0.1
+
+
 def test_every_kind_has_a_network_and_its_twin() -> None:
     assert tuple(NETWORKS) == KINDS
 

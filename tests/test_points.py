@@ -103,6 +103,13 @@ def test_overflow_is_not_convergence(name: str) -> None:
     assert not solution.converged and bool(solution.z.isfinite().all())
 
 
+@methods
+def test_values_whose_squares_overflow_are_still_solved(name: str) -> None:
+    """The extrapolation is then not finite, and the plain application takes its place."""
+    solution = solve_points(lambda z: 0.5 * z + 1e30, torch.zeros(1, 2), method=METHODS[name], throw=True)
+    torch.testing.assert_close(solution.z, torch.full((1, 2), 2e30), rtol=1e-3, atol=0)
+
+
 def test_damping_changes_the_path_not_the_fixed_point() -> None:
     matrix, u, expected = linear()
     for method in (Picard(damping=0.7), Anderson(damping=0.7)):

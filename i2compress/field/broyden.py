@@ -47,18 +47,23 @@ class _Run:
             # All points began together, so that all start again together: no point's path depends on another's.
             if len(self.factors) == self.memory:
                 self.factors = []
-            self.factors.append(self._factor(z - self.last[0], g - self.last[1]))
+            noise = torch.finfo(z.dtype).eps * (_norm(z) + _norm(value))
+            self.factors.append(self._factor(z - self.last[0], g - self.last[1], noise))
         self.last = z, g
         return z - _apply(self.factors, g)
 
-    def _factor(self, dz: Tensor, dg: Tensor) -> tuple[Tensor, Tensor]:
-        """The update's u and w; u = 0, no update, where the denominator says nothing."""
+    def _factor(self, dz: Tensor, dg: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The update's u and w; u = 0, no update, where the denominator is lost in the rounding errors of dg, about `noise` `[N, 1]`."""
         w = _apply([(b, a) for a, b in self.factors], dz)
         denominator = (w * dg).sum(-1, keepdim=True)
-        scale = torch.linalg.vector_norm(w, dim=-1, keepdim=True) * torch.linalg.vector_norm(dg, dim=-1, keepdim=True)
-        sound = denominator.abs() > 10 * torch.finfo(dz.dtype).eps * scale
+        sound = denominator.abs() > 10 * noise * _norm(w)
         u = (dz - _apply(self.factors, dg)) / torch.where(sound, denominator, 1.0)
         return torch.where(sound, u, 0.0), w
+
+
+def _norm(vector: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    return norm
 
 
 def _apply(factors: list[tuple[Tensor, Tensor]], vector: Tensor) -> Tensor:
