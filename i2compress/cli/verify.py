@@ -67,6 +67,7 @@ def _decode_all(file: "I2File", source: "Signal | None") -> float | None:
     """Decode band by band; the PSNR of the code values (dB, inf where equal), or None without a source."""
     import numpy as np
 
+    from .. import metrics
     from ..signal import to_codes
 
     depth = file.header.bit_depth
@@ -79,7 +80,7 @@ def _decode_all(file: "I2File", source: "Signal | None") -> float | None:
     if source is None:
         return None
     mean = squares / source.values.size / (2**depth - 1) ** 2
-    return -10 * math.log10(mean) if mean else math.inf
+    return metrics.psnr(mean)
 
 
 def _report(path: str, file: "I2File", psnr: float | None, seconds: float, out: Output) -> None:

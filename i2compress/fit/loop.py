@@ -23,6 +23,7 @@ from ..field.pyramid import PyramidField
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spatial import contract
 from ..field.spec import Arrays, PyramidSpec, prior
+from ..metrics import psnr
 from .rate import ContextModel, relaxed
 from .windows import Window, cut, windows
 
@@ -293,7 +294,7 @@ class Fit:
                 step=self.done + 1,
                 steps=max(self.done + 1, round((self.done + 1) / share)),
                 loss=loss,
-                psnr=-10 * math.log10(max(distortion, 1e-12)),
+                psnr=psnr(distortion),
                 bpp=rate,
                 elapsed=elapsed,
                 eta=elapsed * (1 / share - 1),
