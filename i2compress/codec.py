@@ -249,6 +249,10 @@ class I2File:
         height, width = self._renderer.shape(View() if view is None else view)
         return height, width, self.spec.channels
 
+    def values(self) -> FloatArray:
+        """The values on the source grid, not clipped, float32 `[*grid, D]`."""
+        return self._renderer.render()
+
     def bands(self, view: View | None = None) -> Iterator[FloatArray]:
         """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height."""
         for band in self._renderer.bands(View() if view is None else view):

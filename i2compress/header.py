@@ -21,7 +21,7 @@ MAX_STREAMS = 16
 KINDS = {0: "image", 1: "audio", 2: "video", 3: "shape"}
 FIELDS = {0: "implicit pyramid", 1: "explicit pyramid"}
 
-_AXES = {0: (2,), 1: (1, 2), 2: (3,), 3: (3,)}
+_AXES = {0: (2,), 1: (1, 2, 3), 2: (3,), 3: (3,)}
 _LAMBDA_UNKNOWN = 255
 _LAMBDA_STEPS = 16  # codes for each halving of lambda
 

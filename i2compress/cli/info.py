@@ -4,9 +4,9 @@ import math
 
 import typer
 
-from ..container import ChunkSize, chunk_sizes, read
+from ..container import ChunkSize, chunk_sizes, is_sound, read
 from ..header import FIELDS, KINDS, Header
-from . import batch
+from . import batch, sound
 from .options import AsJson, Debug, Inputs
 from .output import Json, Output, layout, size
 
@@ -18,6 +18,9 @@ def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> No
 
     def work(index: int) -> None:
         data = batch.read_input(inputs[index])
+        if is_sound(data):
+            sound.info(inputs[index], data, out)
+            return
         header, chunks = read(data).header, chunk_sizes(data)
         out.text(_text(inputs[index], header, chunks, len(data)))
         out.record(inputs[index], "ok", _fields(header, chunks, len(data)))

@@ -12,11 +12,11 @@ import torch
 from ..coding.weights import WeightGroup
 from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
-from ..field.spec import PyramidSpec
-from .loop import Problem, Schedule, StepInfo, fit
+from ..field.spec import Arrays, PyramidSpec
+from .loop import Problem, Schedule, Start, StepInfo, fit
 from .quantise import quantise
 
-__all__ = ["Result", "StepInfo", "fit_signal", "pick_device"]
+__all__ = ["Arrays", "Result", "Schedule", "Start", "StepInfo", "fit_signal", "pick_device", "sound_schedule"]
 
 QUANTISE_SHARE = 0.06  # of a time limit
 
@@ -39,6 +39,8 @@ def fit_signal(
     importance: npt.NDArray[np.float32] | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    schedule: Schedule | None = None,
+    start: Start | None = None,
 ) -> Result:
     """Fit and quantise.
 
@@ -49,6 +51,8 @@ def fit_signal(
         importance: weights of the squared errors, of the shape of `values`.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
+        schedule: steps and rates; None: by the settings.
+        start: weights and latents to begin with; None for the prior and zeros.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
@@ -57,15 +61,22 @@ def fit_signal(
     effort = EFFORTS[settings.effort]
     effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
     limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
-    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit)
+    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit) if schedule is None else schedule
     with _threads(settings.threads), _out_of_memory():
-        problem = Problem(values, spec, settings.rate_weight, device=pick_device(settings.device), importance=importance, schedule=schedule)
+        device = pick_device(settings.device)
+        problem = Problem(values, spec, settings.rate_weight, device=device, importance=importance, schedule=schedule, start=start)
         fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         distortion, _ = problem.loss_of(latents, problem.windows[len(problem.windows) // 2])
     return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
+
+
+def sound_schedule(settings: EncodeSettings, target: float | None = None) -> Schedule:
+    """Steps and rates for the plane of a sound, whose latents start at their places; `target` in bits of weights and latents."""
+    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
+    return Schedule(steps=settings.steps or EFFORTS[settings.effort].steps, time_limit=limit, latent_rate=2e-3, iterations=2, target=target)
 
 
 class _Progress:

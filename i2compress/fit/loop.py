@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ CLIP = 0.1  # of the weights' gradient norm
 ANNEAL_FROM = 0.5  # the share of the fit after which the rates fall
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
 KEEP_FROM = 0.6  # the share of the fit after which states are compared
+STEER, STEER_MOST, STEER_EVERY = 0.1, 0.05, 5  # of a rate's relative error into log lambda, a step; most of that; steps between looks
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 
 
@@ -83,6 +84,7 @@ class Schedule:
     rho: float = 0.8
     iterations: int = 4
     gradient: Gradient = ONE_STEP
+    target: float | None = None  # bits of the rounded latents; lambda follows them until these are frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,19 @@ class _State:
     latents: list[Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a fit begins, where that is not the prior and zeros.
+
+    Args:
+        weights: tensors by name.
+        latents: of each level, finest first.
+    """
+
+    weights: Arrays = field(default_factory=dict)
+    latents: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
 class Problem:
     """A signal and the networks that are fitted to it.
 
@@ -111,6 +126,7 @@ class Problem:
         spec: sizes.
         lam: rate weight.
         device: of all tensors.
+        start: where the fit begins.
     """
 
     def __init__(
@@ -122,6 +138,7 @@ class Problem:
         device: torch.device,
         importance: npt.NDArray[np.float32] | None = None,
         schedule: Schedule,
+        start: Start | None = None,
     ) -> None:
         self.spec, self.lam, self.device, self.schedule = spec, lam, device, schedule
         self.target = torch.from_numpy(np.moveaxis(values, -1, 0)[None].copy()).to(device)
@@ -131,6 +148,9 @@ class Problem:
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec)
+        self.start = Start() if start is None else start
+        for name, value in self.start.weights.items():
+            self.weights()[name].data.copy_(torch.from_numpy(value))
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by name."""
@@ -168,6 +188,8 @@ class Fit:
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
+        for grid, values in zip(self.latents, problem.start.latents, strict=False):
+            grid[0, 0] = torch.from_numpy(values / GAIN)
         self.cores = [self._core(window) for window in problem.windows]
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
@@ -181,6 +203,7 @@ class Fit:
         self.best: _State | None = None
         self.began = time.monotonic()
         self.done = 0
+        self._bias = 1.0
         self._queue: list[int] = []
 
     def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
@@ -200,7 +223,7 @@ class Fit:
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self._step(share)
             self.done += 1
-            if share >= KEEP_FROM and self.done % check == 0:
+            if share >= KEEP_FROM and self.done % check == 0 and (self.schedule.target is None or share >= FROZEN_FROM):
                 self._keep()
 
     def run(self) -> Fitted:
@@ -238,7 +261,18 @@ class Fit:
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
+        if self.schedule.target is not None and not frozen:
+            self._steer(float(rate.detach()), self.schedule.target)
         self._report(share, float(loss.detach()), float(distortion.detach()), float(rate.detach()))
+
+    def _steer(self, rate: float, target: float) -> None:
+        """Move lambda towards the target's bits; every few steps, by how many more or fewer the rounded latents take."""
+        if self.done % STEER_EVERY == 0:
+            rounded = sum(self.problem.loss_of(self.rounded(), window)[1] for window in self.problem.windows) / len(self.problem.windows)
+            self._bias = rounded / max(rate, 1e-9)
+        wanted = target / math.prod(self.problem.spec.grid) / self.problem.samples
+        error = math.log(max(rate * self._bias, 1e-9) / max(wanted, 1e-9))
+        self.problem.lam *= math.exp(min(max(STEER * error, -STEER_MOST), STEER_MOST))
 
     def _next(self) -> int:
         if not self._queue:

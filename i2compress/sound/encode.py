@@ -1,0 +1,256 @@
+"""Sound becomes a file: segment by segment, each a plane of coefficients with a field of its own."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..config import SOUND_STEPS, EncodeSettings, decibels_of_quality
+from ..container import chunk_sizes, lambda_code
+from ..mdct import POWER, Layout, analyse
+from ..media.audio import SoundLayout, to_codes
+from ..signal import Signal
+from .analysis import best_rotation, choose_hop, choose_splits, lambda_of_bits, rotate
+from .decode import I2Sound
+from .format import GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
+from .masking import band_gains, weigh
+from .plane import LAMBDA, LOUDEST, STEP, Budget, fit_plane
+
+if TYPE_CHECKING:
+    from ..fit import Arrays, StepInfo
+
+SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 400 bytes for each
+LOOK_SECONDS = 20.0  # of the loudest part, from which frames and rates are chosen
+SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
+LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Source(Protocol):
+    """Where samples come from."""
+
+    samples: int
+    layout: SoundLayout
+    source: str
+
+    def read(self, start: int, count: int) -> FloatArray:
+        """Samples `[C, n]`."""
+
+
+class SignalSource:
+    """A Signal as a source."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.samples, self.source = len(signal.values), "wav"
+        self.layout = SoundLayout(
+            rate=signal.rate, channels=signal.channels, bit_depth=signal.bit_depth, floating=signal.floating, metadata=signal.metadata
+        )
+        self._values = signal.values
+
+    def read(self, start: int, count: int) -> FloatArray:
+        """Samples `[C, n]` start .. start + count, as many as there are."""
+        return np.ascontiguousarray(self._values[start : start + count].T, np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedSound:
+    """The result of an encode.
+
+    Args:
+        data: the .i2 file.
+        snr: dB of the decoded `data`, in the source's depth; inf where equal, -inf where the source is silent and the result not.
+        psnr: dB, against a peak of 2 (from -1 to 1).
+        bitrate: bits a second of the whole file.
+        seconds: wall-clock time of the encode.
+        steps: optimiser steps made, in all segments.
+        sizes: bytes of the file by kind of chunk.
+    """
+
+    data: bytes
+    snr: float
+    psnr: float
+    bitrate: float
+    seconds: float
+    steps: int
+    sizes: dict[str, int]
+
+
+def encode_sound(
+    source: Source | Signal,
+    settings: EncodeSettings | None = None,
+    *,
+    on_step: "Callable[[StepInfo], None] | None" = None,
+    stop: Callable[[], bool] | None = None,
+) -> EncodedSound:
+    """Fit a field to each segment of a sound and write them as one .i2 file; memory does not grow with its length.
+
+    Args:
+        source: a SoundReader, or a Signal of kind AUDIO.
+        settings: how; None for the defaults.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit of every segment at once.
+
+    Raises:
+        SignalError: damaged, or NaN or infinite values.
+        ResourceError: the device is not there or has not enough memory.
+    """
+    began = time.monotonic()
+    settings = EncodeSettings() if settings is None else settings
+    source = SignalSource(source) if isinstance(source, Signal) else source
+    work = _Work(source, settings, on_step, stop)
+    data = work.file()
+    snr, psnr = compare(I2Sound.from_bytes(data, threads=settings.threads), source)
+    sizes: dict[str, int] = {}
+    for chunk in chunk_sizes(data):
+        sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
+    return EncodedSound(
+        data=data,
+        snr=snr,
+        psnr=psnr,
+        bitrate=8 * len(data) * source.layout.rate / source.samples,
+        seconds=time.monotonic() - began,
+        steps=work.steps,
+        sizes=sizes,
+    )
+
+
+class _Work:
+    """An encode under way."""
+
+    def __init__(
+        self, source: Source, settings: EncodeSettings, on_step: "Callable[[StepInfo], None] | None", stop: Callable[[], bool] | None
+    ) -> None:
+        self.source, self.settings, self.stop = source, settings, stop
+        self._on_step = on_step
+        self.steps = 0
+        self._last_split: list[int] = []
+        self.power, loudest = _survey(source)
+        layout = source.layout
+        look = source.read(loudest, int(LOOK_SECONDS * layout.rate))
+        look = rotate(look, best_rotation(look), 1)
+        self.lam = self._lambda(look)
+        self.hop = choose_hop(look, self.lam)
+        frames = -(-source.samples // self.hop)
+        count = max(1, math.ceil(frames * self.hop * layout.channels / SEGMENT_SAMPLES))
+        self.header = SoundHeader(
+            samples=source.samples,
+            rate=layout.rate,
+            channels=layout.channels,
+            bit_depth=layout.bit_depth,
+            floating=layout.floating,
+            hop=self.hop,
+            window=POWER,
+            source=SOURCES.index(source.source) if source.source in SOURCES else 0,
+            segment=-(-frames // count),
+            lam_code=lambda_code(self.lam),
+        )
+        self.budget = None if settings.bitrate is None else settings.bitrate * source.samples / layout.rate / 8
+
+    def file(self) -> bytes:
+        """The file's bytes."""
+        tags = None if self.settings.strip else self.source.layout.metadata.tags
+        parts = [write_start(self.header, {} if tags is None else {"tags": tags})]
+        weights: Arrays | None = None
+        splits = self._splits(0)
+        for number in range(self.header.segments):
+            following = self._splits(number + 1) if number + 1 < self.header.segments else None
+            segment, found = self._segment(number, splits, following, weights, sum(map(len, parts)))
+            parts.append(write_segment(segment, self.header.channels))
+            weights, splits = found or weights, following if following is not None else splits
+        return b"".join(parts)
+
+    def _lambda(self, look: FloatArray) -> float:
+        """Squared error of a coefficient that is worth a bit."""
+        if self.settings.lam is not None:
+            return self.settings.lam
+        if self.settings.bitrate is not None:
+            return lambda_of_bits(look, self.settings.bitrate * look.shape[1] / self.source.layout.rate)
+        below = decibels_of_quality(self.settings.quality)
+        return max(self.power, 10 ** ((SILENCE_DB + below) / 10)) * 10 ** (-below / 10)
+
+    def _splits(self, number: int) -> npt.NDArray[np.int64]:
+        first, last = self.header.bounds(number)
+        x = self.source.read(first * self.hop, (last - first) * self.hop)
+        return choose_splits(rotate(x, best_rotation(x), 1), self.hop, self.lam)[0]
+
+    def _segment(
+        self, number: int, splits: npt.NDArray[np.int64], following: npt.NDArray[np.int64] | None, weights: "Arrays | None", written: int
+    ) -> "tuple[Segment, Arrays | None]":
+        """One segment, and its field's weights to begin the next with."""
+        first, last = self.header.bounds(number)
+        x, layout, start = self._stretch(first, last, splits, following)
+        rotation = best_rotation(x)
+        coefficients = rotate(analyse(x, layout, start, start + last - first), rotation, 1)
+        bands, importance = weigh(coefficients, self.hop, self.header.rate) if self.settings.tune == "hearing" else ((), None)
+        gains = band_gains(bands, self.hop, self.hop, self.header.rate)
+        plane = coefficients / gains
+        code = self._gain_code(plane)
+        gain = 2.0 ** ((code - GAIN_ORIGIN) / GAINS_PER_OCTAVE)
+        strong = np.flatnonzero(np.abs(plane).max((0, 1)) * gain / STEP >= LEAST)
+        if not len(strong):
+            return Segment(splits=np.zeros(last - first, np.int64)), None
+        bins = min(self.hop, int(strong[-1]) + 1)
+        content, weights, steps = fit_plane(
+            plane[..., :bins] * gain,
+            None if importance is None else importance[:, :bins],
+            self._fit_settings(number),
+            weights=weights,
+            budget=None if self.budget is None else Budget(bits=8 * (self.budget - written) / (self.header.segments - number) - 400, floor=0.0),
+            on_step=self._on_step,
+            stop=self.stop,
+        )
+        self.steps += steps
+        return Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, content=content), weights
+
+    def _stretch(
+        self, first: int, last: int, splits: npt.NDArray[np.int64], following: npt.NDArray[np.int64] | None
+    ) -> tuple[FloatArray, Layout, int]:
+        """Samples with half a frame on either side, the layout of those frames and their neighbours, and the number of the first in it."""
+        lead = 1 if first else 0
+        before = self._last_split if lead else []
+        after = [] if following is None else following[:1].tolist()
+        self._last_split = splits[-1:].tolist()
+        begin = first * self.hop - lead * (self.hop // 2)
+        x = self.source.read(begin, last * self.hop + self.hop // 2 - begin)
+        return x, Layout(self.hop, [*before, *splits.tolist(), *after], POWER), lead
+
+    def _gain_code(self, plane: FloatArray) -> int:
+        """Gain at which the plane's lambda is the one that the fit takes, or at which its peak can still be coded."""
+        peak = float(np.abs(plane).max())
+        wanted = math.sqrt(LAMBDA / self.lam)
+        limit = LOUDEST * STEP / peak if peak else math.inf
+        code = GAIN_ORIGIN + GAINS_PER_OCTAVE * math.log2(min(wanted, limit))
+        return min(max(math.floor(code + (0.5 if wanted < limit else 0.0)), 0), MAX_GAIN_CODE)
+
+    def _fit_settings(self, number: int) -> EncodeSettings:
+        steps = SOUND_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
+        first, last = self.header.bounds(number)
+        limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
+        return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
+
+
+def _survey(source: Source) -> tuple[float, int]:
+    """Mean square of all samples, which are all read once, and where the loudest stretch of LOOK_SECONDS begins."""
+    block = max(1, int(LOOK_SECONDS * source.layout.rate))
+    sums = [float(np.square(source.read(start, block)).sum()) for start in range(0, source.samples, block)]
+    return sum(sums) / (source.samples * source.layout.channels), int(np.argmax(sums)) * block
+
+
+def compare(file: I2Sound, source: Source) -> tuple[float, float]:
+    """SNR and PSNR (peak 2, from -1 to 1) in dB of a decoded file in its source's depth; inf where they are equal."""
+    noise = power = 0.0
+    position, layout = 0, source.layout
+    for block in file.blocks():
+        wanted = source.read(position, len(block)).T
+        noise += float(np.square(to_codes(block, layout.bit_depth, layout.floating) - wanted).sum())
+        power += float(np.square(wanted).sum())
+        position += len(block)
+    if noise == 0:
+        return math.inf, math.inf
+    snr = 10 * math.log10(power / noise) if power else -math.inf
+    return snr, 10 * math.log10(4 * position * layout.channels / noise)

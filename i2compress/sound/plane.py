@@ -1,0 +1,107 @@
+"""The field of one segment: its plane of coefficients is fitted, quantised and coded as a picture's is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..coding.laplace import LIMIT
+from ..coding.latents import encode_latents
+from ..coding.weights import WeightGroup, encode_weights
+from ..config import EncodeSettings
+from ..container import Container, Header
+from ..field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
+from ..field.weights import context_weights, dequantise, rendering_weights
+from ..render import Renderer
+
+if TYPE_CHECKING:
+    from ..fit import StepInfo
+
+LAMBDA = 1e-3  # of every plane: what a sound asks for is in the gain that makes the plane
+STEP_CODE = 35  # so that the squared step is 6.6 lambda
+STEP = 2.0 ** ((STEP_CODE - STEP_ORIGIN) / STEPS_PER_OCTAVE)
+LOUDEST = 1000.0  # of a latent; those of the format end at 1023
+WIDTH, HIDDEN, LEVELS, TILE_LOG2 = 4, 8, 1, 12
+TOLERANCE_ERROR = 0.02  # of the fixed point, as a share of the root mean squared error
+PART = 256  # frames on which that is measured
+_PRIOR = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Bits that weights and latents may take, and how many of them the weights are foreseen to take."""
+
+    bits: float
+    floor: float
+
+
+def fit_plane(
+    values: npt.NDArray[np.float64],
+    importance: npt.NDArray[np.float64] | None,
+    settings: EncodeSettings,
+    *,
+    weights: Arrays | None = None,
+    budget: Budget | None = None,
+    on_step: "Callable[[StepInfo], None] | None" = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[Container, Arrays, int]:
+    """The chunks of a plane.
+
+    Args:
+        values: `[C, F, bins]`, such that lambda is LAMBDA.
+        importance: `[F, bins]`, of squared errors.
+        settings: steps, seed, device, threads, time limit.
+        weights: to begin with; None for the prior.
+        budget: bits to be met.
+        on_step, stop: see fit_signal.
+
+    Returns:
+        header, weights and latents; the weights' values; the steps made.
+    """
+    from ..fit import Start, fit_signal, sound_schedule
+
+    grid = values.shape[1:] if len(values) == 1 else values.shape
+    spec = PyramidSpec(
+        grid=grid,
+        channels=1,
+        explicit=settings.explicit,
+        width=settings.width or WIDTH,
+        levels=LEVELS,
+        hidden=HIDDEN,
+        tile_log2=TILE_LOG2,
+        step_code=STEP_CODE,
+        magnitudes=True,
+    )
+    base = prior(_PRIOR, spec)
+    first = weights or {"S": np.ones_like(base["S"]), "W": np.zeros_like(base["W"])}
+    latents = np.clip(values / STEP, -LIMIT, LIMIT).reshape(grid).astype(np.float32)
+    target = None if budget is None else budget.bits
+    result = fit_signal(
+        (values + 0.5).reshape(*grid, 1).astype(np.float32),
+        spec,
+        settings,
+        importance=None if importance is None else np.broadcast_to(importance, values.shape).reshape(*grid, 1).astype(np.float32),
+        on_step=on_step,
+        stop=stop,
+        schedule=sound_schedule(settings, target),
+        start=Start(weights=first, latents=[latents]),
+    )
+    spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, result.distortion))
+    context = context_weights(spec, result.groups, base)
+    header = Header(kind=1, grid=grid, channels=1, bit_depth=16, field=spec.field, params=spec.params, prior=_PRIOR, streams=1, lam_code=None)
+    coded = encode_latents(result.latents, context, tile=spec.tile)
+    content = Container(header=header, weights=encode_weights(list(result.groups.values())), latents=(coded,))
+    return content, dequantise(result.groups, base), result.steps
+
+
+def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[npt.NDArray[np.int32]], distortion: float) -> int:
+    """How many iterations bring the plane close to the fixed point, on its first frames."""
+    if spec.explicit:
+        return 1
+    small = replace(spec, grid=(*spec.grid[:-2], min(PART, spec.grid[-2]), spec.grid[-1]))
+    part = [np.ascontiguousarray(grid[..., : small.grid[-2], :]) for grid in latents]
+    renderer = Renderer(small, rendering_weights(small, groups, prior(_PRIOR, small)), part)
+    return renderer.iterations_for(max(TOLERANCE_ERROR * math.sqrt(distortion), 1e-6), limit=64).iterations
