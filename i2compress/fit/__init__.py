@@ -73,10 +73,11 @@ def fit_signal(
     return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
 
 
-def sound_schedule(settings: EncodeSettings, target: float | None = None) -> Schedule:
-    """Steps and rates for the plane of a sound, whose latents start at their places; `target` in bits of weights and latents."""
+def sound_schedule(settings: EncodeSettings) -> Schedule:
+    """Steps and rates for the plane of a sound, whose latents start at their places."""
     limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
-    return Schedule(steps=settings.steps or EFFORTS[settings.effort].steps, time_limit=limit, latent_rate=2e-3, iterations=2, target=target)
+    steps = settings.steps or EFFORTS[settings.effort].steps
+    return Schedule(steps=steps, time_limit=limit, latent_rate=1.5e-3, field_rate=0.05, recursion_rate=0.05, iterations=2)
 
 
 class _Progress:

@@ -34,7 +34,6 @@ CLIP = 0.1  # of the weights' gradient norm
 ANNEAL_FROM = 0.5  # the share of the fit after which the rates fall
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
 KEEP_FROM = 0.6  # the share of the fit after which states are compared
-STEER, STEER_MOST, STEER_EVERY = 0.1, 0.05, 5  # of a rate's relative error into log lambda, a step; most of that; steps between looks
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 
 
@@ -72,6 +71,7 @@ class Schedule:
     candidate_share: float = 0.05
     time_limit: float | None = None
     weight_rate: float = 2e-2
+    field_rate: float = 1.0  # of the weights' rate, for all other tensors of the field
     recursion_rate: float = 2.0  # of the weights' rate, for A and K
     latent_rate: float = 1e-2
     # Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
@@ -84,7 +84,6 @@ class Schedule:
     rho: float = 0.8
     iterations: int = 4
     gradient: Gradient = ONE_STEP
-    target: float | None = None  # bits of the rounded latents; lambda follows them until these are frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +193,8 @@ class Fit:
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
         self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
-        groups = [{"params": self.others, "share": 1.0}]
+        field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
+        groups = [{"params": field, "share": self.schedule.field_rate}, {"params": list(self.problem.context.tensors.values()), "share": 1.0}]
         groups += [{"params": self.recursive, "share": self.schedule.recursion_rate}] if self.recursive else []
         self.weight_optimizer = SOAP(
             groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
@@ -203,7 +203,6 @@ class Fit:
         self.best: _State | None = None
         self.began = time.monotonic()
         self.done = 0
-        self._bias = 1.0
         self._queue: list[int] = []
 
     def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
@@ -223,7 +222,7 @@ class Fit:
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self._step(share)
             self.done += 1
-            if share >= KEEP_FROM and self.done % check == 0 and (self.schedule.target is None or share >= FROZEN_FROM):
+            if share >= KEEP_FROM and self.done % check == 0:
                 self._keep()
 
     def run(self) -> Fitted:
@@ -261,18 +260,7 @@ class Fit:
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        if self.schedule.target is not None and not frozen:
-            self._steer(float(rate.detach()), self.schedule.target)
         self._report(share, float(loss.detach()), float(distortion.detach()), float(rate.detach()))
-
-    def _steer(self, rate: float, target: float) -> None:
-        """Move lambda towards the target's bits; every few steps, by how many more or fewer the rounded latents take."""
-        if self.done % STEER_EVERY == 0:
-            rounded = sum(self.problem.loss_of(self.rounded(), window)[1] for window in self.problem.windows) / len(self.problem.windows)
-            self._bias = rounded / max(rate, 1e-9)
-        wanted = target / math.prod(self.problem.spec.grid) / self.problem.samples
-        error = math.log(max(rate * self._bias, 1e-9) / max(wanted, 1e-9))
-        self.problem.lam *= math.exp(min(max(STEER * error, -STEER_MOST), STEER_MOST))
 
     def _next(self) -> int:
         if not self._queue:

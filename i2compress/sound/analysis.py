@@ -1,5 +1,7 @@
 """Choices made before a fit: frames and blocks, by the bits that an adaptive coder of their coefficients would take."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,17 +35,19 @@ def best_rotation(x: FloatArray) -> int:
 
 
 def cost(coefficients: FloatArray, lam: float) -> tuple[FloatArray, FloatArray]:
-    """Bits and squared error of each frame, `[F]` each, of coefficients `[C, F, K]` under the step that suits lambda.
-
-    Bits are those of an ideal coder that knows the statistics of magnitudes given those of six causal neighbours.
-    """
+    """Bits and squared error of each frame, `[F]` each, of coefficients `[C, F, K]` under the step that suits lambda."""
     step = np.sqrt(STEP_OF_LAMBDA * lam)
     scaled = np.abs(coefficients) / step
     q = np.where(scaled < _DEAD, 0.0, np.rint(scaled))
+    return ideal_bits(q), np.square((scaled - q) * step).sum((0, 2))
+
+
+def ideal_bits(q: npt.NDArray[np.floating]) -> FloatArray:
+    """Bits of each frame `[F]` of magnitudes `[C, F, K]`, of a coder that knows their statistics given six causal neighbours."""
     frames, bins = q.shape[1:]
     padded = np.pad(q, ((0, 0), (2, 0), (2, 1)))
 
-    def at(frame: int, place: int) -> FloatArray:
+    def at(frame: int, place: int) -> npt.NDArray[np.floating]:
         return padded[:, 2 + frame : 2 + frame + frames, 2 + place : 2 + place + bins]
 
     near = 2 * at(0, -1) + at(0, -2) + 2 * at(-1, 0) + at(-1, -1) + at(-1, 1) + at(-2, 0)
@@ -53,7 +57,7 @@ def cost(coefficients: FloatArray, lam: float) -> tuple[FloatArray, FloatArray]:
     lengths = -np.log2((counts + 0.05) / (counts.sum(1, keepdims=True) + 0.05 * _MAGNITUDES))
     bits = lengths[context, symbol] + (symbol > 0)
     bits += np.where(symbol == _MAGNITUDES - 1, 2 * np.log2(np.maximum(q, 1) / (_MAGNITUDES - 1)) + 1, 0)
-    return bits.sum((0, 2)), np.square((scaled - q) * step).sum((0, 2))
+    return np.asarray(bits.sum((0, 2)))
 
 
 def choose_splits(x: FloatArray, hop: int, lam: float) -> tuple[IntArray, float]:
@@ -79,10 +83,10 @@ def choose_hop(x: FloatArray, lam: float) -> int:
     return min(costs, key=lambda hop: costs[hop])
 
 
-def lambda_of_bits(x: FloatArray, bits: float) -> float:
-    """Lambda at which `x` `[C, n]`, cut into its best frames, would take so many bits."""
+def lambda_of_bits(x: FloatArray, bits: float, weighted: Callable[[FloatArray, int], FloatArray]) -> float:
+    """Lambda at which `x` `[C, n]`, cut into its best frames, would take so many bits; `weighted` weighs coefficients of a hop."""
     low, high = 1e-13, 10.0
-    coefficients = {hop: analyse(x, Layout(hop, np.zeros(-(-x.shape[1] // hop), np.int64), POWER)) for hop in HOPS[1:]}
+    coefficients = {hop: weighted(analyse(x, Layout(hop, np.zeros(-(-x.shape[1] // hop), np.int64), POWER)), hop) for hop in HOPS[1:]}
     for _ in range(14):
         middle = float(np.sqrt(low * high))
         found = min((cost(c, middle) for c in coefficients.values()), key=lambda pair: float(pair[0].sum() + pair[1].sum() / middle))

@@ -14,11 +14,11 @@ from ..container import chunk_sizes, lambda_code
 from ..mdct import POWER, Layout, analyse
 from ..media.audio import SoundLayout, to_codes
 from ..signal import Signal
-from .analysis import best_rotation, choose_hop, choose_splits, lambda_of_bits, rotate
+from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
 from .decode import I2Sound
-from .format import GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
+from .format import BARK_EDGES, GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
 from .masking import band_gains, weigh
-from .plane import LAMBDA, LOUDEST, STEP, Budget, fit_plane
+from .plane import LAMBDA, LOUDEST, STEP, Fitted, fit_plane
 
 if TYPE_CHECKING:
     from ..fit import Arrays, StepInfo
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 400 bytes for each
 LOOK_SECONDS = 20.0  # of the loudest part, from which frames and rates are chosen
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
+FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
+FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
+PILOT, PILOT_LEAST = 0.3, 20  # of the steps: the short fit from which a bitrate's lambda is foreseen; steps at least
+PILOT_RANGE, PILOT_HALVINGS = 3.0, 10  # how far lambda is moved from there, either way, and how finely
+SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the short one
+WEIGHT_BYTES = 200
 LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
 
 FloatArray = npt.NDArray[np.float64]
@@ -169,9 +175,16 @@ class _Work:
         if self.settings.lam is not None:
             return self.settings.lam
         if self.settings.bitrate is not None:
-            return lambda_of_bits(look, self.settings.bitrate * look.shape[1] / self.source.layout.rate)
+            return lambda_of_bits(look, self.settings.bitrate * look.shape[1] / self.source.layout.rate / FIT_BITS, self._weighted)
         below = decibels_of_quality(self.settings.quality)
         return max(self.power, 10 ** ((SILENCE_DB + below) / 10)) * 10 ** (-below / 10)
+
+    def _weighted(self, coefficients: FloatArray, hop: int) -> FloatArray:
+        """Coefficients as the plane has them, but for the gain."""
+        if self.settings.tune != "hearing":
+            return coefficients
+        rate = self.source.layout.rate
+        return coefficients / band_gains(weigh(coefficients, hop, rate)[0], hop, hop, rate)
 
     def _splits(self, number: int) -> npt.NDArray[np.int64]:
         first, last = self.header.bounds(number)
@@ -187,25 +200,56 @@ class _Work:
         rotation = best_rotation(x)
         coefficients = rotate(analyse(x, layout, start, start + last - first), rotation, 1)
         bands, importance = weigh(coefficients, self.hop, self.header.rate) if self.settings.tune == "hearing" else ((), None)
-        gains = band_gains(bands, self.hop, self.hop, self.header.rate)
-        plane = coefficients / gains
-        code = self._gain_code(plane)
-        gain = 2.0 ** ((code - GAIN_ORIGIN) / GAINS_PER_OCTAVE)
-        strong = np.flatnonzero(np.abs(plane).max((0, 1)) * gain / STEP >= LEAST)
-        if not len(strong):
+        plane = coefficients / band_gains(bands, self.hop, self.hop, self.header.rate)
+        budget = self._bytes_left(number, written, len(splits))
+        lam = self.lam if budget is None else self._lambda_for(plane, importance, budget, number, weights)
+        code, bins = self._gain_code(plane, lam)
+        if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None
-        bins = min(self.hop, int(strong[-1]) + 1)
-        content, weights, steps = fit_plane(
-            plane[..., :bins] * gain,
+        fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
+        return Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, content=fitted.content), fitted.weights
+
+    def _fit(
+        self,
+        plane: FloatArray,
+        importance: FloatArray | None,
+        code: int,
+        bins: int,
+        settings: EncodeSettings,
+        weights: "Arrays | None",
+        budget: float | None = None,
+    ) -> Fitted:
+        """A field of the plane's first bins times a gain."""
+        fitted = fit_plane(
+            plane[..., :bins] * _gain(code),
             None if importance is None else importance[:, :bins],
-            self._fit_settings(number),
+            settings,
             weights=weights,
-            budget=None if self.budget is None else Budget(bits=8 * (self.budget - written) / (self.header.segments - number) - 400, floor=0.0),
+            budget=budget,
             on_step=self._on_step,
             stop=self.stop,
         )
-        self.steps += steps
-        return Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, content=content), weights
+        self.steps += fitted.steps
+        return fitted
+
+    def _lambda_for(self, plane: FloatArray, importance: FloatArray | None, budget: float, number: int, weights: "Arrays | None") -> float:
+        """Lambda at which a fit will take the budget, foreseen from a short fit of the same plane."""
+        lam, settings = self.lam, self._fit_settings(number)
+        steps = max(PILOT_LEAST, round(PILOT * (settings.steps or 0)))
+        limit = None if settings.time_limit is None else PILOT * settings.time_limit
+        code, bins = self._gain_code(plane, lam)
+        if not bins:
+            return lam
+        fitted = self._fit(plane, importance, code, bins, replace(settings, steps=steps, time_limit=limit), weights)
+        # A short fit's latents are nearly those of a long one, its context model is not: the bits of an ideal one tell more.
+        found = WEIGHT_BYTES + float(ideal_bits(np.abs(fitted.latents)).sum()) / 8 * SETTLED
+        # What is foreseen for other lambdas is off by the same factor as for this one.
+        wanted = budget / found * float(cost(plane, lam)[0].sum())
+        low, high = lam / PILOT_RANGE, lam * PILOT_RANGE
+        for _ in range(PILOT_HALVINGS):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if float(cost(plane, middle)[0].sum()) > wanted else (low, middle)
+        return math.sqrt(low * high)
 
     def _stretch(
         self, first: int, last: int, splits: npt.NDArray[np.int64], following: npt.NDArray[np.int64] | None
@@ -219,19 +263,32 @@ class _Work:
         x = self.source.read(begin, last * self.hop + self.hop // 2 - begin)
         return x, Layout(self.hop, [*before, *splits.tolist(), *after], POWER), lead
 
-    def _gain_code(self, plane: FloatArray) -> int:
-        """Gain at which the plane's lambda is the one that the fit takes, or at which its peak can still be coded."""
-        peak = float(np.abs(plane).max())
-        wanted = math.sqrt(LAMBDA / self.lam)
+    def _gain_code(self, plane: FloatArray, lam: float) -> tuple[int, int]:
+        """Gain at which the plane's lambda is the one that the fit takes, or its peak can still be coded; and bins worth keeping."""
+        peaks = np.abs(plane).max((0, 1))
+        wanted, peak = math.sqrt(LAMBDA / lam), float(peaks.max())
         limit = LOUDEST * STEP / peak if peak else math.inf
         code = GAIN_ORIGIN + GAINS_PER_OCTAVE * math.log2(min(wanted, limit))
-        return min(max(math.floor(code + (0.5 if wanted < limit else 0.0)), 0), MAX_GAIN_CODE)
+        code = min(max(math.floor(code + (0.5 if wanted < limit else 0.0)), 0), MAX_GAIN_CODE)
+        strong = np.flatnonzero(peaks * _gain(code) / STEP >= LEAST)
+        return code, int(strong[-1]) + 1 if len(strong) else 0
+
+    def _bytes_left(self, number: int, written: int, frames: int) -> float | None:
+        """Bytes for the weights and latents of a segment, by the share of the frames to come that it has."""
+        if self.budget is None:
+            return None
+        framing = FRAMING + (len(BARK_EDGES) / 2 if self.settings.tune == "hearing" else 0) + frames / 16
+        return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
 
     def _fit_settings(self, number: int) -> EncodeSettings:
         steps = SOUND_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
         first, last = self.header.bounds(number)
         limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
         return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
+
+
+def _gain(code: int) -> float:
+    return float(2.0 ** ((code - GAIN_ORIGIN) / GAINS_PER_OCTAVE))
 
 
 def _survey(source: Source) -> tuple[float, int]:

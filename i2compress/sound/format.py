@@ -21,7 +21,7 @@ MAX_SAMPLES = 2**40
 MIN_HOP_LOG2, MAX_HOP_LOG2 = 6, 13
 MAX_SEGMENTS = 2**16
 MAX_PLANE = 2**26  # coefficients of one segment
-GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE = 512, 16, 1023
+GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE = 2048, 64, 4095
 ROTATIONS = 64  # of half a turn
 WEIGHTS_PER_OCTAVE = 4
 MAX_BAND_WEIGHT = 127
@@ -105,7 +105,7 @@ class Segment:
     Args:
         splits: log2 of the blocks of each frame.
         bins: coefficients kept of each frame; the others are 0.
-        gain_code: the plane holds coefficients times 2**((gain_code - 512) / 16), plus 1/2.
+        gain_code: the plane holds coefficients times 2**((gain_code - 2048) / 64), plus 1/2.
         rotation: of two channels, in 1/64 of half a turn.
         weights: of each Bark band, in quarters of an octave: coefficients are divided by 2**(weight / 4) first; empty: none.
         content: weights and latents.

@@ -16,6 +16,7 @@ from ..container import Container, Header
 from ..field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
+from .trim import trim
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -31,11 +32,13 @@ _PRIOR = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
-    """Bits that weights and latents may take, and how many of them the weights are foreseen to take."""
+class Fitted:
+    """Header, weights and latents as chunks; the values of the weights; the latents `[C, F, bins]`; the steps made."""
 
-    bits: float
-    floor: float
+    content: Container
+    weights: Arrays
+    latents: npt.NDArray[np.int32]
+    steps: int
 
 
 def fit_plane(
@@ -44,10 +47,10 @@ def fit_plane(
     settings: EncodeSettings,
     *,
     weights: Arrays | None = None,
-    budget: Budget | None = None,
+    budget: float | None = None,
     on_step: "Callable[[StepInfo], None] | None" = None,
     stop: Callable[[], bool] | None = None,
-) -> tuple[Container, Arrays, int]:
+) -> Fitted:
     """The chunks of a plane.
 
     Args:
@@ -55,11 +58,9 @@ def fit_plane(
         importance: `[F, bins]`, of squared errors.
         settings: steps, seed, device, threads, time limit.
         weights: to begin with; None for the prior.
-        budget: bits to be met.
+        budget: bytes of weights and latents, to be met.
         on_step, stop: see fit_signal.
 
-    Returns:
-        header, weights and latents; the weights' values; the steps made.
     """
     from ..fit import Start, fit_signal, sound_schedule
 
@@ -78,7 +79,6 @@ def fit_plane(
     base = prior(_PRIOR, spec)
     first = weights or {"S": np.ones_like(base["S"]), "W": np.zeros_like(base["W"])}
     latents = np.clip(values / STEP, -LIMIT, LIMIT).reshape(grid).astype(np.float32)
-    target = None if budget is None else budget.bits
     result = fit_signal(
         (values + 0.5).reshape(*grid, 1).astype(np.float32),
         spec,
@@ -86,15 +86,20 @@ def fit_plane(
         importance=None if importance is None else np.broadcast_to(importance, values.shape).reshape(*grid, 1).astype(np.float32),
         on_step=on_step,
         stop=stop,
-        schedule=sound_schedule(settings, target),
+        schedule=sound_schedule(settings),
         start=Start(weights=first, latents=[latents]),
     )
     spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, result.distortion))
     context = context_weights(spec, result.groups, base)
     header = Header(kind=1, grid=grid, channels=1, bit_depth=16, field=spec.field, params=spec.params, prior=_PRIOR, streams=1, lam_code=None)
-    coded = encode_latents(result.latents, context, tile=spec.tile)
-    content = Container(header=header, weights=encode_weights(list(result.groups.values())), latents=(coded,))
-    return content, dequantise(result.groups, base), result.steps
+    coded_weights = encode_weights(list(result.groups.values()))
+    grids = result.latents
+    if budget is not None:
+        wanted = values.reshape(grid) / (STEP * float(dequantise(result.groups, base)["S"][0, -1]))
+        weighed = None if importance is None else np.broadcast_to(importance, values.shape).reshape(grid)
+        grids = [trim(grids[0], wanted, weighed, context, tile=spec.tile, bits=8 * (budget - len(coded_weights)))]
+    content = Container(header=header, weights=coded_weights, latents=(encode_latents(grids, context, tile=spec.tile),))
+    return Fitted(content=content, weights=dequantise(result.groups, base), latents=grids[0].reshape(values.shape), steps=result.steps)
 
 
 def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[npt.NDArray[np.int32]], distortion: float) -> int:
