@@ -141,7 +141,14 @@ def read(data: bytes, name: str) -> Signal:
 
 def sniff(data: bytes) -> bool:
     """True where the first bytes are those of a sound file that can be read."""
-    return data[:4] in (b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"RF64", b"riff") or data[:3] == b"ID3" or data[8:12] == b"WAVE"
+    return (
+        data[:4] in (b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"RF64", b"riff") or data[:3] == b"ID3" or data[8:12] == b"WAVE" or _is_mpeg(data)
+    )
+
+
+def _is_mpeg(data: bytes) -> bool:
+    """True at a frame of MPEG layer III: its sync word."""
+    return len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2
 
 
 def to_codes(values: FloatArray, bit_depth: int, floating: bool) -> FloatArray:

@@ -81,7 +81,7 @@ class I2Sound:
     def _source_span(self, view: View) -> tuple[int, int]:
         if view.time is None:
             return 0, self.header.samples
-        start, stop = (min(self.header.samples, math.floor(seconds * self.header.rate + 0.5)) for seconds in view.time)
+        start, stop = (math.floor(min(self.header.samples, seconds * self.header.rate + 0.5)) for seconds in view.time)
         if start >= stop:
             length = self.header.samples / self.header.rate
             raise UsageError(f"time is {view.time[0]:g} to {view.time[1]:g} s; expected a part of the sound, which has {length:.6g} s")

@@ -52,7 +52,7 @@ def weigh(coefficients: FloatArray, hop: int, rate: int) -> tuple[tuple[int, ...
     mean = levels.mean(0)
     bands = bark_bands(hop, hop, rate)
     energy = np.bincount(bands, np.square(coefficients).sum((0, 1)), _BANDS)
-    shift = 0.5 * np.log2((energy * 4.0**-mean).sum() / max(energy.sum(), 1e-30))
+    shift = 0.5 * np.log2(max((energy * 4.0**-mean).sum(), 1e-30) / max(energy.sum(), 1e-30))
     codes = np.clip(np.rint(WEIGHTS_PER_OCTAVE * (mean + shift)), -127, 127).astype(int)
     change = np.clip(2.0 ** (2 * (mean - levels)), 1 / STEEPEST, STEEPEST)
     return tuple(codes.tolist()), np.asarray((change / change.mean())[:, bands])
