@@ -67,7 +67,7 @@ class EncodeSettings:
 
     Args:
         quality: 0..100, more is better; sets lambda unless `lam` is given.
-        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1], R bits a sample.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds after which the fit is brought to its end.
@@ -102,8 +102,8 @@ class EncodeSettings:
             raise UsageError(f"bitrate is {self.bitrate:g}; expected at least 100 bits a second")
         if not 0 <= self.quality <= 100:
             raise UsageError(f"quality is {self.quality:g}; expected 0 to 100")
-        if self.lam is not None and not (math.isfinite(self.lam) and 1e-7 <= self.lam <= 1):
-            raise UsageError(f"lambda is {self.lam:g}; expected 1e-7 to 1")
+        if self.lam is not None and not (math.isfinite(self.lam) and 1e-12 <= self.lam <= 1):
+            raise UsageError(f"lambda is {self.lam:g}; expected 1e-12 to 1")
         if self.effort not in EFFORTS:
             raise UsageError(f"effort is {self.effort}; expected 1 to 9")
         if self.steps is not None and self.steps < 1:

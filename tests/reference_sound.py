@@ -127,14 +127,24 @@ def decode(data: bytes) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
         gain, at = base.varint(payload, at)
         flags, at = payload[at], at + 1
         rotation, at = (payload[at], at + 1) if channels == 2 else (0, at)
-        numbers = base.RangeDecoder(payload[at + 1 :])
-        bands = chain(numbers, 25 if flags else 0, 48)
-        splits[first : first + count] = chain(numbers, count, payload[at])
+        scale, at, peaks, place = payload[at], at + 1, {}, -1
+        number, at = base.varint(payload, at) if flags & 2 else (0, at)
+        for _ in range(number):
+            gap, at = base.varint(payload, at)
+            zigzag, at = base.varint(payload, at)
+            place += gap + 1
+            peaks[place] = -(zigzag + 1) // 2 if zigzag % 2 else zigzag // 2
+        numbers = base.RangeDecoder(payload[at:])
+        bands = chain(numbers, 25 if flags & 1 else 0, 48)
+        splits[first : first + count] = chain(numbers, count, scale)
         plane = Plane.parse(rest.pop(0)[1])
         assert plane.grid == ((count, bins) if channels == 1 else (channels, count, bins))
         weights = base.read_weights(rest.pop(0)[1], plane)  # type: ignore[arg-type]  # it asks for tensors() only
         grids.append(latents(rest.pop(0)[1], plane, weights))
-        x = (values(grids[-1], plane, weights).reshape(channels, count, bins) - 0.5) / 2 ** ((gain - 2048) / 64)
+        phi = values(grids[-1], plane, weights).ravel()
+        for place, height in peaks.items():
+            phi[place] += 64 * height
+        x = (phi.reshape(channels, count, bins) - 0.5) / 2 ** ((gain - 2048) / 64)
         for k in range(bins if bands else 0):
             x[..., k] *= 2 ** (bands[sum((2 * k + 1) * rate >= 4 * size * e for e in EDGES)] / 4)
         if channels == 2:

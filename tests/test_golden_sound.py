@@ -11,7 +11,7 @@ from i2compress.codec import I2File
 from i2compress.sound.format import read_sound
 
 GOLDEN = Path(__file__).parent / "golden" / "sound"
-NAMES = ("mono", "stereo", "three")
+NAMES = ("mono", "stereo", "three", "peaks")
 
 
 def test_the_golden_files_cover_the_format() -> None:
@@ -22,6 +22,7 @@ def test_the_golden_files_cover_the_format() -> None:
     assert any(segment.content is None for segment in segments)
     assert any(segment.rotation for segment in segments)
     assert any(segment.splits.any() for segment in segments)
+    assert any(height < 0 for segment in segments for _, height in segment.peaks)
     assert {bool(segment.weights) for segment in segments if segment.content} == {True, False}
 
 

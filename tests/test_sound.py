@@ -135,6 +135,12 @@ def test_odd_sounds_come_back(values: npt.NDArray[np.float32], least: float) -> 
     assert snr(values, decoded) > least
 
 
+def test_a_loud_tone_is_coded_far_beyond_what_latents_hold() -> None:
+    tone = (0.9 * np.sin(0.3 * np.arange(8192)))[:, None].astype(np.float32)
+    signal = Signal(values=tone, kind=Kind.AUDIO, rate=RATE, bit_depth=32, floating=True)
+    assert encode_sound(signal, EncodeSettings(lam=1e-10, steps=25, threads=1, tune="snr")).snr > 85
+
+
 def test_silence_is_silence_in_a_few_bytes() -> None:
     encoded = encode_sound(sound(np.zeros((20000, 2), np.float32)), FAST)
     assert not i2compress.decode(encoded.data).values.any()

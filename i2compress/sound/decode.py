@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..mdct import Evaluation, Synthesis
 from ..signal import SOUND_DEPTHS, FloatArray, Kind, Metadata, Signal
 from .analysis import rotate
-from .format import Segment, SoundFile, read_sound
+from .format import PEAK_UNIT, Segment, SoundFile, read_sound
 from .masking import band_gains
 
 FRAMES_AT_ONCE = 32
@@ -130,6 +130,8 @@ class I2Sound:
         if segment.content is None:
             return np.zeros((self.header.channels, last - first, 0))
         plane = I2File(segment.content, threads=self._threads).values().astype(np.float64)
+        for place, height in segment.peaks:
+            plane.ravel()[place] += PEAK_UNIT * height
         plane = (plane.reshape(self.header.channels, last - first, segment.bins) - 0.5) / segment.gain
         return rotate(plane * band_gains(segment.weights, segment.bins, self.header.hop, self.header.rate), segment.rotation, -1)
 

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import SOUND_STEPS, EncodeSettings, decibels_of_quality
-from ..container import chunk_sizes, lambda_code
+from ..container import chunk_sizes
 from ..mdct import POWER, Layout, analyse
 from ..media.audio import SoundLayout, to_codes
 from ..signal import Signal
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
 from .decode import I2Sound
-from .format import BARK_EDGES, GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
+from .format import BARK_EDGES, GAIN_ORIGIN, GAINS_PER_OCTAVE, LAMBDA_STEPS, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
 from .masking import band_gains, weigh
-from .plane import LAMBDA, LOUDEST, STEP, Fitted, fit_plane
+from .plane import LAMBDA, STEP, Fitted, fit_plane
 
 if TYPE_CHECKING:
     from ..fit import Arrays, StepInfo
@@ -153,7 +153,7 @@ class _Work:
             window=POWER,
             source=SOURCES.index(source.source) if source.source in SOURCES else 0,
             segment=-(-frames // count),
-            lam_code=lambda_code(self.lam),
+            lam_code=min(max(round(-LAMBDA_STEPS * math.log2(self.lam)), 0), 254),
         )
         self.budget = None if settings.bitrate is None else settings.bitrate * source.samples / layout.rate / 8
 
@@ -207,7 +207,9 @@ class _Work:
         if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None
         fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
-        return Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, content=fitted.content), fitted.weights
+        peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
+        segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
+        return segment, fitted.weights
 
     def _fit(
         self,
@@ -264,13 +266,9 @@ class _Work:
         return x, Layout(self.hop, [*before, *splits.tolist(), *after], POWER), lead
 
     def _gain_code(self, plane: FloatArray, lam: float) -> tuple[int, int]:
-        """Gain at which the plane's lambda is the one that the fit takes, or its peak can still be coded; and bins worth keeping."""
-        peaks = np.abs(plane).max((0, 1))
-        wanted, peak = math.sqrt(LAMBDA / lam), float(peaks.max())
-        limit = LOUDEST * STEP / peak if peak else math.inf
-        code = GAIN_ORIGIN + GAINS_PER_OCTAVE * math.log2(min(wanted, limit))
-        code = min(max(math.floor(code + (0.5 if wanted < limit else 0.0)), 0), MAX_GAIN_CODE)
-        strong = np.flatnonzero(peaks * _gain(code) / STEP >= LEAST)
+        """Gain at which the plane's lambda is the one that the fit takes, and how many bins are worth keeping."""
+        code = min(max(round(GAIN_ORIGIN + GAINS_PER_OCTAVE * math.log2(LAMBDA / lam) / 2), 0), MAX_GAIN_CODE)
+        strong = np.flatnonzero(np.abs(plane).max((0, 1)) * _gain(code) / STEP >= LEAST)
         return code, int(strong[-1]) + 1 if len(strong) else 0
 
     def _bytes_left(self, number: int, written: int, frames: int) -> float | None:

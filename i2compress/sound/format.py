@@ -2,8 +2,9 @@
 
 'A'     samples, rate (varints); channels - 1 (bits 0-2), floating (bit 3), depth / 8 - 1 (bits 4-6); log2(hop) - 6 (bits
         0-2), window (bit 3), source (bits 4-7); lambda code (255: not said); frames a segment (varint)
-'S'     bins (varint, 0: silence and nothing follows); gain code (varint); flags (bit 0: band weights); rotation (where
-        there are two channels); scale index of the splits; then one entropy-coded stream: band weights, splits
+'S'     bins (varint, 0: silence and nothing follows); gain code (varint); flags (bit 0: band weights, bit 1: peaks);
+        rotation (where there are two channels); scale index of the splits; the peaks where flagged (a count, then gap and
+        zigzag height of each, varints); then one entropy-coded stream: band weights, splits
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ GAIN_ORIGIN, GAINS_PER_OCTAVE, MAX_GAIN_CODE = 2048, 64, 4095
 ROTATIONS = 64  # of half a turn
 WEIGHTS_PER_OCTAVE = 4
 MAX_BAND_WEIGHT = 127
+PEAK_UNIT = 64.0  # what a peak's height is worth in the plane
+MAX_HEIGHT = 2**24
+LAMBDA_STEPS = 4  # codes for each halving of lambda
 SOURCES = ("wav", "flac", "aiff", "caf", "au", "w64", "rf64")  # a lossy source, and any other, decodes to wav
 _BAND_SPREAD = 48  # scale 2
 
@@ -48,7 +52,7 @@ class SoundHeader:
         window: SINE or POWER.
         source: the file format it came from, a key of SOURCES.
         segment: frames of each segment but the last.
-        lam_code: as in the header of a picture.
+        lam_code: 0..254, round(-4 log2(lambda)) of the encoder, to show; None where it did not say.
 
     Raises:
         LimitError: a number beyond its limit.
@@ -90,8 +94,8 @@ class SoundHeader:
 
     @property
     def lam(self) -> float | None:
-        """The encoder's lambda to within 3 %; None where it did not say."""
-        return None if self.lam_code is None else 2 ** (-self.lam_code / 16)
+        """The encoder's lambda to within 9 %; None where it did not say."""
+        return None if self.lam_code is None else 2 ** (-self.lam_code / LAMBDA_STEPS)
 
     def bounds(self, segment: int) -> tuple[int, int]:
         """First frame of a segment and of the one after it."""
@@ -108,6 +112,8 @@ class Segment:
         gain_code: the plane holds coefficients times 2**((gain_code - 2048) / 64), plus 1/2.
         rotation: of two channels, in 1/64 of half a turn.
         weights: of each Bark band, in quarters of an octave: coefficients are divided by 2**(weight / 4) first; empty: none.
+        peaks: (place, height) of coefficients too large for latents, places rising in raster order of the plane: PEAK_UNIT
+            times the height is left out of the plane.
         content: weights and latents.
     """
 
@@ -116,6 +122,7 @@ class Segment:
     gain_code: int = GAIN_ORIGIN
     rotation: int = 0
     weights: tuple[int, ...] = ()
+    peaks: tuple[tuple[int, int], ...] = ()
     content: Container | None = None
 
     @property
@@ -168,14 +175,34 @@ def write_segment(segment: Segment, channels: int) -> bytes:
         return write_chunk("S", encode_varint(0))
     splits = np.diff(segment.splits, prepend=0)
     scale = int(np.argmin([code_length(splits, np.zeros_like(splits), np.full_like(splits, i)).sum() for i in range(SCALE_COUNT)]))
-    head = encode_varint(segment.bins) + encode_varint(segment.gain_code) + bytes([bool(segment.weights)])
-    head += bytes([segment.rotation, scale] if channels == 2 else [scale])
+    head = encode_varint(segment.bins) + encode_varint(segment.gain_code) + bytes([bool(segment.weights) | bool(segment.peaks) << 1])
+    head += bytes([segment.rotation, scale] if channels == 2 else [scale]) + _write_peaks(segment.peaks)
     encoder = LaplaceEncoder()
     for values, spread in ((np.array(segment.weights, np.int64), _BAND_SPREAD), (np.asarray(segment.splits, np.int64), scale)):
         before = np.concatenate([[0], values[:-1]])[: len(values)].astype(np.int64)
         encoder.encode(values, before * MEAN_UNIT, np.full(len(values), spread))
     header = write_chunk("H", encode_header(segment.content.header))
     return write_chunk("S", head + encoder.to_bytes()) + header + write_plane(segment.content)
+
+
+def _write_peaks(peaks: tuple[tuple[int, int], ...]) -> bytes:
+    if not peaks:
+        return b""
+    parts, next_place = [encode_varint(len(peaks))], 0
+    for place, height in peaks:
+        parts.append(encode_varint(place - next_place) + encode_varint(2 * height if height >= 0 else -2 * height - 1))
+        next_place = place + 1
+    return b"".join(parts)
+
+
+def _read_peaks(cursor: Cursor, size: int) -> tuple[tuple[int, int], ...]:
+    peaks, next_place = [], 0
+    for _ in range(cursor.varint("number of peaks", size)):
+        next_place += cursor.varint("gap between peaks", max(0, size - next_place - 1))
+        zigzag = cursor.varint("height of a peak", 2 * MAX_HEIGHT)
+        peaks.append((next_place, -(zigzag + 1) // 2 if zigzag & 1 else zigzag // 2))
+        next_place += 1
+    return tuple(peaks)
 
 
 def read_sound(data: bytes, *, allow_partial: bool = False) -> SoundFile:
@@ -242,10 +269,11 @@ def _segment(reader: ChunkReader, chunk: tuple[str, memoryview], sound: SoundHea
     gain, flags = cursor.varint("gain", MAX_GAIN_CODE), cursor.byte()
     rotation = cursor.byte() if sound.channels == 2 else 0
     scale = cursor.byte()
-    if flags > 1 or rotation >= ROTATIONS or scale >= SCALE_COUNT:
+    if flags > 3 or rotation >= ROTATIONS or scale >= SCALE_COUNT:
         raise MalformedError(f"{reader.where} has flags {flags}, rotation {rotation} and scale {scale}; the file was written wrongly")
+    peaks = _read_peaks(cursor, sound.channels * (last - first) * bins) if flags >> 1 else ()
     decoder = LaplaceDecoder(bytes(cursor.take(len(cursor.data) - cursor.position)))
-    weights = _chain(decoder, len(BARK_EDGES) + 1 if flags else 0, _BAND_SPREAD, MAX_BAND_WEIGHT)
+    weights = _chain(decoder, len(BARK_EDGES) + 1 if flags & 1 else 0, _BAND_SPREAD, MAX_BAND_WEIGHT)
     splits = _chain(decoder, last - first, scale, min(MAX_SPLIT, sound.hop.bit_length() - 1 - MIN_HOP_LOG2))
     if min(splits) < 0:
         raise MalformedError(f"{reader.where} has a frame of 2**{min(splits)} blocks; the file was written wrongly")
@@ -254,7 +282,7 @@ def _segment(reader: ChunkReader, chunk: tuple[str, memoryview], sound: SoundHea
     if header.grid != grid or header.channels != 1 or header.kind != 1:
         raise MalformedError(f"{reader.where} has a plane of {header.grid}; expected {grid}: the file was written wrongly")
     content = reader.plane(header, reader.chunk(), metadata={}, allow_partial=False)
-    return Segment(splits=np.array(splits), bins=bins, gain_code=gain, rotation=rotation, weights=tuple(weights), content=content)
+    return Segment(splits=np.array(splits), bins=bins, gain_code=gain, rotation=rotation, weights=tuple(weights), peaks=peaks, content=content)
 
 
 def _chain(decoder: LaplaceDecoder, count: int, scale: int, limit: int) -> list[int]:

@@ -16,6 +16,7 @@ from ..container import Container, Header
 from ..field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
+from .format import PEAK_UNIT
 from .trim import trim
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 LAMBDA = 1e-3  # of every plane: what a sound asks for is in the gain that makes the plane
 STEP_CODE = 35  # so that the squared step is 6.6 lambda
 STEP = 2.0 ** ((STEP_CODE - STEP_ORIGIN) / STEPS_PER_OCTAVE)
-LOUDEST = 1000.0  # of a latent; those of the format end at 1023
 WIDTH, HIDDEN, LEVELS, TILE_LOG2 = 4, 8, 1, 12
 TOLERANCE_ERROR = 0.02  # of the fixed point, as a share of the root mean squared error
 PART = 256  # frames on which that is measured
@@ -33,11 +33,12 @@ _PRIOR = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """Header, weights and latents as chunks; the values of the weights; the latents `[C, F, bins]`; the steps made."""
+    """Header, weights and latents as chunks; the values of the weights; the latents and the heights of peaks `[C, F, bins]`; the steps made."""
 
     content: Container
     weights: Arrays
     latents: npt.NDArray[np.int32]
+    peaks: npt.NDArray[np.int64]
     steps: int
 
 
@@ -64,6 +65,8 @@ def fit_plane(
     """
     from ..fit import Start, fit_signal, sound_schedule
 
+    peaks = np.where(np.abs(values) > PEAK_UNIT, np.rint(values / PEAK_UNIT), 0.0).astype(np.int64)
+    values = values - PEAK_UNIT * peaks
     grid = values.shape[1:] if len(values) == 1 else values.shape
     spec = PyramidSpec(
         grid=grid,
@@ -99,7 +102,7 @@ def fit_plane(
         weighed = None if importance is None else np.broadcast_to(importance, values.shape).reshape(grid)
         grids = [trim(grids[0], wanted, weighed, context, tile=spec.tile, bits=8 * (budget - len(coded_weights)))]
     content = Container(header=header, weights=coded_weights, latents=(encode_latents(grids, context, tile=spec.tile),))
-    return Fitted(content=content, weights=dequantise(result.groups, base), latents=grids[0].reshape(values.shape), steps=result.steps)
+    return Fitted(content=content, weights=dequantise(result.groups, base), latents=grids[0].reshape(values.shape), peaks=peaks, steps=result.steps)
 
 
 def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[npt.NDArray[np.int32]], distortion: float) -> int:

@@ -18,9 +18,10 @@ def main() -> None:
     encode.SEGMENT_SAMPLES = 2500
     mono = np.concatenate([chord(0.3), np.zeros((3000, 1), np.float32), chord(0.2)])
     made = {"mono": (mono, {"tune": "snr"}), "stereo": (chord(0.5, 2)[:3600] * np.array([1, -0.4], np.float32), {}), "three": (chord(0.1, 3), {})}
+    made["peaks"] = (0.9 * np.sin(0.3 * np.arange(3000))[:, None].astype(np.float32), {"lam": 1e-9})
     samples = {}
     for name, (values, options) in made.items():
-        settings = EncodeSettings(steps=60, threads=1, device="cpu", quality=60, **options)
+        settings = EncodeSettings(steps=60, threads=1, device="cpu", **{"quality": 60, **options})
         data = encode.encode_sound(sound(values, RATE, b"title=golden"), settings).data
         (HERE / f"{name}.i2").write_bytes(data)
         samples[name] = decode(data).values
