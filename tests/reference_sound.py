@@ -136,6 +136,7 @@ def decode(data: bytes) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
             peaks[place] = -(zigzag + 1) // 2 if zigzag % 2 else zigzag // 2
         numbers = base.RangeDecoder(payload[at:])
         bands = chain(numbers, 25 if flags & 1 else 0, 48)
+        noise = chain(numbers, 25 if flags & 4 else 0, 48)
         splits[first : first + count] = chain(numbers, count, scale)
         plane = Plane.parse(rest.pop(0)[1])
         assert plane.grid == ((count, bins) if channels == 1 else (channels, count, bins))
@@ -144,15 +145,32 @@ def decode(data: bytes) -> tuple[Floats, list[npt.NDArray[np.int64]]]:
         phi = values(grids[-1], plane, weights).ravel()
         for place, height in peaks.items():
             phi[place] += 64 * height
-        x = (phi.reshape(channels, count, bins) - 0.5) / 2 ** ((gain - 2048) / 64)
-        for k in range(bins if bands else 0):
+        x = np.zeros((channels, count, size))
+        x[..., :bins] = phi.reshape(channels, count, bins) - 0.5
+        if noise:
+            zero = np.ones(x.shape, bool)
+            zero[..., :bins] = grids[-1].reshape(channels, count, bins) == 0
+            add_noise(x, zero, [noise[sum((2 * k + 1) * rate >= 4 * size * e for e in EDGES)] for k in range(size)])
+        x /= 2 ** ((gain - 2048) / 64)
+        for k in range(size if bands else 0):
             x[..., k] *= 2 ** (bands[sum((2 * k + 1) * rate >= 4 * size * e for e in EDGES)] / 4)
         if channels == 2:
             a = math.pi * rotation / 64
             x = np.stack([math.cos(a) * x[0] - math.sin(a) * x[1], math.sin(a) * x[0] + math.cos(a) * x[1]])
-        coefficients[:, first : first + count, :bins] = x
+        coefficients[:, first : first + count] = x
     assert not rest
     return samples(coefficients, splits, kind)[:, :n].T, grids
+
+
+def add_noise(x: Floats, zero: npt.NDArray[np.bool_], levels: list[int]) -> None:
+    """Section 13.3, in place."""
+    energy = (x**2).sum((0, 2))
+    strength = [min(math.sqrt(e / energy.mean()), 2) if energy.any() else 0.0 for e in energy]
+    for i, place in enumerate(np.ndindex(*x.shape)):
+        h = i * 2654435761 % 2**32
+        h = (h ^ h >> 15) * 2246822519 % 2**32
+        if zero[place] and levels[place[2]] != 60:
+            x[place] += (-1 if h >= 2**31 else 1) * strength[place[1]] * 2 ** (-levels[place[2]] / 2)
 
 
 def samples(coefficients: Floats, splits: list[int], kind: int) -> Floats:

@@ -22,6 +22,7 @@ def test_the_golden_files_cover_the_format() -> None:
     assert any(segment.content is None for segment in segments)
     assert any(segment.rotation for segment in segments)
     assert any(segment.splits.any() for segment in segments)
+    assert any(segment.noise for segment in segments)
     assert any(height < 0 for segment in segments for _, height in segment.peaks)
     assert {bool(segment.weights) for segment in segments if segment.content} == {True, False}
 

@@ -15,6 +15,7 @@ from ..signal import SOUND_DEPTHS, FloatArray, Kind, Metadata, Signal
 from .analysis import rotate
 from .format import PEAK_UNIT, Segment, SoundFile, read_sound
 from .masking import band_gains
+from .noise import fill
 
 FRAMES_AT_ONCE = 32
 
@@ -124,16 +125,19 @@ class I2Sound:
         return out
 
     def coefficients(self, number: int) -> npt.NDArray[np.float64]:
-        """Coefficients `[C, F, bins]` of a segment; no bins where it is silent or missing."""
+        """Coefficients of a segment, `[C, F, n]`, those from n on are 0; no bins where it is silent or missing."""
         first, last = self.header.bounds(number)
         segment = self._segments[number] if number < len(self._segments) else Segment(splits=np.zeros(last - first, np.int64))
         if segment.content is None:
             return np.zeros((self.header.channels, last - first, 0))
-        plane = I2File(segment.content, threads=self._threads).values().astype(np.float64)
+        file = I2File(segment.content, threads=self._threads)
+        plane = file.values().astype(np.float64).reshape(self.header.channels, last - first, segment.bins) - 0.5
         for place, height in segment.peaks:
             plane.ravel()[place] += PEAK_UNIT * height
-        plane = (plane.reshape(self.header.channels, last - first, segment.bins) - 0.5) / segment.gain
-        return rotate(plane * band_gains(segment.weights, segment.bins, self.header.hop, self.header.rate), segment.rotation, -1)
+        if segment.noise:
+            plane = fill(plane, file.latents[0].reshape(plane.shape) != 0, segment.noise, self.header.hop, self.header.rate)
+        gains = band_gains(segment.weights, plane.shape[2], self.header.hop, self.header.rate)
+        return rotate(plane / segment.gain * gains, segment.rotation, -1)
 
 
 def _cut(x: npt.NDArray[np.float64], position: int, first: int, last: int) -> Iterator[FloatArray]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..codec import I2File
 from ..config import SOUND_STEPS, EncodeSettings, decibels_of_quality
 from ..container import chunk_sizes
 from ..mdct import POWER, Layout, analyse
@@ -16,8 +17,21 @@ from ..media.audio import SoundLayout, to_codes
 from ..signal import Signal
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
 from .decode import I2Sound
-from .format import BARK_EDGES, GAIN_ORIGIN, GAINS_PER_OCTAVE, LAMBDA_STEPS, MAX_GAIN_CODE, SOURCES, Segment, SoundHeader, write_segment, write_start
+from .format import (
+    BARK_EDGES,
+    GAIN_ORIGIN,
+    GAINS_PER_OCTAVE,
+    LAMBDA_STEPS,
+    MAX_GAIN_CODE,
+    PEAK_UNIT,
+    SOURCES,
+    Segment,
+    SoundHeader,
+    write_segment,
+    write_start,
+)
 from .masking import band_gains, weigh
+from .noise import levels
 from .plane import LAMBDA, STEP, Fitted, fit_plane
 
 if TYPE_CHECKING:
@@ -209,6 +223,10 @@ class _Work:
         fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
+        if self.settings.tune == "hearing":
+            decoded = I2File(fitted.content, threads=self.settings.threads or 1).values().astype(np.float64).reshape(fitted.latents.shape) - 0.5
+            codes = levels(plane * segment.gain, decoded + PEAK_UNIT * fitted.peaks, fitted.latents != 0, self.hop, self.header.rate)
+            segment = replace(segment, noise=codes)
         return segment, fitted.weights
 
     def _fit(
@@ -275,7 +293,7 @@ class _Work:
         """Bytes for the weights and latents of a segment, by the share of the frames to come that it has."""
         if self.budget is None:
             return None
-        framing = FRAMING + (len(BARK_EDGES) / 2 if self.settings.tune == "hearing" else 0) + frames / 16
+        framing = FRAMING + (len(BARK_EDGES) if self.settings.tune == "hearing" else 0) + frames / 16
         return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
 
     def _fit_settings(self, number: int) -> EncodeSettings:

@@ -2,9 +2,9 @@
 
 'A'     samples, rate (varints); channels - 1 (bits 0-2), floating (bit 3), depth / 8 - 1 (bits 4-6); log2(hop) - 6 (bits
         0-2), window (bit 3), source (bits 4-7); lambda code (255: not said); frames a segment (varint)
-'S'     bins (varint, 0: silence and nothing follows); gain code (varint); flags (bit 0: band weights, bit 1: peaks);
+'S'     bins (varint, 0: silence and nothing follows); gain code (varint); flags (bit 0: band weights, bit 1: peaks, bit 2: noise);
         rotation (where there are two channels); scale index of the splits; the peaks where flagged (a count, then gap and
-        zigzag height of each, varints); then one entropy-coded stream: band weights, splits
+        zigzag height of each, varints); then one entropy-coded stream: band weights, noise levels, splits
 """
 
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ WEIGHTS_PER_OCTAVE = 4
 MAX_BAND_WEIGHT = 127
 PEAK_UNIT = 64.0  # what a peak's height is worth in the plane
 MAX_HEIGHT = 2**24
+NOISE_PER_OCTAVE, NO_NOISE = 2, 60
 LAMBDA_STEPS = 4  # codes for each halving of lambda
 SOURCES = ("wav", "flac", "aiff", "caf", "au", "w64", "rf64")  # a lossy source, and any other, decodes to wav
 _BAND_SPREAD = 48  # scale 2
@@ -114,6 +115,7 @@ class Segment:
         weights: of each Bark band, in quarters of an octave: coefficients are divided by 2**(weight / 4) first; empty: none.
         peaks: (place, height) of coefficients too large for latents, places rising in raster order of the plane: PEAK_UNIT
             times the height is left out of the plane.
+        noise: code of each Bark band's noise, see sound.noise; empty: none.
         content: weights and latents.
     """
 
@@ -123,6 +125,7 @@ class Segment:
     rotation: int = 0
     weights: tuple[int, ...] = ()
     peaks: tuple[tuple[int, int], ...] = ()
+    noise: tuple[int, ...] = ()
     content: Container | None = None
 
     @property
@@ -175,14 +178,19 @@ def write_segment(segment: Segment, channels: int) -> bytes:
         return write_chunk("S", encode_varint(0))
     splits = np.diff(segment.splits, prepend=0)
     scale = int(np.argmin([code_length(splits, np.zeros_like(splits), np.full_like(splits, i)).sum() for i in range(SCALE_COUNT)]))
-    head = encode_varint(segment.bins) + encode_varint(segment.gain_code) + bytes([bool(segment.weights) | bool(segment.peaks) << 1])
+    head = encode_varint(segment.bins) + encode_varint(segment.gain_code) + bytes([_flags(segment)])
     head += bytes([segment.rotation, scale] if channels == 2 else [scale]) + _write_peaks(segment.peaks)
     encoder = LaplaceEncoder()
-    for values, spread in ((np.array(segment.weights, np.int64), _BAND_SPREAD), (np.asarray(segment.splits, np.int64), scale)):
+    bands = [(np.array(codes, np.int64), _BAND_SPREAD) for codes in (segment.weights, segment.noise)]
+    for values, spread in (*bands, (np.asarray(segment.splits, np.int64), scale)):
         before = np.concatenate([[0], values[:-1]])[: len(values)].astype(np.int64)
         encoder.encode(values, before * MEAN_UNIT, np.full(len(values), spread))
     header = write_chunk("H", encode_header(segment.content.header))
     return write_chunk("S", head + encoder.to_bytes()) + header + write_plane(segment.content)
+
+
+def _flags(segment: Segment) -> int:
+    return bool(segment.weights) | bool(segment.peaks) << 1 | bool(segment.noise) << 2
 
 
 def _write_peaks(peaks: tuple[tuple[int, int], ...]) -> bytes:
@@ -269,20 +277,30 @@ def _segment(reader: ChunkReader, chunk: tuple[str, memoryview], sound: SoundHea
     gain, flags = cursor.varint("gain", MAX_GAIN_CODE), cursor.byte()
     rotation = cursor.byte() if sound.channels == 2 else 0
     scale = cursor.byte()
-    if flags > 3 or rotation >= ROTATIONS or scale >= SCALE_COUNT:
+    if flags > 7 or rotation >= ROTATIONS or scale >= SCALE_COUNT:
         raise MalformedError(f"{reader.where} has flags {flags}, rotation {rotation} and scale {scale}; the file was written wrongly")
-    peaks = _read_peaks(cursor, sound.channels * (last - first) * bins) if flags >> 1 else ()
+    peaks = _read_peaks(cursor, sound.channels * (last - first) * bins) if flags & 2 else ()
     decoder = LaplaceDecoder(bytes(cursor.take(len(cursor.data) - cursor.position)))
     weights = _chain(decoder, len(BARK_EDGES) + 1 if flags & 1 else 0, _BAND_SPREAD, MAX_BAND_WEIGHT)
+    noise = _chain(decoder, len(BARK_EDGES) + 1 if flags & 4 else 0, _BAND_SPREAD, NO_NOISE)
     splits = _chain(decoder, last - first, scale, min(MAX_SPLIT, sound.hop.bit_length() - 1 - MIN_HOP_LOG2))
-    if min(splits) < 0:
-        raise MalformedError(f"{reader.where} has a frame of 2**{min(splits)} blocks; the file was written wrongly")
+    if min(splits) < 0 or min(noise, default=0) < 0:
+        raise MalformedError(f"{reader.where} has negative splits or levels of noise; the file was written wrongly")
     header = decode_header(reader.expect("H"))
     grid = (last - first, bins) if sound.channels == 1 else (sound.channels, last - first, bins)
     if header.grid != grid or header.channels != 1 or header.kind != 1:
         raise MalformedError(f"{reader.where} has a plane of {header.grid}; expected {grid}: the file was written wrongly")
     content = reader.plane(header, reader.chunk(), metadata={}, allow_partial=False)
-    return Segment(splits=np.array(splits), bins=bins, gain_code=gain, rotation=rotation, weights=tuple(weights), peaks=peaks, content=content)
+    return Segment(
+        splits=np.array(splits),
+        bins=bins,
+        gain_code=gain,
+        rotation=rotation,
+        weights=tuple(weights),
+        peaks=peaks,
+        noise=tuple(noise),
+        content=content,
+    )
 
 
 def _chain(decoder: LaplaceDecoder, count: int, scale: int, limit: int) -> list[int]:

@@ -14,7 +14,7 @@ from .format import BARK_EDGES, WEIGHTS_PER_OCTAVE, bark_bands
 FloatArray = npt.NDArray[np.float64]
 
 OFFSET_DB = 6.0
-EXPONENT = 0.6  # of the thresholds; 1 would shape noise as the thresholds are, 0 not at all
+EXPONENT = 0.4  # of the thresholds: 1 would shape noise as they are, 0 not at all; 0.4 to 0.8 have the same spectral distance, 0.4 the best SNR
 FULL_SCALE_DB = 96.0  # sound pressure level of a full-scale sine
 STEEPEST = 6.0  # of one frame's weight against the segment's mean, either way
 _BANDS = len(BARK_EDGES) + 1
