@@ -99,8 +99,8 @@ def codecs(*, effort: int, depth: tuple[int, bool]) -> dict[str, AudioCodec]:
     flac = partial(_encode_av, codec="flac", container="flac", rates=())
     fit = partial(_encode_i2c, effort=effort, depth=depth)
     table = (
-        AudioCodec(name="i2c-snr", note="i2c --tune snr", points=(15, 35, 55, 75, 90), encode=partial(fit, tune="snr"), decode=_decode_i2c),
-        AudioCodec(name="i2c", note="i2c, tuned for hearing", points=(25, 50, 75, 90), encode=partial(fit, tune="hearing"), decode=_decode_i2c),
+        AudioCodec(name="i2c-snr", note="i2c --tune snr", points=(15, 35, 55, 75), encode=partial(fit, tune="snr"), decode=_decode_i2c),
+        AudioCodec(name="i2c", note="i2c, tuned for hearing", points=(15, 35, 55, 75), encode=partial(fit, tune="hearing"), decode=_decode_i2c),
         AudioCodec(name="opus", note="libopus in Ogg, VBR", points=(8, 12, 16, 24, 32, 48, 64, 96, 128, 192), encode=opus, decode=_decode_av),
         AudioCodec(name="mp3", note="LAME in MP3, CBR", points=(24, 32, 48, 64, 96, 128, 192), encode=mp3, decode=_decode_av),
         AudioCodec(name="aac", note="ffmpeg's own AAC in ADTS", points=(16, 24, 32, 48, 64, 96, 128, 192), encode=aac, decode=_decode_av),
