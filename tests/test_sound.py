@@ -102,6 +102,25 @@ def test_a_bitrate_is_met_within_three_per_cent(bitrate: float, tune: str) -> No
     assert encoded.bitrate == pytest.approx(bitrate, rel=0.03)
 
 
+def test_noise_fills_what_was_not_coded_where_hearing_counts() -> None:
+    random = np.random.default_rng(3)
+    t = np.arange(8192) / RATE
+    values = (0.3 * np.sin(2 * np.pi * 440 * t) + 0.003 * random.normal(size=len(t)))[:, None].astype(np.float32)
+    power = {}
+    for tune in ("snr", "hearing"):
+        decoded = i2compress.decode(encode_sound(sound(values), EncodeSettings(quality=40, steps=30, threads=1, tune=tune)).data).values
+        power[tune] = np.square(np.abs(np.fft.rfft(decoded[:, 0]))[len(t) // 4 :]).sum()
+    wanted = np.square(np.abs(np.fft.rfft(values[:, 0]))[len(t) // 4 :]).sum()
+    assert power["snr"] < 0.05 * wanted
+    assert 0.2 * wanted < power["hearing"] < wanted
+
+
+def test_a_time_limit_ends_the_fit() -> None:
+    encoded = encode_sound(sound(chord(0.5)), EncodeSettings(steps=100000, time_limit=2.0, threads=1))
+    assert encoded.steps < 5000
+    assert encoded.seconds < 30
+
+
 def test_a_higher_quality_is_closer_and_larger() -> None:
     signal = sound(chord(0.6))
     low, high = (encode_sound(signal, EncodeSettings(quality=q, steps=25, threads=1)) for q in (30, 90))

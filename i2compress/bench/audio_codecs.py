@@ -55,7 +55,7 @@ def _encode_av(samples: FloatArray, rate: int, kbps: float, *, codec: str, conta
     layout = "mono" if samples.shape[1] == 1 else "stereo"
     used = rate if not rates or rate in rates else min((r for r in rates if r >= rate), default=max(rates))
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as out:
+    with av.open(file, "w", format=container, options={"metadata_header_padding": "0"}) as out:  # FLAC gets 8 kB of it otherwise
         stream: Any = out.add_stream(codec, rate=used)
         stream.layout = layout
         if codec != "flac":

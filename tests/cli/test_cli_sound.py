@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 from cli_fakes import Tool
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from sounds import RATE, chord, wav
 
 FAST = ["--steps", "10", "--threads", "1"]
