@@ -13,7 +13,8 @@ from ..coding.weights import WeightGroup
 from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.spec import PyramidSpec
-from .loop import Problem, Schedule, StepInfo, fit
+from .driver import StepInfo
+from .loop import Problem, Schedule, fit
 from .quantise import quantise
 
 __all__ = ["Result", "StepInfo", "fit_signal", "pick_device"]
