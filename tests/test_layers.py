@@ -26,6 +26,7 @@ LAYERS = {
     "media": 2,
     "fit": 3,
     "render": 3,
+    "coordinate_codec": 4,
     "codec": 4,
     "api": 5,
     "cli": 5,
@@ -33,7 +34,7 @@ LAYERS = {
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
-ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("cli", "bench")]
+ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("codec", "coordinate_codec"), ("cli", "bench")]
 
 
 def module_of(path: Path) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ MAX_ITERATIONS = 1000
 MAX_SCALE = 2**20
 MAX_PARAMETERS = 2**23
 MAX_NORM_PRODUCT = 0.995  # of the matrices of a field that promises to contract
-MAX_EXPONENT = 15
 RESIDUAL_STEPS = 8  # codes for each halving of the residual
 RESIDUAL_SMALLEST = 255
 
@@ -106,7 +105,7 @@ class CoordinateFile:
         if flags & ~(CONTRACTS | CONVERGED):
             raise UnsupportedVersionError(f"coordinate field has flags {flags}; this version knows {CONTRACTS | CONVERGED}: update i2compress")
         if explicit and (flags != CONVERGED or iterations != 1):
-            raise MalformedError(f"explicit field has flags {flags} and {iterations} iterations; expected {CONVERGED} and 1: the file was written wrongly")
+            raise MalformedError(f"explicit field has flags {flags} and {iterations} iterations; expected {CONVERGED} and 1")
         for name, value, high in (("width", width, MAX_FILE_WIDTH), ("layers", layers, MAX_LAYERS), ("input scale", scale, MAX_SCALE)):
             if not 1 <= value <= high:
                 raise LimitError(f"coordinate field has {name} {value}; expected 1 to {high}")
@@ -120,9 +119,7 @@ class CoordinateFile:
             input_scale=float(scale),
             normalise=bool(flags & CONTRACTS),
         )
-        return CoordinateFile(
-            network=network, grid=header.grid, iterations=iterations, converged=bool(flags & CONVERGED), residual_code=residual
-        )
+        return CoordinateFile(network=network, grid=header.grid, iterations=iterations, converged=bool(flags & CONVERGED), residual_code=residual)
 
     @cached_property
     def weight_shapes(self) -> Shapes:
@@ -183,7 +180,8 @@ def _bounds(name: str, network: CoordinateSpec, shape: Shape) -> float | npt.NDA
         first = network.input_scale / math.sqrt(axes)
         columns = np.full(shape, network.omega * root)
         columns[0] = first
-        return {"B": network.input_scale / axes, "c": columns, "A": math.sqrt(6 / width), "W": math.sqrt(6 / width) / network.omega}[name]
+        numbers = {"B": network.input_scale / axes, "A": math.sqrt(6 / width), "W": math.sqrt(6 / width) / network.omega}
+        return columns if name == "c" else numbers[name]
     matrix = root if network.explicit else _MATRIX_BOUND * root
     first = network.input_scale / math.sqrt(axes * filters)
     return {"B": first, "c": math.pi, "A": matrix, "a": root, "mu": 1.0, "gamma": _gamma_mean(network), "W": root}[name]
@@ -215,3 +213,14 @@ def check_contraction(spec: CoordinateFile, values: Arrays) -> None:
             raise MalformedError(
                 f"implicit layer has contraction bound {bound:.3f}; expected at most {MAX_NORM_PRODUCT}: the file was written wrongly"
             )
+
+
+def describe(spec: CoordinateFile) -> str:
+    """Sizes and fixed point in words."""
+    layers = f"{spec.network.layers} layer{'s' * (spec.network.layers > 1)}"
+    sizes = f"width {spec.network.width}, {layers}, input scale {spec.network.input_scale:g}"
+    if spec.explicit:
+        return sizes
+    if spec.converged:
+        return f"{sizes}, {spec.iterations} iterations"
+    return f"{sizes}, fixed point NOT reached: {spec.iterations} iterations, residual {spec.residual:.2g}"

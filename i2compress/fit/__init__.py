@@ -12,14 +12,17 @@ import torch
 from ..coding.weights import WeightGroup
 from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
+from ..field.coordinate_file import CoordinateFile
 from ..field.spec import PyramidSpec
+from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, start
 from .driver import StepInfo
 from .loop import Problem, Schedule, fit
 from .quantise import quantise
 
-__all__ = ["Result", "StepInfo", "fit_signal", "pick_device"]
+__all__ = ["CoordinateResult", "Result", "StepInfo", "fit_coordinates", "fit_signal", "pick_device"]
 
 QUANTISE_SHARE = 0.06  # of a time limit
+COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 4 to 18 dB above Adam at 1e-3 after 200 steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,55 @@ def fit_signal(
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         distortion, _ = problem.loss_of(latents, problem.windows[len(problem.windows) // 2])
     return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinateResult:
+    """Integers ready for the entropy coder, the distortion they give and the steps made."""
+
+    groups: dict[str, WeightGroup]
+    distortion: float
+    steps: int
+
+
+def fit_coordinates(
+    values: npt.NDArray[np.float32],
+    spec: CoordinateFile,
+    settings: EncodeSettings,
+    *,
+    gain: float,
+    offset: float,
+    importance: npt.NDArray[np.float32] | None = None,
+    on_step: Callable[[StepInfo], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> CoordinateResult:
+    """Fit a coordinate field and quantise it.
+
+    Args:
+        values: `[*grid, D]` float32, offset + gain * Phi.
+        spec: sizes.
+        settings: lambda, steps, seed, device, threads, time limit.
+        gain, offset: as above.
+        importance: weights of the squared errors, of the shape of `values`.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit.
+
+    Raises:
+        ResourceError: the device is not there or has not enough memory.
+        UsageError: a device name that means nothing.
+    """
+    steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
+    training = Training(steps=steps, time_limit=limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
+    with _threads(settings.threads), _out_of_memory():
+        device = pick_device(settings.device)
+        y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
+        weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
+        points = Points(x=grid_points(spec.grid).to(device), y=y.to(device), importance=weights)
+        run = CoordinateFit(start(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
+        run.run()
+        groups = quantise_coordinates(run, spec, settings.rate_weight, _Progress(on_step, run.done, run.best_loss))
+        return CoordinateResult(groups=groups, distortion=run.check(), steps=run.done)
 
 
 class _Progress:

@@ -84,9 +84,8 @@ def _best(trial: Trial, name: str, start: int) -> tuple[WeightGroup, float]:
             costs[exponent] = _cost(trial, name, exponent)
         return costs[exponent][0]
 
-    at = min(start, largest)
-    while cost(at) == math.inf and at > 0:
-        at -= 1
+    # The nearest step that is allowed: coarser ones are where symbols are too large, finer ones where a field would not contract.
+    at = next((e for e in sorted(range(largest + 1), key=lambda e: abs(e - start)) if cost(e) < math.inf), 0)
     for way in (1, -1):
         # Two steps ahead, because one may be a ripple.
         while min(cost(at + way), cost(at + 2 * way)) < cost(at):
@@ -99,6 +98,8 @@ def _best(trial: Trial, name: str, start: int) -> tuple[WeightGroup, float]:
 
 def _cost(trial: Trial, name: str, exponent: int) -> tuple[float, WeightGroup, float]:
     symbols = np.round((trial.weights[name] - trial.prior[name]) * 2.0**exponent).astype(np.int64)
+    if exponent == 0:  # the coarsest step: what is still too far is cut
+        symbols = symbols.clip(-LIMIT, LIMIT)
     if np.abs(symbols).max(initial=0) > LIMIT:
         return math.inf, WeightGroup(symbols=np.zeros_like(symbols), exponent=exponent), math.inf
     group = WeightGroup(symbols=symbols, exponent=exponent)
