@@ -90,7 +90,7 @@ def encode_signal(
     """
     settings = EncodeSettings() if settings is None else settings
     began = time.monotonic()
-    _check_encodable(signal)
+    _check_encodable(signal, settings)
     importance = opacity_importance(signal)
     encode = _encode_pyramid if settings.field == DEFAULT_FIELD else _encode_coordinates
     data, estimate, steps, converged = encode(signal, settings, importance, on_step, stop)
@@ -168,12 +168,14 @@ def opacity_importance(signal: Signal) -> FloatArray | None:
     return weights
 
 
-def _check_encodable(signal: Signal) -> None:
-    if signal.kind is not Kind.IMAGE:
-        raise SignalError(f"signal is {signal.kind.name.lower()}; this version encodes images")
+def _check_encodable(signal: Signal, settings: EncodeSettings) -> None:
+    waveform = signal.kind is Kind.AUDIO and len(signal.grid) == 1
+    if not (signal.kind is Kind.IMAGE or (waveform and settings.field != DEFAULT_FIELD)):
+        raise SignalError(f"signal is {signal.kind.name.lower()}; this version encodes images, and waveforms as coordinate fields")
     if max(signal.grid) > MAX_AXIS or math.prod(signal.grid) > MAX_SAMPLES:
+        what = "waveform" if waveform else "picture"
         raise SignalError(
-            f"picture is {'x'.join(map(str, signal.grid[::-1]))}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} pixels in all: make it smaller"
+            f"{what} is {'x'.join(map(str, signal.grid[::-1]))}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples in all: make it smaller"
         )
 
 
@@ -233,12 +235,12 @@ def stream_levels(levels: int, streams: int) -> list[range]:
 
 
 def _decoded_error(data: bytes, signal: Signal, importance: FloatArray | None, threads: int | None) -> float:
-    """Mean squared error of the decoded file against the source, both in code values, scaled to [0, 1]."""
+    """Mean squared error of the decoded file against the source; of a picture both in code values, scaled to [0, 1]."""
     top, total, row = 2**signal.bit_depth - 1, 0.0, 0
     for band in I2File.from_bytes(data, threads=threads).bands(View()):
         rows = slice(row, row + len(band))
-        codes = to_codes(band, signal.bit_depth).astype(np.float64) / top
-        total += mean_squared_error(codes, signal.values[rows], None if importance is None else importance[rows]) * band.size
+        values = to_codes(band, signal.bit_depth).astype(np.float64) / top if signal.kind is Kind.IMAGE else band
+        total += mean_squared_error(values, signal.values[rows], None if importance is None else importance[rows]) * band.size
         row += len(band)
     return total / signal.values.size
 
@@ -282,14 +284,15 @@ class I2File:
         return I2File(container.read(data, allow_partial=allow_partial), threads=threads)
 
     def output_shape(self, view: View | None = None) -> tuple[int, int, int]:
-        """H, W and channels of what a view gives. Raises UsageError where the crop lies outside."""
+        """H, W and channels of what a view of a picture gives. Raises UsageError where the crop lies outside."""
         height, width = self._renderer.shape(View() if view is None else view)
         return height, width, self.spec.channels
 
     def bands(self, view: View | None = None) -> Iterator[FloatArray]:
-        """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height."""
+        """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height; of a waveform `[n, C]` in [-1, 1]."""
+        low = 0 if self.header.kind == Kind.IMAGE else -1
         for band in self._renderer.bands(View() if view is None else view):
-            yield np.clip(band, 0, 1)
+            yield np.clip(band, low, 1)
 
     def render(self, view: View | None = None) -> Signal:
         """The whole view as a signal, its metadata with it."""

@@ -34,7 +34,15 @@ LAYERS = {
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
-ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("codec", "coordinate_codec"), ("cli", "bench")]
+ORDERED = [
+    ("signal", "errors"),
+    ("files", "errors"),
+    ("config", "errors"),
+    ("container", "header"),
+    ("field", "coding"),
+    ("codec", "coordinate_codec"),
+    ("cli", "bench"),
+]
 
 
 def module_of(path: Path) -> tuple[str, ...]:

@@ -150,10 +150,13 @@ class CoordinateSource:
             offsets = [phase_offsets(scale)[p] for scale, p in zip(scales, phase, strict=True)]
             u = self.inject(block, offsets)
             z = None
-            for _ in range(self._iterations):
-                z = self.network.step(z, u)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for _ in range(self._iterations):
+                    z = self.network.step(z, u)
             assert z is not None
-            yield phase, self.network.read(z).reshape(*(stop - start for start, stop in block), -1)
+            # Only a field that does not contract can overflow.
+            values = np.nan_to_num(self.network.read(z), copy=False, nan=0, posinf=0, neginf=0)
+            yield phase, values.reshape(*(stop - start for start, stop in block), -1)
 
     def inject(self, block: Window, offsets: list[float]) -> list[FloatArray]:
         """What the network's step needs at a block's samples moved by these offsets."""
@@ -167,11 +170,17 @@ class CoordinateSource:
         z, moves = None, [math.inf]
         converged = False
         while len(outputs) < limit and not converged:
-            z = self.network.step(z, u)
-            outputs.append(self.network.read(z))
-            if len(outputs) > 1:
-                moves.append(float(np.abs(outputs[-1] - outputs[-2]).max()))
+            with np.errstate(over="ignore", invalid="ignore"):
+                z = self.network.step(z, u)
+                outputs.append(self.network.read(z))
+                if len(outputs) > 1:
+                    moves.append(float(np.abs(outputs[-1] - outputs[-2]).max()))
+            if not np.isfinite(outputs[-1]).all():
+                break
             converged = _at_rest(moves, tolerance)
+        if not np.isfinite(outputs[-1]).all() and len(outputs) > 1:
+            outputs.pop()
+            moves[-1] = math.inf
         squares = [float(np.square(output - target.reshape(output.shape), dtype=np.float64).sum()) for output in outputs]
         return _Path(
             moves=np.array([*moves[1:], moves[-1]]),
