@@ -31,6 +31,7 @@ LAYERS = {
     "api": 5,
     "cli": 5,
     "bench": 5,
+    "reproduce": 5,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
@@ -42,6 +43,8 @@ ORDERED = [
     ("field", "coding"),
     ("codec", "coordinate_codec"),
     ("cli", "bench"),
+    ("cli", "reproduce"),
+    ("reproduce", "bench"),
 ]
 
 

@@ -19,7 +19,7 @@ from .driver import StepInfo
 from .loop import Problem, Schedule, fit
 from .quantise import quantise
 
-__all__ = ["CoordinateResult", "Result", "StepInfo", "fit_coordinates", "fit_signal", "pick_device"]
+__all__ = ["CoordinateResult", "Result", "StepInfo", "cpu_threads", "fit_coordinates", "fit_signal", "pick_device"]
 
 QUANTISE_SHARE = 0.06  # of a time limit
 COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 4 to 18 dB above Adam at 1e-3 after 200 steps
@@ -62,7 +62,7 @@ def fit_signal(
     effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
     limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
     schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit)
-    with _threads(settings.threads), _out_of_memory():
+    with cpu_threads(settings.threads), _out_of_memory():
         problem = Problem(values, spec, settings.rate_weight, device=pick_device(settings.device), importance=importance, schedule=schedule)
         fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
@@ -110,7 +110,7 @@ def fit_coordinates(
     steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
     limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
     training = Training(steps=steps, time_limit=limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
-    with _threads(settings.threads), _out_of_memory():
+    with cpu_threads(settings.threads), _out_of_memory():
         device = pick_device(settings.device)
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
         weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
@@ -158,7 +158,7 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def cpu_threads(count: int | None) -> Iterator[None]:
     """torch's threads set for a while; left alone where None."""
     before = torch.get_num_threads()
     if count is not None:

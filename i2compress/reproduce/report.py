@@ -1,0 +1,186 @@
+"""Tables, plots and JSON of the experiments, and what they say about the three claims."""
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..bench.origin import metadata
+from .cost import Memory, Speed
+from .runs import Done
+from .train import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = {"siren": "#d55e00", "fourier": "#0072b2", "gabor": "#009e73"}
+_WAYS = {"implicit": "#0072b2", "unrolled": "#d55e00", "explicit": "#000000"}
+_DPI = 110
+
+Cells = list[list[str]]
+
+
+def rows_table(done: Done, *, unit: str) -> Cells:
+    """Headings and one row for each network."""
+    tests = sorted({name for row in done.rows for name in row.tests})
+    head = ["signal", "network", "parameters", f"train {unit}", *(f"{name} {unit}" for name in tests)]
+    cells = [[*head, "ms a step", "seconds", "forward its.", "its. to solve", "not solved", "saved MB"]]
+    for row in done.rows:
+        quality = [_number(row.quality), *(_number(row.tests.get(name, math.nan)) for name in tests)]
+        solved = "-" if row.explicit else str(row.solved_iterations), "-" if row.explicit else f"{100 * row.failed:.1f} %"
+        cost = [f"{1e3 * row.step_seconds:.1f}", f"{row.seconds:.1f}", f"{row.forward_iterations:.1f}", *solved, f"{row.saved_bytes / 1e6:.1f}"]
+        cells.append([row.signal, row.name, str(row.parameters), *quality, *cost])
+    return cells
+
+
+def pairs_table(done: Done, *, unit: str) -> Cells:
+    """Implicit beside its explicit twin: quality at equal size, and seconds until both have what the worse one ends with."""
+    cells = [
+        ["signal", "network", f"implicit {unit}", f"explicit {unit}", "difference", "ms a step, ratio", "s to the lower end", "explicit", "ratio"]
+    ]
+    for implicit, explicit in pairs(done.rows):
+        goal = min(implicit.step_quality, explicit.step_quality) - 0.1
+        ours, theirs = reached(implicit, goal), reached(explicit, goal)
+        mean = [sum(row.tests.values()) / len(row.tests) if row.tests else row.quality for row in (implicit, explicit)]
+        ratio = implicit.step_seconds / explicit.step_seconds if explicit.step_seconds else math.nan
+        times = [_number(ours, 1), _number(theirs, 1), _number(ours / theirs if ours and theirs else math.nan)]
+        name = f"{implicit.kind} {implicit.network}"
+        cells.append([implicit.signal, name, _number(mean[0]), _number(mean[1]), f"{mean[0] - mean[1]:+.2f}", _number(ratio), *times])
+    return cells
+
+
+def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Implicit rows with their explicit twins."""
+    twins = {(row.signal, row.kind, row.network): row for row in rows if row.explicit}
+    found = [(row, twins.get((row.signal, row.kind, row.network))) for row in rows if not row.explicit]
+    return [(row, twin) for row, twin in found if twin is not None]
+
+
+def reached(row: Row, goal: float) -> float:
+    """Seconds until the training steps' own output first has that many dB; nan where it never has."""
+    return next((seconds for _, seconds, quality in row.curve if quality >= goal), math.nan)
+
+
+def memory_table(found: Sequence[Memory]) -> Cells:
+    """Megabytes above the start, by iterations or layers."""
+    cells = [["way", "iterations or layers", "MB of a step", "to the least of its way"]]
+    least = {way: min(m.bytes for m in found if m.way == way) for way in dict.fromkeys(m.way for m in found)}
+    return cells + [[m.way, str(m.count), f"{m.bytes / 1e6:.1f}", f"{m.bytes / max(least[m.way], 1):.2f}"] for m in found]
+
+
+def speed_table(found: Sequence[Speed]) -> Cells:
+    """Milliseconds of a step and their ratio to the explicit layer's."""
+    return [["kind", "way", "ms a step", "to explicit"], *([s.kind, s.way, f"{1e3 * s.seconds:.1f}", f"{s.ratio:.2f}"] for s in found)]
+
+
+def markdown(cells: Cells) -> str:
+    """A table in Markdown."""
+    rule = "|" + "|".join("---:" if _numeric(cells, i) else "---" for i in range(len(cells[0]))) + "|"
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+def write(folder: Path, name: str, preset: str, tables: dict[str, Cells], data: dict[str, object], plots: dict[str, bytes]) -> list[Path]:
+    """NAME.json, NAME.md and the plots into a folder, which is made if need be; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {f"{name}-{plot}.png": image for plot, image in plots.items()}
+    files[f"{name}.md"] = "\n".join(f"{title}\n\n{markdown(cells)}" for title, cells in tables.items()).encode()
+    record = {"experiment": name, "preset": preset, **metadata(), **data}
+    files[f"{name}.json"] = (json.dumps(_plain(record), indent=1, allow_nan=False) + "\n").encode()
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    return [folder / file for file in files]
+
+
+def data_of(done: Done) -> dict[str, object]:
+    """Rows as JSON holds them."""
+    return {"signals": done.notes, "rows": [asdict(row) for row in done.rows]}
+
+
+def curves(done: Done, *, unit: str) -> dict[str, bytes]:
+    """For each signal quality against steps and against seconds; none where matplotlib is not installed."""
+    made = {}
+    for signal in dict.fromkeys(row.signal for row in done.rows):
+        rows = [row for row in done.rows if row.signal == signal]
+        figure = _figure(10.5, 4.4)
+        if figure is None:
+            return {}
+        left, right = figure.subplots(1, 2, sharey=True)
+        tested = any(row.test_curve for row in rows)
+        for row in rows:
+            curve = row.test_curve if tested else row.curve
+            style = {"color": _COLOURS[row.kind], "linestyle": "--" if row.explicit else "-", "linewidth": 1.0 + 0.5 * (row.layers == 1)}
+            alpha = 1.0 if row.width == max(r.width for r in rows if r.layers == row.layers and r.explicit == row.explicit) else 0.45
+            for axes, x in ((left, 0), (right, 1)):
+                axes.plot([point[x] for point in curve], [point[2] for point in curve], label=row.name, alpha=alpha, **style)
+        left.set_xlabel("steps")
+        right.set_xlabel("seconds of training")
+        left.set_ylabel(f"{'test' if tested else 'training'} {unit}")
+        for axes in (left, right):
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.suptitle(f"{signal}: implicit (solid) and explicit (dashed) networks", fontsize="medium")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="x-small")
+        made[signal] = _png(figure)
+    return made
+
+
+def memory_plot(found: Sequence[Memory]) -> dict[str, bytes]:
+    """Memory against iterations, applications and layers; none where matplotlib is not installed."""
+    figure = _figure(6.5, 4.0)
+    if figure is None:
+        return {}
+    axes = figure.add_subplot()
+    names = {"implicit": "implicit, solver iterations", "unrolled": "unrolled, applications", "explicit": "explicit, layers"}
+    for way, name in names.items():
+        line = [(m.count, m.bytes / 1e6) for m in found if m.way == way]
+        axes.plot([x for x, _ in line], [y for _, y in line], "o-", color=_WAYS[way], label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("iterations or layers")
+    axes.set_ylabel("MB of a training step")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return {"memory": _png(figure)}
+
+
+def _figure(width: float, height: float) -> "Figure | None":
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: "Figure") -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def _numeric(cells: Cells, column: int) -> bool:
+    return all(row[column][:1] in "-+0123456789" for row in cells[1:])
+
+
+def _plain(value: object) -> object:
+    """What JSON can hold: numbers that are not finite become null, long ones lose digits that mean nothing."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
