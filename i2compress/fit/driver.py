@@ -101,7 +101,7 @@ class Driver(ABC, Generic[State]):
                 step=self.done + 1,
                 steps=max(self.done + 1, round((self.done + 1) / share)),
                 loss=loss,
-                psnr=psnr(distortion),
+                psnr=psnr(distortion) if math.isfinite(distortion) else -math.inf,
                 bpp=rate,
                 elapsed=elapsed,
                 eta=elapsed * (1 / share - 1),
