@@ -42,6 +42,7 @@ PresetOption = Annotated[Preset, typer.Option("--preset", help="Minutes on two C
 OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the results: JSON, Markdown and plots.")]
 Kinds = Annotated[str, typer.Option("--kinds", metavar="A,B,...", help="Networks.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps, instead of the preset's.")]
+Rate = Annotated[float | None, typer.Option("--rate", metavar="R", help="Learning rate, instead of the preset's.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="CPU threads; with one, seconds are those of the CPU.")]
 
@@ -56,6 +57,7 @@ def reproduce(
     out_dir: OutDir = "reproduce",
     kinds: Kinds = ALL_KINDS,
     steps: Steps = None,
+    rate: Rate = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = 1,
@@ -71,6 +73,8 @@ def reproduce(
         raise UsageError(f"kind is {unknown[0]!r}; expected some of {ALL_KINDS}")
     if steps is not None and steps < 1:
         raise UsageError(f"steps is {steps}; expected at least 1")
+    if rate is not None and not 0 < rate < 1:
+        raise UsageError(f"rate is {rate:g}; expected more than 0 and less than 1")
     if threads < 1:
         raise UsageError(f"threads is {threads}; expected at least 1")
     if paths:
@@ -82,7 +86,8 @@ def reproduce(
     from ..reproduce.runs import Wish
 
     with out.progress(name.value) as on_step, cpu_threads(threads):
-        wish = Wish(preset=preset.value, inputs=paths, device=pick_device(device), kinds=chosen, steps=steps, seed=seed, say=out.line)
+        wish = Wish(preset=preset.value, inputs=paths, device=pick_device(device), kinds=chosen, seed=seed, say=out.line)
+        wish = replace(wish, steps=steps, rate=rate)
         wish = wish if on_step is None else replace(wish, on_step=on_step)
         for outcome in experiments(name.value, wish, Path(out_dir)):
             for title, cells in outcome.tables.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from . import cost, report
 from .presets import COSTS, EXPERIMENTS
 from .report import Cells
-from .runs import Wish, experiment
+from .runs import Wish, experiment, settings
 
 UNITS = {"occupancy": "IoU"}
 
@@ -32,8 +32,8 @@ def _fits(name: str, wish: Wish, folder: Path) -> Outcome:
     done = experiment(name, wish)
     notes = "; ".join(f"{signal}: {note}" for signal, note in done.notes.items())
     tables = {f"{name}, {wish.preset} ({notes})": report.rows_table(done, unit=unit), "Implicit beside explicit": report.pairs_table(done, unit=unit)}
-    plots = report.curves(done, unit=unit)
-    return Outcome(name=name, tables=tables, files=report.write(folder, name, wish.preset, tables, report.data_of(done), plots))
+    data = {"settings": asdict(settings(name, wish)), **report.data_of(done)}
+    return Outcome(name=name, tables=tables, files=report.write(folder, name, wish.preset, tables, data, report.curves(done, unit=unit)))
 
 
 def _memory(wish: Wish, folder: Path) -> Outcome:

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from ..fit.coordinate import CoordinateFit, Points, Training
 from .presets import Cost
 
 STEPS = 2  # of a memory measurement
+# The C library keeps freed blocks below a threshold that grows as it goes; fixed, a tensor's memory goes back at once and the peak is exact.
+_EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 _ROUNDS = 3  # of the timings: the ways take turns, so that all meet the same machine
 
 
@@ -59,7 +62,8 @@ def memory(cost: Cost, device: torch.device, say: Callable[[str], None]) -> list
     found = []
     for way, count in plan:
         words = [way, str(count), str(cost.points), str(cost.width), str(device)]
-        done = subprocess.run([sys.executable, "-m", "i2compress.reproduce.cost", *words], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "i2compress.reproduce.cost", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_EXACT})
         if done.returncode:
             raise ResourceError(f"the memory of {way} {count} could not be measured: {done.stderr.strip().splitlines()[-1:]}")
         found.append(Memory(**json.loads(done.stdout)))

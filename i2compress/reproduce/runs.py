@@ -24,7 +24,7 @@ class Wish:
         preset: a key of PRESETS.
         inputs: media files of any kind; each experiment takes its own.
         kinds: of networks.
-        steps: instead of the preset's.
+        steps, rate: instead of the preset's.
         device: of the fits.
         seed: of everything random.
         say: told what is being done.
@@ -36,15 +36,16 @@ class Wish:
     device: torch.device
     kinds: tuple[str, ...] = KINDS
     steps: int | None = None
+    rate: float | None = None
     seed: int = 0
     say: Say = print
     on_step: Callable[[StepInfo], None] = lambda info: None
 
 
 def settings(experiment: str, wish: Wish) -> Experiment:
-    """The preset, with the steps that were asked for."""
+    """The preset, with the steps and the learning rate that were asked for."""
     chosen = PRESETS[wish.preset][experiment]
-    return chosen if wish.steps is None else replace(chosen, steps=wish.steps)
+    return replace(chosen, steps=wish.steps or chosen.steps, rate=wish.rate or chosen.rate)
 
 
 def tasks(experiment: str, wish: Wish) -> Iterator[Task]:

@@ -173,6 +173,7 @@ def test_the_speed_command_writes_its_table(tmp_path: Path, capsys: pytest.Captu
         (["everything"], "everything"),
         (["image", "--kinds", "siren,mlp"], "'mlp'"),
         (["image", "--steps", "0"], "steps is 0"),
+        (["image", "--rate", "2"], "rate is 2"),
         (["speed", "--threads", "0"], "threads is 0"),
         (["speed", "--device", "quantum"], "quantum"),
     ],
