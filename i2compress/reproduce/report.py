@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from ..bench.origin import metadata
 from .cost import Memory, Speed
 from .runs import Done
-from .train import Row
+from .train import EXPLICIT, IMPLICIT, ONE_PASS, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"siren": "#d55e00", "fourier": "#0072b2", "gabor": "#009e73"}
 _WAYS = {"implicit": "#0072b2", "unrolled": "#d55e00", "explicit": "#000000"}
+_LINES = {IMPLICIT: "-", EXPLICIT: "--", ONE_PASS: ":"}
 _DPI = 110
 
 Cells = list[list[str]]
@@ -30,7 +31,7 @@ def rows_table(done: Done, *, unit: str) -> Cells:
     cells = [[*head, "ms a step", "seconds", "forward its.", "its. to solve", "not solved", "saved MB"]]
     for row in done.rows:
         quality = [_number(row.quality), *(_number(row.tests.get(name, math.nan)) for name in tests)]
-        solved = "-" if row.explicit else str(row.solved_iterations), "-" if row.explicit else f"{100 * row.failed:.1f} %"
+        solved = (str(row.solved_iterations), f"{100 * row.failed:.1f} %") if row.implicit else ("-", "-")
         cost = [f"{1e3 * row.step_seconds:.1f}", f"{row.seconds:.1f}", f"{row.forward_iterations:.1f}", *solved, f"{row.saved_bytes / 1e6:.1f}"]
         cells.append([row.signal, row.name, str(row.parameters), *quality, *cost])
     return cells
@@ -39,7 +40,18 @@ def rows_table(done: Done, *, unit: str) -> Cells:
 def pairs_table(done: Done, *, unit: str) -> Cells:
     """Implicit beside its explicit twin: quality at equal size, and seconds until both have what the worse one ends with."""
     cells = [
-        ["signal", "network", f"implicit {unit}", f"explicit {unit}", "difference", "ms a step, ratio", "s to the lower end", "explicit", "ratio"]
+        [
+            "signal",
+            "network",
+            f"implicit {unit}",
+            "twin",
+            f"twin's {unit}",
+            "difference",
+            "ms a step, ratio",
+            "s to the lower end",
+            "explicit",
+            "ratio",
+        ]
     ]
     for implicit, explicit in pairs(done.rows):
         goal = min(implicit.step_quality, explicit.step_quality) - 0.1
@@ -48,15 +60,15 @@ def pairs_table(done: Done, *, unit: str) -> Cells:
         ratio = implicit.step_seconds / explicit.step_seconds if explicit.step_seconds else math.nan
         times = [_number(ours, 1), _number(theirs, 1), _number(ours / theirs if ours and theirs else math.nan)]
         name = f"{implicit.kind} {implicit.network}"
-        cells.append([implicit.signal, name, _number(mean[0]), _number(mean[1]), f"{mean[0] - mean[1]:+.2f}", _number(ratio), *times])
+        cells.append([implicit.signal, name, _number(mean[0]), explicit.way, _number(mean[1]), f"{mean[0] - mean[1]:+.2f}", _number(ratio), *times])
     return cells
 
 
 def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Implicit rows with their explicit twins."""
-    twins = {(row.signal, row.kind, row.network): row for row in rows if row.explicit}
-    found = [(row, twins.get((row.signal, row.kind, row.network))) for row in rows if not row.explicit]
-    return [(row, twin) for row, twin in found if twin is not None]
+    """Implicit rows with each of their explicit twins."""
+    implicit = {(row.signal, row.kind, row.network): row for row in rows if row.implicit}
+    found = [(implicit.get((row.signal, row.kind, row.network)), row) for row in rows if not row.implicit]
+    return [(row, twin) for row, twin in found if row is not None]
 
 
 def reached(row: Row, goal: float) -> float:
@@ -112,8 +124,8 @@ def curves(done: Done, *, unit: str) -> dict[str, bytes]:
         tested = any(row.test_curve for row in rows)
         for row in rows:
             curve = row.test_curve if tested else row.curve
-            style = {"color": _COLOURS[row.kind], "linestyle": "--" if row.explicit else "-", "linewidth": 1.0 + 0.5 * (row.layers == 1)}
-            alpha = 1.0 if row.width == max(r.width for r in rows if r.layers == row.layers and r.explicit == row.explicit) else 0.45
+            style = {"color": _COLOURS[row.kind], "linestyle": _LINES[row.way], "linewidth": 1.0 + 0.5 * (row.layers == 1)}
+            alpha = 1.0 if row.width == max(r.width for r in rows if r.layers == row.layers and r.way == row.way) else 0.45
             for axes, x in ((left, 0), (right, 1)):
                 axes.plot([point[x] for point in curve], [point[2] for point in curve], label=row.name, alpha=alpha, **style)
         left.set_xlabel("steps")
@@ -122,7 +134,7 @@ def curves(done: Done, *, unit: str) -> dict[str, bytes]:
         for axes in (left, right):
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"{signal}: implicit (solid) and explicit (dashed) networks", fontsize="medium")
+        figure.suptitle(f"{signal}: implicit (solid), explicit (dashed) and one-pass (dotted) networks", fontsize="medium")
         figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="x-small")
         made[signal] = _png(figure)
     return made

@@ -96,8 +96,8 @@ def experiment(name: str, wish: Wish) -> Done:
         notes[task.name] = task.note
         for kind in wish.kinds:
             for network in preset.networks:
-                for spec in specs(kind, network, task, preset):
-                    row = run(spec, network, task, preset, device=wish.device, seed=wish.seed, on_step=wish.on_step)
+                for way, spec in specs(kind, network, task, preset).items():
+                    row = run(way, spec, network, task, preset, device=wish.device, seed=wish.seed, on_step=wish.on_step)
                     rows.append(row)
                     wish.say(f"{name} {task.name}: {row.name}, {row.parameters} parameters, {row.quality:.2f}, {row.seconds:.1f} s")
     return Done(rows=rows, notes=notes)

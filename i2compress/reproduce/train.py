@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..field.coordinate import build, initial
-from ..field.coordinate_field import ANEW, CoordinateField, Solving
+from ..field.coordinate_field import ANEW, CHEAPEST, CoordinateField, Solving
 from ..field.coordinate_spec import CoordinateSpec, explicit_twin
+from ..field.implicit import Phantom
 from ..field.points import Stop
 from ..fit.coordinate import CoordinateFit, Points, Training
 from ..fit.driver import StepInfo
@@ -20,7 +21,9 @@ from .presets import Experiment, Network
 from .signals import Task
 
 SOLVED = Solving(stop=Stop(absolute=1e-5, relative=1e-4, iterations=300))  # when z* counts as reached
+ONCE = Solving(stop=Stop(iterations=0), gradient=Phantom(steps=1))  # one application, from zero
 BLOCK = 2**14
+IMPLICIT, EXPLICIT, ONE_PASS = "implicit", "explicit", "one-pass"
 CURVE_POINTS = 100  # of each curve in the results
 
 
@@ -29,7 +32,7 @@ class Row:
     """What is known of one fit.
 
     Args:
-        signal, network: names; explicit, kind, layers, width, parameters: of the network.
+        signal, network: names; way, kind, layers, width, parameters: of the network. The way is IMPLICIT, EXPLICIT or ONE_PASS.
         steps: optimiser steps.
         seconds: of all steps, evaluation left out. CPU seconds on one CPU thread, else wall-clock ones.
         step_seconds: the median step.
@@ -48,7 +51,7 @@ class Row:
     signal: str
     kind: str
     network: str
-    explicit: bool
+    way: str
     layers: int
     width: int
     parameters: int = 0
@@ -69,11 +72,20 @@ class Row:
     @property
     def name(self) -> str:
         """Implicit siren 1L256D."""
-        return f"{'explicit' if self.explicit else 'implicit'} {self.kind} {self.network}"
+        return f"{self.way} {self.kind} {self.network}"
+
+    @property
+    def implicit(self) -> bool:
+        """Whether it is a fixed point."""
+        return self.way == IMPLICIT
 
 
-def specs(kind: str, network: Network, task: Task, experiment: Experiment) -> tuple[CoordinateSpec, CoordinateSpec]:
-    """The implicit network and its explicit twin of as many layers and parameters."""
+def specs(kind: str, network: Network, task: Task, experiment: Experiment) -> dict[str, CoordinateSpec]:
+    """The implicit network and its explicit twins of as many layers and parameters, by way.
+
+    The twin of siren is the network of Sitzmann et al. (2020), which is more than one application of F; so that one application from zero,
+    the authors' own baseline, is there as well. Those of fourier and gabor are one application as they are.
+    """
     picture = task.points.x.shape[1] == 2
     scale = experiment.input_scale / (2 if kind == "siren" and picture else 1)
     implicit = CoordinateSpec(
@@ -87,10 +99,12 @@ def specs(kind: str, network: Network, task: Task, experiment: Experiment) -> tu
     )
     # The twin is no fixed point, so nothing has to contract.
     twin = explicit_twin(replace(implicit, normalise=False), layers=network.layers).spec
-    return implicit, twin
+    found = {IMPLICIT: implicit, EXPLICIT: twin}
+    return found | {ONE_PASS: replace(implicit, normalise=False)} if kind == "siren" else found
 
 
 def run(
+    way: str,
     spec: CoordinateSpec,
     network: Network,
     task: Task,
@@ -101,35 +115,36 @@ def run(
     on_step: Callable[[StepInfo], None],
 ) -> Row:
     """Train, then solve the fixed points of all points."""
-    row = Row(signal=task.name, kind=spec.kind, network=network.name, explicit=spec.explicit, layers=spec.layers, width=spec.width)
+    row = Row(signal=task.name, kind=spec.kind, network=network.name, way=way, layers=spec.layers, width=spec.width)
     row.parameters = spec.parameters
     field = CoordinateField(build(spec, initial(spec, generator=torch.Generator().manual_seed(seed)))).to(device)
+    solved = ONCE if way == ONE_PASS else SOLVED
     points = moved(task.points, device)
     tests = {name: moved(test, device) for name, test in task.tests.items()}
     training = Training(
         steps=experiment.steps,
         rate=experiment.rate,
         batch=experiment.batch or len(points),
-        reuse=experiment.reuse,
-        solving=None if experiment.reuse else ANEW,
+        reuse=experiment.reuse and way != ONE_PASS,
+        solving=CHEAPEST if way == ONE_PASS else None if experiment.reuse else ANEW,
         loss=entropy if task.occupancy else None,
         unit=task.unit,
     )
-    watch = _Watch(row, training.steps, device, experiment.checkpoints, lambda: score(field, tests, task), on_step)
+    watch = _Watch(row, training.steps, device, experiment.checkpoints, lambda: score(field, tests, task, solved), on_step)
     fit = CoordinateFit(field, points, training, seed=seed, on_step=watch)
     watch.fit = fit
     row.saved_bytes = saved_bytes(lambda: fit.step(0.0))
     watch.begin()
     fit.advance(1.0)
     watch.end()
-    _finish(row, field, points, tests, task)
+    _finish(row, field, points, tests, task, solved)
     return row
 
 
-def _finish(row: Row, field: CoordinateField, points: Points, tests: dict[str, Points], task: Task) -> None:
-    row.quality, solution = measured(field, points, task)
-    row.solved_iterations, row.failed = solution
-    row.tests = {name: measured(field, test, task)[0] for name, test in tests.items()}
+def _finish(row: Row, field: CoordinateField, points: Points, tests: dict[str, Points], task: Task, solving: Solving) -> None:
+    row.quality, solution = measured(field, points, task, solving)
+    row.solved_iterations, row.failed = solution if row.implicit else (1, 0.0)
+    row.tests = {name: measured(field, test, task, solving)[0] for name, test in tests.items()}
     row.curve = thinned(row.curve)
     row.step_quality = row.curve[-1][2] if row.curve and not task.occupancy else math.nan
 
@@ -179,7 +194,7 @@ class _Watch:
         row = self.row
         row.steps = len(self.times)
         row.step_seconds = sorted(self.times)[len(self.times) // 2]
-        row.forward_iterations = 1.0 if row.explicit else self.iterations / row.steps
+        row.forward_iterations = self.iterations / row.steps if row.implicit else 1.0
         if self.device.type == "cuda":
             row.peak_bytes = torch.cuda.max_memory_allocated(self.device)
 
@@ -195,7 +210,7 @@ def entropy(values: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measured(field: CoordinateField, points: Points, task: Task, solving: Solving = SOLVED) -> tuple[float, tuple[int, float]]:
+def measured(field: CoordinateField, points: Points, task: Task, solving: Solving) -> tuple[float, tuple[int, float]]:
     """Quality with fixed points solved from zero; the iterations of the slowest point, and the share that failed."""
     total, both, either, slowest, failed = 0.0, 0, 0, 1, 0
     for start in range(0, len(points), BLOCK):
@@ -213,9 +228,9 @@ def measured(field: CoordinateField, points: Points, task: Task, solving: Solvin
     return quality, (slowest, failed / len(points))
 
 
-def score(field: CoordinateField, tests: dict[str, Points], task: Task) -> float:
+def score(field: CoordinateField, tests: dict[str, Points], task: Task, solving: Solving) -> float:
     """Mean quality of the tests."""
-    found = [measured(field, test, task)[0] for test in tests.values()]
+    found = [measured(field, test, task, solving)[0] for test in tests.values()]
     return sum(found) / max(len(found), 1)
 
 

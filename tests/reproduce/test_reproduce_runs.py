@@ -15,7 +15,7 @@ from i2compress.field.implicit import Phantom
 from i2compress.field.points import Stop
 from i2compress.reproduce import cost, report, runs, signals
 from i2compress.reproduce.presets import PRESETS, Cost, Experiment, Network
-from i2compress.reproduce.train import Row, run, saved_bytes, specs, thinned
+from i2compress.reproduce.train import EXPLICIT, IMPLICIT, ONE_PASS, Row, run, saved_bytes, specs, thinned
 
 CPU = torch.device("cpu")
 TINY = Experiment(networks=(Network(1, 12),), size=(12,), steps=30, input_scale=6, contract=True, rate=5e-3)
@@ -28,8 +28,17 @@ def task(side: int = 12) -> signals.Task:
 
 def fitted(explicit: bool = False, experiment: Experiment = TINY, what: signals.Task | None = None) -> Row:
     what = what or task()
-    spec = specs("fourier", experiment.networks[0], what, experiment)[explicit]
-    return run(spec, experiment.networks[0], what, experiment, device=CPU, seed=0, on_step=lambda info: None)
+    way = EXPLICIT if explicit else IMPLICIT
+    return run(
+        way,
+        specs("fourier", experiment.networks[0], what, experiment)[way],
+        experiment.networks[0],
+        what,
+        experiment,
+        device=CPU,
+        seed=0,
+        on_step=lambda info: None,
+    )
 
 
 @pytest.mark.parametrize("explicit", [False, True])
@@ -45,6 +54,15 @@ def test_a_fit_lowers_the_error_and_says_what_it_cost(explicit: bool) -> None:
 
 def test_the_same_seed_gives_the_same_fit() -> None:
     assert fitted().quality == fitted().quality
+
+
+def test_one_pass_is_trained_and_measured_as_one_application_from_zero() -> None:
+    what = task()
+    found = specs("siren", TINY.networks[0], what, TINY)
+    assert found.keys() == {IMPLICIT, EXPLICIT, ONE_PASS}
+    row = run(ONE_PASS, found[ONE_PASS], TINY.networks[0], what, TINY, device=CPU, seed=0, on_step=lambda info: None)
+    assert row.quality == pytest.approx(row.step_quality, abs=1.0)  # the last step's output, before its update
+    assert (row.solved_iterations, row.failed, row.name) == (1, 0.0, "one-pass siren 1L12D")
 
 
 def test_mini_batches_without_reuse_and_tests_work_for_shapes() -> None:
@@ -106,7 +124,15 @@ def test_a_curve_is_thinned_and_keeps_its_end() -> None:
 
 def row(explicit: bool, quality: float, curve: list[tuple[int, float, float]]) -> Row:
     return Row(
-        signal="s", kind="siren", network="1L8D", explicit=explicit, layers=1, width=8, quality=quality, step_quality=curve[-1][2], curve=curve
+        signal="s",
+        kind="siren",
+        network="1L8D",
+        way=EXPLICIT if explicit else IMPLICIT,
+        layers=1,
+        width=8,
+        quality=quality,
+        step_quality=curve[-1][2],
+        curve=curve,
     )
 
 
@@ -115,7 +141,7 @@ def test_pairs_are_compared_at_the_quality_that_both_reach() -> None:
     theirs = row(True, 25.0, [(1, 1.0, 20.0), (2, 2.0, 25.0)])
     ours.step_seconds, theirs.step_seconds = 2.0, 1.0
     table = report.pairs_table(runs.Done(rows=[ours, theirs], notes={}), unit="dB")
-    assert table[1] == ["s", "siren 1L8D", "30.00", "25.00", "+5.00", "2.00", "4.0", "2.0", "2.00"]
+    assert table[1] == ["s", "siren 1L8D", "30.00", "explicit", "25.00", "+5.00", "2.00", "4.0", "2.0", "2.00"]
     assert math.isnan(report.reached(theirs, 26))
 
 
@@ -143,7 +169,7 @@ def test_the_command_writes_tables_plots_and_json(tmp_path: Path, capsys: pytest
     data = json.loads((tmp_path / "found" / "image.json").read_text())
     assert (data["experiment"], data["preset"]) == ("image", "quick")
     assert str(tmp_path) not in (tmp_path / "found" / "image.json").read_text()
-    assert [row["explicit"] for row in data["rows"]] == [False, True] * 2
+    assert [row["way"] for row in data["rows"]] == ["implicit", "explicit", "one-pass", "implicit", "explicit"]
     assert {"command", "commit", "date", "machine"} <= data.keys()
     assert (tmp_path / "found" / "image.md").read_text().startswith("image, quick (photo: 12x12)")
 

@@ -29,10 +29,10 @@ def test_networks_have_the_parameters_of_the_paper_and_twins_as_many() -> None:
     task = signals.whole("x", np.zeros((4, 4, 1), np.float32), unit=1.0, note="")
     experiment = PRESETS["full"]["image"]
     for network, parameters in zip(experiment.networks, (67585, 266241, 267265), strict=True):
-        implicit, twin = specs("fourier", network, task, experiment)
+        implicit, twin = specs("fourier", network, task, experiment).values()
         assert implicit.parameters == twin.parameters == parameters
         assert twin.explicit and not twin.normalised and implicit.normalised
-        implicit, twin = specs("siren", network, task, experiment)
+        implicit, twin, _ = specs("siren", network, task, experiment).values()
         assert abs(twin.parameters - implicit.parameters) < 0.005 * parameters
         assert implicit.input_scale == 128
 
