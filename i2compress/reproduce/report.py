@@ -39,20 +39,8 @@ def rows_table(done: Done, *, unit: str) -> Cells:
 
 def pairs_table(done: Done, *, unit: str) -> Cells:
     """Implicit beside its explicit twin: quality at equal size, and seconds until both have what the worse one ends with."""
-    cells = [
-        [
-            "signal",
-            "network",
-            f"implicit {unit}",
-            "twin",
-            f"twin's {unit}",
-            "difference",
-            "ms a step, ratio",
-            "s to the lower end",
-            "explicit",
-            "ratio",
-        ]
-    ]
+    head = ["signal", "network", f"implicit {unit}", "twin", f"twin's {unit}", "difference", "ms a step, ratio"]
+    cells = [[*head, "s to the lower end", "twin's", "ratio"]]
     for implicit, explicit in pairs(done.rows):
         goal = min(implicit.step_quality, explicit.step_quality) - 0.1
         ours, theirs = reached(implicit, goal), reached(explicit, goal)
