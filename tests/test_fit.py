@@ -17,7 +17,7 @@ from i2compress.fit import StepInfo, fit_signal, pick_device
 from i2compress.fit.loop import Problem, Schedule, fit
 from i2compress.fit.quantise import quantise
 from i2compress.fit.rate import ContextModel, laplace_bits, soft_round
-from i2compress.fit.windows import windows
+from i2compress.fit.windows import cut, windows
 
 CPU = torch.device("cpu")
 
@@ -79,6 +79,26 @@ def test_the_cores_of_the_windows_cover_every_grid_exactly_once(grid: tuple[int,
             seen[window.core[level]] += 1
             assert np.zeros(shape)[window.whole[level]][window.inner[level]].shape == np.zeros(shape)[window.core[level]].shape
         assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(("grid", "core"), [((150, 210), 32), ((20, 24, 60), 16)])
+def test_a_window_gives_its_core_as_the_whole_does(grid: tuple[int, ...], core: int) -> None:
+    spec = PyramidSpec(grid=grid, channels=2, levels=4, width=4, hidden=4)
+    whole = Problem(np.zeros((*grid, 2), np.float32), spec, 1e-3, device=CPU, schedule=Schedule(steps=1))
+    generator = torch.Generator().manual_seed(0)
+    for tensor in whole.weights().values():
+        tensor.data += 0.05 * torch.randn(tensor.shape, generator=generator)
+    latents = [torch.randint(-3, 4, (1, 1, *shape), generator=generator).float() for shape in spec.latent_shapes]
+    pieces, bits = windows(spec, core=core), 0.0
+    assert len(pieces) > 3
+    with torch.no_grad():
+        everything = whole.field(latents)
+        for window in pieces:
+            seen = [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
+            inner = cut(whole.field(seen, window.origins), window.inner[0])
+            torch.testing.assert_close(inner, cut(everything, window.core[0]))
+            bits += float(whole.context(seen, window).sum())
+        assert bits == pytest.approx(float(whole.context(latents).sum()), rel=1e-5)
 
 
 def test_the_fit_lowers_the_loss_and_reports_every_step() -> None:

@@ -1,6 +1,7 @@
 """The pyramid field in torch: latent grids -> features -> injection -> implicit layer -> values. See field.spec for the equations."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, TRANSPOSED, pointwise, solve
 from .spec import PyramidSpec
+
+Origins: TypeAlias = Sequence[Sequence[int]]
 
 
 class PyramidField(nn.Module):
@@ -33,20 +36,22 @@ class PyramidField(nn.Module):
         names = [name for name in spec.weight_shapes if not spec.is_context(name)]
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
 
-    def features(self, latents: Sequence[Tensor]) -> Tensor:
+    def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """h / step `[1, L, *grid]`, channel 0 from the coarsest level, of latents `[1, 1, *grid_l]`, finest first.
 
-        The latents may be those of a window of the picture, as long as grid_l = ceil(grid / 2**l).
+        The latents may be those of a window of the picture, each grid's beginning at its origin; None for the whole. Where a
+        window ends inside the picture its outermost features are wrong: see fit.windows for the halo this needs.
         """
         total = latents[-1]
         for level in reversed(range(len(latents) - 1)):
-            total = torch.cat([_upsample(total, self.tensors["up"][level], latents[level].shape[2:]), latents[level]], 1)
+            start = None if origins is None else [o - 2 * c for o, c in zip(origins[level], origins[level + 1], strict=True)]
+            total = torch.cat([_upsample(total, self.tensors["up"][level], latents[level].shape[2:], start), latents[level]], 1)
         return total.contiguous(memory_format=FORMATS[self.spec.axes])
 
-    def forward(self, latents: Sequence[Tensor]) -> Tensor:
-        """Phi `[1, D, *grid]` on the source grid (or a window of it), not clipped."""
+    def forward(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
+        """Phi `[1, D, *grid]` on the source grid (or a window of it, as in `features`), not clipped."""
         t, step = self.tensors, self.spec.step
-        h = self.features(latents)
+        h = self.features(latents, origins)
         u = pointwise(t["B"] * step, h, t["c"])
         if self.spec.explicit:
             out = pointwise(t["W"], torch.relu(u), t["b"]) + pointwise(t["S"] * step, h)
@@ -57,8 +62,8 @@ class PyramidField(nn.Module):
         return pointwise(t["W"], z, t["b"]) + pointwise(t["S"] * step, h)
 
 
-def _upsample(grids: Tensor, half: Tensor, shape: Sequence[int]) -> Tensor:
-    """Every channel of `grids` upsampled by two along every axis and cropped to `shape`; replicated edges."""
+def _upsample(grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int] | None = None) -> Tensor:
+    """Every channel of `grids` upsampled by two along every axis and cut to `shape` from `start` on; replicated edges."""
     taps = torch.cat([half, half.flip(0)])
     channels, axes = grids.shape[1], grids.ndim - 2
     grids = F.pad(grids, (2, 2) * axes, mode="replicate")
@@ -67,6 +72,6 @@ def _upsample(grids: Tensor, half: Tensor, shape: Sequence[int]) -> Tensor:
         stride = [2 if a == axis else 1 for a in range(axes)]
         padding = [len(taps) - 1 if a == axis else 0 for a in range(axes)]
         grids = TRANSPOSED[axes](grids, kernel, stride=stride, padding=padding, groups=channels)
-    for axis, size in enumerate(shape, 2):
-        grids = grids.narrow(axis, 0, size)
+    for axis, size in enumerate(shape):
+        grids = grids.narrow(axis + 2, 0 if start is None else start[axis], size)
     return grids

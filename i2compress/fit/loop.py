@@ -110,7 +110,7 @@ class Problem:
 
     def distortion(self, latents: list[Tensor], window: Window) -> Tensor:
         """Mean (weighted) squared error over the window's core."""
-        out: Tensor = cut(self.field(latents), window.inner[0])
+        out: Tensor = cut(self.field(latents, window.origins), window.inner[0])
         error: Tensor = (out - cut(self.target, window.core[0])).square()
         if self.importance is not None:
             error = error * cut(self.importance, window.core[0])
@@ -119,7 +119,7 @@ class Problem:
 
     def rate(self, latents: list[Tensor], window: Window) -> Tensor:
         """Bits a sample of the latents of the window's core."""
-        bits: Tensor = self.context(latents, window.inner if len(self.windows) > 1 or window is not self.windows[0] else None)
+        bits: Tensor = self.context(latents, window)
         samples = math.prod(part.stop - part.start for part in window.core[0]) * self.samples
         rate: Tensor = bits.sum() / samples
         return rate

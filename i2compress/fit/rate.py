@@ -13,7 +13,7 @@ from ..coding.context import FEATURE_LEVELS, FEATURES, INPUT_LIMIT, LOG2_SCALE_S
 from ..coding.laplace import SCALE_LOW_LOG2
 from ..coding.wavefront import causal_offsets
 from ..field.spec import PyramidSpec
-from .windows import cut
+from .windows import Part, Window, cut
 
 _SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
 _LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
@@ -30,18 +30,18 @@ class ContextModel(nn.Module):
         names = [name for name in spec.weight_shapes if spec.is_context(name)]
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
 
-    def forward(self, latents: Sequence[Tensor], cores: Sequence[tuple[slice, ...]] | None = None) -> Tensor:
-        """Bits of all latents, `[N]`, coarsest level last; of the `cores` of the grids only, where given.
+    def forward(self, latents: Sequence[Tensor], window: Window | None = None) -> Tensor:
+        """Bits of all latents, `[N]`, coarsest level last; of the window's core only, where given.
 
         Args:
-            latents: `[1, 1, *grid_l]`, finest first.
-            cores: for each level the part of its grid that counts.
+            latents: `[1, 1, *grid_l]`, finest first; those of the window.
+            window: None for the whole picture.
         """
         inputs, targets = [], []
         for level in range(len(latents)):
-            core = (slice(None),) * self.spec.axes if cores is None else cores[level]
+            core = (slice(None),) * self.spec.axes if window is None else window.inner[level]
             neighbours = self._neighbours(latents[level], core)
-            inputs.append(torch.cat([neighbours, self._features(latents, level, core, neighbours)]))
+            inputs.append(torch.cat([neighbours, self._features(latents, level, window, neighbours)]))
             targets.append(cut(latents[level], core).reshape(-1))
         mean, log2_scale = self.predict(torch.cat(inputs, 1))
         return laplace_bits(torch.cat(targets) - mean, log2_scale)
@@ -66,27 +66,33 @@ class ContextModel(nn.Module):
         ]
         return torch.stack(shifted)
 
-    def _features(self, latents: Sequence[Tensor], level: int, core: tuple[slice, ...], like: Tensor) -> Tensor:
+    def _features(self, latents: Sequence[Tensor], level: int, window: Window | None, like: Tensor) -> Tensor:
         """`[F, N]`: M_l times the coarser grids at the same place."""
         if level >= min(FEATURE_LEVELS, len(latents) - 1):
             return like.new_zeros(FEATURES, like.shape[1])
         matrix = self.tensors[f"m{level}"]
         axes = self.spec.axes
+
+        def places(at: int, core: bool = False) -> Part:
+            if window is None:
+                return tuple(slice(0, size) for size in latents[at].shape[2:])
+            return window.core[at] if core else window.whole[at]
+
         total: Tensor | None = None
         for column in reversed(range(matrix.shape[1])):
-            grid = latents[level + 1 + column][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
+            above = level + 1 + column
+            grid = latents[above][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
             part = matrix[:, column].reshape(-1, *(1,) * axes) * grid
-            total = part if total is None else _nearest(total, grid.shape[1:]) + part
+            total = part if total is None else _nearest(total, places(above + 1), places(above)) + part
         assert total is not None
-        total = _nearest(total, latents[level].shape[2:])
-        return cut(total, core).reshape(FEATURES, -1)
+        return _nearest(total, places(level + 1), places(level, core=True)).reshape(FEATURES, -1)
 
 
-def _nearest(values: Tensor, shape: Sequence[int]) -> Tensor:
-    """Nearest upsampling by two of the axes after the first, cropped to `shape`; a grid of that shape is kept."""
-    for axis, size in enumerate(shape, 1):
-        if values.shape[axis] != size:
-            values = values.repeat_interleave(2, axis).narrow(axis, 0, size)
+def _nearest(values: Tensor, coarse: Part, fine: Part) -> Tensor:
+    """Values of the part `coarse` of a grid, upsampled by two (nearest) along the axes after the first, to the part `fine` of the next."""
+    for axis, (above, here) in enumerate(zip(coarse, fine, strict=True), 1):
+        start = here.start - 2 * above.start
+        values = values.repeat_interleave(2, axis).narrow(axis, start, here.stop - here.start)
     return values
 
 

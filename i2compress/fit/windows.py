@@ -1,8 +1,8 @@
 """Large pictures are fitted window by window, so that memory is bounded: which samples a window holds and which count.
 
 A window has a core and a halo around it. The cores tile the picture; a step moves the latents of one core and sees the
-rest of the window as constants. Windows start at multiples of the coarsest stride, so the grids of a window are the
-same parts of the picture's grids.
+rest of the window as constants. Cores start at multiples of the coarsest stride. The halo is some points of every grid:
+what lies further off does not reach the core by interpolation, by the context model, or by more than a little by the layer.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from ..field.spec import PyramidSpec
 Part = tuple[slice, ...]
 
 CORE = {2: 1024, 3: 96}
-HALO_STRIDES = 1  # halo in coarsest strides
+HALO = 6  # points of each grid: upsampling needs h with h >= h / 2 + 2, so 5; the context model 3; the layer one an iteration
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Window:
     core: tuple[Part, ...]
     inner: tuple[Part, ...]
 
+    @property
+    def origins(self) -> list[tuple[int, ...]]:
+        """Where in its grid each level's part begins."""
+        return [tuple(part.start for part in parts) for parts in self.whole]
+
 
 def cut(tensor: Tensor, part: Part) -> Tensor:
     """That part of the last axes of `tensor`, a view."""
@@ -46,7 +51,7 @@ def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
     stride = 1 << (spec.levels - 1)
     side = max(stride, (CORE[spec.axes] if core is None else core) // stride * stride)
     cuts = [_cuts(size, side) for size in spec.grid]
-    return [_window(spec, bounds, stride * HALO_STRIDES) for bounds in product(*cuts)]
+    return [_window(spec, bounds) for bounds in product(*cuts)]
 
 
 def _cuts(size: int, side: int) -> list[tuple[int, int]]:
@@ -56,13 +61,11 @@ def _cuts(size: int, side: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 
-def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]], halo: int) -> Window:
-    outer = [(max(0, low - halo), min(size, high + halo)) for (low, high), size in zip(bounds, spec.grid, strict=True)]
-
-    def at(level: int, ranges: Sequence[tuple[int, int]]) -> Part:
-        return tuple(slice(low >> level, -(-high >> level)) for low, high in ranges)
-
-    whole = tuple(at(level, outer) for level in range(spec.levels))
-    core = tuple(at(level, bounds) for level in range(spec.levels))
+def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]]) -> Window:
+    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in range(spec.levels))
+    whole = tuple(
+        tuple(slice(max(0, part.start - HALO), min(size, part.stop + HALO)) for part, size in zip(parts, shape, strict=True))
+        for parts, shape in zip(core, spec.latent_shapes, strict=True)
+    )
     inner = tuple(tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(cs, ws, strict=True)) for cs, ws in zip(core, whole, strict=True))
     return Window(whole, core, inner)
