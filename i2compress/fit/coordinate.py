@@ -166,7 +166,7 @@ class CoordinateFit(Driver[State]):
         self.optimizer.step()
         self.iterations, self.residual = output.solution.iterations, output.solution.residual
         value = float(loss.detach()) * self.training.unit
-        self.report(share, loss=value, distortion=value, rate=0.0)
+        self.report(share, loss=value, distortion=value, rate=math.nan)
 
     def measure(self) -> tuple[float, Callable[[], State]]:
         """The mean loss with the fixed points solved, on the points that are checked."""

@@ -28,7 +28,7 @@ class StepInfo:
         steps: steps in all; an estimate under a time limit.
         loss: D + lambda R of the last step.
         psnr: dB, of the last step.
-        bpp: bits a sample of the latents, of the last step.
+        bpp: bits a sample of the latents, of the last step; nan where there are none.
         elapsed: seconds since the fit began.
         eta: seconds to its end, estimated.
     """
