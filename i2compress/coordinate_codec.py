@@ -13,7 +13,7 @@ import numpy as np
 from .coding.weights import WeightGroup, decode_weights, encode_weights
 from .config import EncodeSettings
 from .container import Container, Header, lambda_code
-from .field.coordinate_file import MAX_ITERATIONS, CoordinateFile, check_contraction, prior, residual_code
+from .field.coordinate_file import CoordinateFile, check_contraction, most_iterations, prior, residual_code
 from .field.coordinate_spec import CoordinateSpec
 from .field.spec import Arrays
 from .field.weights import dequantise
@@ -98,7 +98,7 @@ def write(
     result = fit_coordinates(signal.values, spec, settings, gain=gain, offset=offset, importance=importance, on_step=on_step, stop=stop)
     values = dequantise(result.groups, prior(0, spec))
     renderer = CoordinateRenderer(spec, values, gain=gain, offset=offset, threads=settings.threads or 1)
-    count = renderer.iterations_for(signal.values, tolerance(result.distortion), limit=min(ITERATION_LIMIT, MAX_ITERATIONS))
+    count = renderer.iterations_for(signal.values, tolerance(result.distortion), limit=min(ITERATION_LIMIT, most_iterations(spec.network)))
     spec = replace(spec, iterations=count.iterations, converged=count.converged, residual_code=residual_code(count.residual))
     header = Header(
         kind=int(signal.kind),

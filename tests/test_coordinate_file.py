@@ -52,6 +52,7 @@ def test_a_header_keeps_the_sizes(kind: str, explicit: bool) -> None:
         ((12, 17, 7, 3, 256, 0), 2, LimitError),
         ((12, 2, 0, 3, 256, 0), 2, LimitError),
         ((12, 2, 1001, 3, 256, 0), 2, LimitError),
+        ((2048, 1, 65, 3, 256, 0), 2, LimitError),  # too much work a sample
         ((12, 2, 7, 4, 256, 0), 2, UnsupportedVersionError),
         ((12, 2, 7, 3, 0, 0), 2, LimitError),
         ((12, 2, 7, 3, 2**20 + 1, 0), 2, LimitError),

@@ -23,6 +23,7 @@ MAX_FILE_WIDTH = 2048
 MAX_ITERATIONS = 1000
 MAX_SCALE = 2**20
 MAX_PARAMETERS = 2**23
+MAX_WORK = 2**28  # multiplications of a sample's fixed point: iterations times the elements of all matrices
 MAX_NORM_PRODUCT = 0.995  # of the matrices of a field that promises to contract
 RESIDUAL_STEPS = 8  # codes for each halving of the residual
 RESIDUAL_SMALLEST = 255
@@ -61,6 +62,7 @@ class CoordinateFile:
             ("input scale", self.network.input_scale, 1, MAX_SCALE),
             ("residual code", self.residual_code, 0, RESIDUAL_SMALLEST),
             ("number of weights", self.network.parameters, 1, MAX_PARAMETERS),
+            ("number of multiplications a sample", self.iterations * _multiplications(self.network), 1, MAX_WORK),
         ):
             if not low <= value <= high:
                 raise LimitError(f"coordinate field has {name} {value:g}; expected {low} to {high}")
@@ -125,6 +127,15 @@ class CoordinateFile:
     def weight_shapes(self) -> Shapes:
         """Shape of each tensor, in the order of the file."""
         return self.network.weight_shapes
+
+
+def most_iterations(network: CoordinateSpec) -> int:
+    """The largest number of iterations that a file may ask for."""
+    return min(MAX_ITERATIONS, MAX_WORK // _multiplications(network))
+
+
+def _multiplications(network: CoordinateSpec) -> int:
+    return network.layers * network.width**2
 
 
 def residual_code(residual: float) -> int:
