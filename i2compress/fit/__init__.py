@@ -22,7 +22,7 @@ from .quantise import quantise
 __all__ = ["CoordinateResult", "Result", "StepInfo", "cpu_threads", "fit_coordinates", "fit_signal", "pick_device"]
 
 QUANTISE_SHARE = 0.06  # of a time limit
-COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 4 to 18 dB above Adam at 1e-3 after 200 steps
+COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 2 to 18 dB above Adam at 1e-3 after 200 steps
 
 
 @dataclass(frozen=True, kw_only=True)
