@@ -72,11 +72,11 @@ _HUGE = (Network(1, 1024), Network(1, 2048), Network(4, 1024))
 PRESETS: dict[str, dict[str, Experiment]] = {
     "quick": {
         "image": Experiment(networks=_SMALL, size=(64,), steps=1000, input_scale=32, contract=True),
-        "generalisation": Experiment(networks=_SMALL[1:2], size=(128,), steps=600, input_scale=64, contract=True, checkpoints=8),
-        "audio": Experiment(networks=_SMALL, size=(6000,), steps=600, input_scale=500, contract=False),
-        "video": Experiment(networks=_SMALL[1:2], size=(8, 34, 80), steps=400, input_scale=16, contract=False, batch=8192),
+        "generalisation": Experiment(networks=_SMALL[1:2], size=(128,), steps=400, input_scale=64, contract=True, checkpoints=8),
+        "audio": Experiment(networks=_SMALL, size=(6000,), steps=400, input_scale=500, contract=False),
+        "video": Experiment(networks=_SMALL[1:2], size=(8, 34, 80), steps=300, input_scale=16, contract=False, batch=8192),
         "occupancy": Experiment(
-            networks=_SMALL[1:2], size=(2**16,), steps=250, input_scale=16, contract=True, rate=2e-3, batch=4096, reuse=False, checkpoints=5
+            networks=_SMALL[1:2], size=(2**16,), steps=200, input_scale=16, contract=True, rate=2e-3, batch=4096, reuse=False, checkpoints=5
         ),
     },
     "full": {
