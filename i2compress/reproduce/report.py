@@ -14,9 +14,10 @@ from .runs import Done
 from .train import EXPLICIT, IMPLICIT, ONE_PASS, Row
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"siren": "#d55e00", "fourier": "#0072b2", "gabor": "#009e73"}
+_NETWORK_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
 _WAYS = {"implicit": "#0072b2", "unrolled": "#d55e00", "explicit": "#000000"}
 _LINES = {IMPLICIT: "-", EXPLICIT: "--", ONE_PASS: ":"}
 _DPI = 110
@@ -101,31 +102,41 @@ def data_of(done: Done) -> dict[str, object]:
 
 
 def curves(done: Done, *, unit: str) -> dict[str, bytes]:
-    """For each signal quality against steps and against seconds; none where matplotlib is not installed."""
+    """For each signal quality against steps and against seconds, a column a kind; none where matplotlib is not installed."""
     made = {}
     for signal in dict.fromkeys(row.signal for row in done.rows):
         rows = [row for row in done.rows if row.signal == signal]
-        figure = _figure(10.5, 4.4)
+        kinds = list(dict.fromkeys(row.kind for row in rows))
+        figure = _figure(1.2 + 3.2 * len(kinds), 5.6)
         if figure is None:
             return {}
-        left, right = figure.subplots(1, 2, sharey=True)
-        tested = any(row.test_curve for row in rows)
-        for row in rows:
-            curve = row.test_curve if tested else row.curve
-            style = {"color": _COLOURS[row.kind], "linestyle": _LINES[row.way], "linewidth": 1.0 + 0.5 * (row.layers == 1)}
-            alpha = 1.0 if row.width == max(r.width for r in rows if r.layers == row.layers and r.way == row.way) else 0.45
-            for axes, x in ((left, 0), (right, 1)):
-                axes.plot([point[x] for point in curve], [point[2] for point in curve], label=row.name, alpha=alpha, **style)
-        left.set_xlabel("steps")
-        right.set_xlabel("seconds of training")
-        left.set_ylabel(f"{'test' if tested else 'training'} {unit}")
-        for axes in (left, right):
-            axes.grid(alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
+        grid = figure.subplots(2, len(kinds), sharey="col", squeeze=False)
+        for column, kind in zip(grid.T, kinds, strict=True):
+            column[0].set_title(kind, fontsize="medium")
+            for axes, x, label in zip(column, (0, 1), ("steps", "seconds of training"), strict=True):
+                _lines(axes, [row for row in rows if row.kind == kind], x)
+                axes.set_xlabel(label)
+            column[1].legend(frameon=False, fontsize="x-small")
+        for axes in grid[:, 0]:
+            axes.set_ylabel(f"{'test' if any(row.test_curve for row in rows) else 'training'} {unit}")
         figure.suptitle(f"{signal}: implicit (solid), explicit (dashed) and one-pass (dotted) networks", fontsize="medium")
-        figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="x-small")
         made[signal] = _png(figure)
     return made
+
+
+def _lines(axes: "Axes", rows: list[Row], x: int) -> None:
+    networks = list(dict.fromkeys(row.network for row in rows))
+    ends = []
+    for row in rows:
+        curve = row.test_curve or row.curve
+        ends += [point[2] for point in curve[len(curve) // 20 :] if math.isfinite(point[2])]
+        colour = _NETWORK_COLOURS[networks.index(row.network) % len(_NETWORK_COLOURS)]
+        label = f"{row.way} {row.network}"
+        axes.plot([point[x] for point in curve], [point[2] for point in curve], color=colour, linestyle=_LINES[row.way], linewidth=1.3, label=label)
+    if ends:  # the first steps are far below, and would press everything else together
+        axes.set_ylim(bottom=max(min(ends), sorted(ends)[len(ends) // 2] - 15))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def memory_plot(found: Sequence[Memory]) -> dict[str, bytes]:
