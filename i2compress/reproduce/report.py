@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,10 +91,16 @@ def write(folder: Path, name: str, preset: str, tables: dict[str, Cells], data: 
     files: dict[str, bytes] = {f"{name}-{plot}.png": image for plot, image in plots.items()}
     files[f"{name}.md"] = "\n".join(f"{title}\n\n{markdown(cells)}" for title, cells in tables.items()).encode()
     record = {"experiment": name, "preset": preset, **metadata(), **data}
-    files[f"{name}.json"] = (json.dumps(_plain(record), indent=1, allow_nan=False) + "\n").encode()
+    files[f"{name}.json"] = dumped(record).encode()
     for file, content in files.items():
         (folder / file).write_bytes(content)
     return [folder / file for file in files]
+
+
+def dumped(record: dict[str, object]) -> str:
+    """JSON in lines, lists of numbers in one."""
+    text = json.dumps(_plain(record), indent=1, allow_nan=False) + "\n"
+    return re.sub(r"\[[-+.,\seE0-9null]+?\]", lambda match: re.sub(r"\s+", " ", match[0]), text)
 
 
 def data_of(done: Done) -> dict[str, object]:
@@ -173,8 +180,12 @@ def _figure(width: float, height: float) -> "Figure | None":
 
 
 def _png(figure: "Figure") -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
+    """The picture with 64 colours, a third of the bytes and to the eye the same."""
+    from PIL import Image
+
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").quantize(64).save(file, "png", optimize=True)
     return file.getvalue()
 
 
