@@ -64,7 +64,7 @@ def _cuts(size: int, side: int) -> list[tuple[int, int]]:
 
 
 def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]]) -> Window:
-    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in range(spec.levels))
+    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in spec.grid_levels)
     whole = tuple(
         tuple(slice(max(0, part.start - HALO), min(size, part.stop + HALO)) for part, size in zip(parts, shape, strict=True))
         for parts, shape in zip(core, spec.latent_shapes, strict=True)
