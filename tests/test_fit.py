@@ -190,13 +190,10 @@ def test_the_fit_runs_on_a_gpu() -> None:
 
 
 def test_a_plane_of_sound_is_cut_in_time_only_and_its_parts_count_what_the_whole_does() -> None:
-    from i2compress.fit.rate import ContextModel
-    from i2compress.fit.windows import cut, windows
-
     spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, magnitudes=True)
     parts = windows(spec, 32)
     assert len(windows(spec)) == 1 < len(parts)
-    assert {part.core[0][0::2] for part in parts} == {(slice(0, 2), slice(0, 900))}
+    assert all(part.core[0][0::2] == (slice(0, 2), slice(0, 900)) for part in parts)
     model = ContextModel(spec, prior(0, spec))
     latents = torch.from_numpy(np.random.default_rng(0).integers(-3, 4, spec.grid).astype(np.float32))[None, None]
     with torch.no_grad():
