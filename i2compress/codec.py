@@ -11,18 +11,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from . import container
+from . import container, coordinate_codec
 from .coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from .coding.weights import WeightGroup, decode_weights, encode_weights
-from .config import EncodeSettings, View
+from .config import DEFAULT_FIELD, EncodeSettings, View
 from .container import Container, Header, lambda_code
 from .errors import LimitError, MalformedError, SignalError
+from .field.coordinate_file import FIELD_NUMBERS, CoordinateFile
 from .field.spec import MAX_CONTRACTION, PyramidSpec, prior
 from .field.weights import context_weights, rendering_weights
 from .header import MAX_AXIS
 from .metrics import mean_squared_error, psnr
 from .render import Renderer
+from .render.renderer import GridRenderer
 from .signal import FloatArray, Kind, Metadata, Signal, to_codes
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Encoded:
         loss: D + lambda R with the whole file in R and D of the decoded `data`.
         estimate: bytes that the rate model foresaw for weights and latents.
         sizes: bytes of the file by kind of chunk.
+        converged: False where a fixed point is not reached in the iterations that the file says.
     """
 
     data: bytes
@@ -62,6 +66,7 @@ class Encoded:
     loss: float
     estimate: float
     sizes: dict[str, int]
+    converged: bool = True
 
 
 def encode_signal(
@@ -83,23 +88,12 @@ def encode_signal(
         SignalError: a signal that the format does not hold.
         ResourceError: the device is not there or has not enough memory.
     """
-    from .fit import fit_signal
-
     settings = EncodeSettings() if settings is None else settings
     began = time.monotonic()
-    _check_encodable(signal)
-    spec = PyramidSpec(
-        grid=signal.grid,
-        channels=signal.channels,
-        explicit=settings.explicit,
-        width=settings.width or DEFAULT_WIDTH,
-        levels=levels_for(signal.grid),
-        step_code=STEP_CODE,
-    )
+    _check_encodable(signal, settings)
     importance = opacity_importance(signal)
-    result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
-    spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, signal, result.distortion))
-    data, estimate = _write(spec, result.groups, result.latents, signal, settings)
+    encode = _encode_pyramid if settings.field == DEFAULT_FIELD else _encode_coordinates
+    data, estimate, steps, converged = encode(signal, settings, importance, on_step, stop)
     error = _decoded_error(data, signal, importance, settings.threads)
     bits = 8 * len(data) / math.prod(signal.grid)
     sizes: dict[str, int] = {}
@@ -110,11 +104,53 @@ def encode_signal(
         psnr=psnr(error),
         bpp=bits,
         seconds=time.monotonic() - began,
-        steps=result.steps,
+        steps=steps,
         loss=error + settings.rate_weight * bits,
         estimate=estimate,
         sizes=sizes,
+        converged=converged,
     )
+
+
+def _encode_pyramid(
+    signal: Signal,
+    settings: EncodeSettings,
+    importance: FloatArray | None,
+    on_step: "Callable[[StepInfo], None] | None",
+    stop: Callable[[], bool] | None,
+) -> tuple[bytes, float, int, bool]:
+    """The file, the bytes foreseen, the steps made, and that the fixed point is reached."""
+    from .fit import fit_signal
+
+    spec = PyramidSpec(
+        grid=signal.grid,
+        channels=signal.channels,
+        explicit=settings.explicit,
+        width=settings.width or DEFAULT_WIDTH,
+        levels=levels_for(signal.grid),
+        step_code=STEP_CODE,
+    )
+    result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
+    spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, signal, result.distortion))
+    data, estimate = _write(spec, result.groups, result.latents, signal, settings)
+    return data, estimate, result.steps, True
+
+
+def _encode_coordinates(
+    signal: Signal,
+    settings: EncodeSettings,
+    importance: FloatArray | None,
+    on_step: "Callable[[StepInfo], None] | None",
+    stop: Callable[[], bool] | None,
+) -> tuple[bytes, float, int, bool]:
+    """As _encode_pyramid; the fixed point of a field that need not contract may not be reached."""
+
+    def tolerance(error: float) -> float:
+        return _tolerance(signal, error)
+
+    written = coordinate_codec.write(signal, settings, importance=importance, tolerance=tolerance, on_step=on_step, stop=stop)
+    content = replace(written.content, metadata=_metadata(signal, settings))
+    return container.write(content), float(len(content.weights)), written.steps, written.converged
 
 
 def levels_for(grid: tuple[int, ...]) -> int:
@@ -132,12 +168,14 @@ def opacity_importance(signal: Signal) -> FloatArray | None:
     return weights
 
 
-def _check_encodable(signal: Signal) -> None:
-    if signal.kind is not Kind.IMAGE:
-        raise SignalError(f"signal is {signal.kind.name.lower()}; this version encodes images")
+def _check_encodable(signal: Signal, settings: EncodeSettings) -> None:
+    waveform = signal.kind is Kind.AUDIO and len(signal.grid) == 1
+    if not (signal.kind is Kind.IMAGE or (waveform and settings.field != DEFAULT_FIELD)):
+        raise SignalError(f"signal is {signal.kind.name.lower()}; this version encodes images, and waveforms as coordinate fields")
     if max(signal.grid) > MAX_AXIS or math.prod(signal.grid) > MAX_SAMPLES:
+        what = "waveform" if waveform else "picture"
         raise SignalError(
-            f"picture is {'x'.join(map(str, signal.grid[::-1]))}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} pixels in all: make it smaller"
+            f"{what} is {'x'.join(map(str, signal.grid[::-1]))}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples in all: make it smaller"
         )
 
 
@@ -148,9 +186,19 @@ def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list
     part = tuple(min(size, 512) for size in spec.grid)
     small = replace(spec, grid=part)
     grids = [grid[tuple(slice(0, size) for size in shape)] for grid, shape in zip(latents, small.latent_shapes, strict=True)]
-    tolerance = max(TOLERANCE_CODES / (2**signal.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(distortion))
+    tolerance = _tolerance(signal, distortion)
     renderer = Renderer(small, rendering_weights(small, groups, prior(0, small)), grids)
     return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
+
+
+def _tolerance(signal: Signal, error: float) -> float:
+    """How far the values may be from the fixed point, for a mean squared error."""
+    return float(max(TOLERANCE_CODES / (2**signal.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(error)))
+
+
+def _metadata(signal: Signal, settings: EncodeSettings) -> dict[str, bytes]:
+    kept = {} if settings.strip else vars(signal.metadata)
+    return {name: blob for name, blob in kept.items() if blob is not None}
 
 
 def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], signal: Signal, settings: EncodeSettings) -> tuple[bytes, float]:
@@ -171,9 +219,8 @@ def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid
         streams=streams,
         lam_code=lambda_code(settings.rate_weight),
     )
-    kept = {} if settings.strip else vars(signal.metadata)
-    metadata = {name: blob for name, blob in kept.items() if blob is not None}
-    return container.write(Container(header=header, weights=weights, latents=parts, metadata=metadata)), estimate + len(weights)
+    content = Container(header=header, weights=weights, latents=parts, metadata=_metadata(signal, settings))
+    return container.write(content), estimate + len(weights)
 
 
 def stream_levels(levels: int, streams: int) -> list[range]:
@@ -188,12 +235,12 @@ def stream_levels(levels: int, streams: int) -> list[range]:
 
 
 def _decoded_error(data: bytes, signal: Signal, importance: FloatArray | None, threads: int | None) -> float:
-    """Mean squared error of the decoded file against the source, both in code values, scaled to [0, 1]."""
+    """Mean squared error of the decoded file against the source; of a picture both in code values, scaled to [0, 1]."""
     top, total, row = 2**signal.bit_depth - 1, 0.0, 0
     for band in I2File.from_bytes(data, threads=threads).bands(View()):
         rows = slice(row, row + len(band))
-        codes = to_codes(band, signal.bit_depth).astype(np.float64) / top
-        total += mean_squared_error(codes, signal.values[rows], None if importance is None else importance[rows]) * band.size
+        values = to_codes(band, signal.bit_depth).astype(np.float64) / top if signal.kind is Kind.IMAGE else band
+        total += mean_squared_error(values, signal.values[rows], None if importance is None else importance[rows]) * band.size
         row += len(band)
     return total / signal.values.size
 
@@ -211,14 +258,16 @@ class I2File:
         self.header = header
         self.metadata = Metadata(**content.metadata)
         self.complete = content.complete
-        self.spec = PyramidSpec.from_header(header)
-        base = prior(header.prior, self.spec)
-        shapes = self.spec.weight_shapes
-        groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
-        self.weights = rendering_weights(self.spec, groups, base)
-        self._check_contraction()
-        self.latents = _read_latents(content, self.spec, groups)
-        self._renderer = Renderer(self.spec, self.weights, self.latents, threads=threads or os.cpu_count() or 1)
+        self.spec: PyramidSpec | CoordinateFile
+        self.weights: dict[str, npt.NDArray[np.floating]]
+        self.latents: list[Grid]
+        self._renderer: GridRenderer
+        threads = threads or os.cpu_count() or 1
+        if header.field in FIELD_NUMBERS:
+            opened = coordinate_codec.read(content, threads=threads)
+            self.spec, self.weights, self.latents, self._renderer = opened.spec, {**opened.weights}, [], opened.renderer
+        else:
+            self.spec, self.weights, self.latents, self._renderer = _open_pyramid(content, threads)
 
     @staticmethod
     def from_bytes(data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> "I2File":
@@ -234,18 +283,8 @@ class I2File:
         """
         return I2File(container.read(data, allow_partial=allow_partial), threads=threads)
 
-    def _check_contraction(self) -> None:
-        if self.spec.explicit:
-            return
-        matrix, taps = self.weights["A"].astype(np.float64), self.weights["K"].astype(np.float64)
-        bound = float(np.linalg.norm(matrix, 2) + np.abs(taps).reshape(len(taps), -1).sum(1).max())
-        if not bound <= MAX_CONTRACTION:
-            raise MalformedError(
-                f"implicit layer has contraction bound {bound:.3f}; expected at most {MAX_CONTRACTION}: the file was written wrongly"
-            )
-
     def output_shape(self, view: View | None = None) -> tuple[int, int, int]:
-        """H, W and channels of what a view gives. Raises UsageError where the crop lies outside."""
+        """H, W and channels of what a view of a picture gives. Raises UsageError where the crop lies outside."""
         height, width = self._renderer.shape(View() if view is None else view)
         return height, width, self.spec.channels
 
@@ -254,15 +293,37 @@ class I2File:
         return self._renderer.render()
 
     def bands(self, view: View | None = None) -> Iterator[FloatArray]:
-        """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height."""
+        """float32 `[h, W, C]` in [0, 1], top to bottom, in memory that does not grow with the height; of a waveform `[n, C]` in [-1, 1]."""
+        low = 0 if self.header.kind == Kind.IMAGE else -1
         for band in self._renderer.bands(View() if view is None else view):
-            yield np.clip(band, 0, 1)
+            yield np.clip(band, low, 1)
 
     def render(self, view: View | None = None) -> Signal:
         """The whole view as a signal, its metadata with it."""
         view = View() if view is None else view
         values = np.concatenate(list(self.bands(view)))
         return Signal(values=values, kind=Kind(self.header.kind), bit_depth=view.bit_depth or self.header.bit_depth, metadata=self.metadata)
+
+
+def _open_pyramid(content: Container, threads: int) -> tuple[PyramidSpec, dict[str, npt.NDArray[np.floating]], list[Grid], Renderer]:
+    """Sizes, weights, latents and renderer of a file. Raises FormatError."""
+    spec = PyramidSpec.from_header(content.header)
+    base = prior(content.header.prior, spec)
+    shapes = spec.weight_shapes
+    groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
+    weights = rendering_weights(spec, groups, base)
+    _check_contraction(spec, weights)
+    latents = _read_latents(content, spec, groups)
+    return spec, {**weights}, latents, Renderer(spec, weights, latents, threads=threads)
+
+
+def _check_contraction(spec: PyramidSpec, weights: dict[str, FloatArray]) -> None:
+    if spec.explicit:
+        return
+    matrix, taps = weights["A"].astype(np.float64), weights["K"].astype(np.float64)
+    bound = float(np.linalg.norm(matrix, 2) + np.abs(taps).reshape(len(taps), -1).sum(1).max())
+    if not bound <= MAX_CONTRACTION:
+        raise MalformedError(f"implicit layer has contraction bound {bound:.3f}; expected at most {MAX_CONTRACTION}: the file was written wrongly")
 
 
 def _read_latents(content: Container, spec: PyramidSpec, groups: dict[str, WeightGroup]) -> list[Grid]:

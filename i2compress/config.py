@@ -10,6 +10,8 @@ DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
 TUNES = ("hearing", "snr")
 MAX_OUTPUT_RATE = 2**22
+DEFAULT_FIELD = "pyramid"
+FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
 
 
 class Effort(NamedTuple):
@@ -71,8 +73,12 @@ class EncodeSettings:
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds after which the fit is brought to its end.
+        field: one of FIELDS.
         explicit: the explicit twin of the field instead of the implicit one.
-        width: channels of the implicit layer; None for the default.
+        width: channels of the implicit layer, up to 64 for a pyramid and 2048 for the others; None for the default.
+        layers: layers inside the implicit layer of a coordinate field, 1..16; None for 1. A pyramid has one.
+        input_scale: of a coordinate field, about its highest frequency at first in radians, a whole number; None for the signal's default.
+        contract: whether a coordinate field's implicit layer is kept a contraction, so that its fixed point is sure to exist.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         threads: CPU threads; None for all.
         seed: of everything random.
@@ -86,8 +92,12 @@ class EncodeSettings:
     effort: int = DEFAULT_EFFORT
     steps: int | None = None
     time_limit: float | None = None
+    field: str = DEFAULT_FIELD
     explicit: bool = False
     width: int | None = None
+    layers: int | None = None
+    input_scale: int | None = None
+    contract: bool = True
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
@@ -110,10 +120,26 @@ class EncodeSettings:
             raise UsageError(f"steps is {self.steps}; expected at least 1")
         if self.time_limit is not None and not self.time_limit > 0:
             raise UsageError(f"time limit is {self.time_limit:g} s; expected more than 0")
-        if self.width is not None and not 1 <= self.width <= 64:
-            raise UsageError(f"width is {self.width}; expected 1 to 64")
+        if self.field not in FIELDS:
+            raise UsageError(f"field is {self.field!r}; expected one of {', '.join(FIELDS)}")
+        if self.width is not None and not 1 <= self.width <= FIELDS[self.field]:
+            raise UsageError(f"width is {self.width}; expected 1 to {FIELDS[self.field]} for a {self.field} field")
+        self._check_coordinates()
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
+
+    def _check_coordinates(self) -> None:
+        """The settings that only a coordinate field has."""
+        given = [("layers", self.layers, 16), ("input scale", self.input_scale, 2**20)]
+        for name, value, high in given:
+            if value is None:
+                continue
+            if self.field == DEFAULT_FIELD:
+                raise UsageError(f"{name} is for coordinate fields; choose one with --field, or leave it out")
+            if not 1 <= value <= high:
+                raise UsageError(f"{name} is {value}; expected 1 to {high}")
+        if not self.contract and (self.field == DEFAULT_FIELD or self.explicit):
+            raise UsageError("only implicit coordinate fields can go without contraction; leave --no-contract out")
 
     @property
     def rate_weight(self) -> float:

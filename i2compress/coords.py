@@ -14,6 +14,13 @@ def phase_offsets(scale: int) -> list[float]:
     return [(k + 0.5) / scale - 0.5 for k in range(scale)]
 
 
-def normalised(size: int) -> npt.NDArray[np.float64]:
-    """Normalised coordinates of an axis of `size` samples, `[size]` in (-1, 1), symmetric about 0."""
-    return (2 * np.arange(size) + 1) / size - 1
+def normalised(size: int, part: tuple[int, int] | None = None, offset: float = 0.0) -> npt.NDArray[np.float64]:
+    """Normalised coordinates of an axis of `size` samples, `[size]` in (-1, 1), symmetric about 0.
+
+    Args:
+        size: samples of the whole axis.
+        part: samples start .. stop only; None for all.
+        offset: how far each is moved, in samples.
+    """
+    start, stop = part or (0, size)
+    return (2 * np.arange(start, stop) + (1 + 2 * offset)) / size - 1

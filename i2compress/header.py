@@ -19,7 +19,17 @@ MAX_VALUE = 2**32 - 1  # of a parameter, a prior's number and a chunk's length
 MAX_STREAMS = 16
 
 KINDS = {0: "image", 1: "audio", 2: "video", 3: "shape"}
-FIELDS = {0: "implicit pyramid", 1: "explicit pyramid"}
+FIELDS = {
+    0: "implicit pyramid",
+    1: "explicit pyramid",
+    2: "implicit siren",
+    3: "explicit siren",
+    4: "implicit fourier",
+    5: "explicit fourier",
+    6: "implicit gabor",
+    7: "explicit gabor",
+}
+PYRAMIDS = (0, 1)  # the fields with latents
 
 _AXES = {0: (2,), 1: (1, 2, 3), 2: (3,), 3: (3,)}
 _LAMBDA_UNKNOWN = 255
@@ -38,7 +48,7 @@ class Header:
         field: which field the weights and latents belong to; a key of FIELDS.
         params: at most 16 numbers below 2**32 whose meaning belongs to the field.
         prior: number of the weight prior, below 2**32.
-        streams: number of 'Y' chunks, 1..16.
+        streams: number of 'Y' chunks, 1..16 for a pyramid, 0 for a coordinate field.
         lam_code: 0..254, round(-16 log2(lambda)) of the encoder, to show; None where it did not say.
 
     Raises:
@@ -74,7 +84,8 @@ class Header:
         for value in self.params:
             _check_range("parameter", value, 0, MAX_VALUE)
         _check_range("weight prior", self.prior, 0, MAX_VALUE)
-        _check_range("number of latent streams", self.streams, 1, MAX_STREAMS)
+        pyramid = self.field in PYRAMIDS
+        _check_range("number of latent streams", self.streams, int(pyramid), MAX_STREAMS if pyramid else 0)
         if self.lam_code is not None:
             _check_range("lambda code", self.lam_code, 0, _LAMBDA_UNKNOWN - 1)
 

@@ -27,15 +27,27 @@ LAYERS = {
     "media": 2,
     "fit": 3,
     "render": 3,
+    "coordinate_codec": 4,
     "codec": 4,
     "sound": 5,
     "api": 6,
     "cli": 6,
     "bench": 6,
+    "reproduce": 6,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
-ORDERED = [("signal", "errors"), ("files", "errors"), ("config", "errors"), ("container", "header"), ("field", "coding"), ("cli", "bench")]
+ORDERED = [
+    ("signal", "errors"),
+    ("files", "errors"),
+    ("config", "errors"),
+    ("container", "header"),
+    ("field", "coding"),
+    ("codec", "coordinate_codec"),
+    ("cli", "bench"),
+    ("cli", "reproduce"),
+    ("reproduce", "bench"),
+]
 
 
 def module_of(path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from ..config import EncodeSettings, View
 from .parts import Codec, Coded, Samples, Work
 
 # What shapes a file's bytes or its decoded values; the command line, the benchmark and the readers of other formats do not.
-_SHAPING = ("codec", "config", "container", "coords", "header", "metrics", "signal", "coding", "field", "fit", "render", "priors")
+_SHAPING = ("codec", "config", "container", "coordinate_codec", "coords", "header", "metrics", "signal", "coding", "field", "fit", "render", "priors")
 
 
 def _encode(picture: Samples, work: Work) -> Coded:

@@ -1,4 +1,4 @@
-"""The command line: i2c encode, decode, info, verify, compare and bench."""
+"""The command line: i2c encode, decode, info, verify, compare, reproduce and bench."""
 
 import signal
 import sys
@@ -19,6 +19,7 @@ from .encode import encode
 from .errors import Terminated, exit_code
 from .info import info
 from .options import Debug
+from .reproduce import reproduce
 from .verify import verify
 
 EPILOG = """\b
@@ -67,7 +68,7 @@ def i2c(
         raise typer.Exit()
 
 
-for verb in (encode, decode, info, verify, compare):
+for verb in (encode, decode, info, verify, compare, reproduce):
     app.command(no_args_is_help=False)(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_QUALITY, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
 from ..errors import I2Error, UsageError
 from ..files import STDIO, default_output
 from . import batch, sound
@@ -52,6 +52,10 @@ Bitrate = Annotated[
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
+Field = Annotated[str, typer.Option("--field", metavar="NAME", help=f"{', '.join(FIELDS)}: the codec's own, or a coordinate network.")]
+Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layers of a coordinate field.")]
+InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
+Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
 TuneOption = Annotated[Tune, typer.Option("--tune", help="What errors of sound weigh: as they are heard, or all alike.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
@@ -70,8 +74,12 @@ def encode(
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
     tune: TuneOption = Tune.HEARING,
+    field: Field = DEFAULT_FIELD,
     explicit: Explicit = False,
     width: Width = None,
+    layers: Layers = None,
+    input_scale: InputScale = None,
+    contract: Contract = True,
     strip: Strip = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -87,8 +95,8 @@ def encode(
     if sum(value is not None for value in (quality, lam, bitrate)) > 1:
         raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
-    fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit, width=width)
-    fit = replace(fit, bitrate=bitrate, tune=tune.value)
+    fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
+    fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract, bitrate=bitrate, tune=tune.value)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
@@ -134,11 +142,13 @@ def _report(job: batch.Job, signal: "Signal", encoded: "Encoded", source_bytes: 
     what = layout(signal.grid, signal.channels, signal.bit_depth)
     rate = f"{size(count)}, {encoded.bpp:.3f} bpp, {encoded.psnr:.2f} dB PSNR, {duration(encoded.seconds)}"
     out.line(f"{job.source if job.target == STDIO else job.target}: {what}, {rate}")
+    if not encoded.converged:
+        out.warn(f"{job.target}: the fixed point is not reached, and the file says so; leave --no-contract out")
     if count > source_bytes:
         out.warn(f"{job.target} is larger than its source ({count} bytes, {source_bytes} before); keep the source, or lower -q")
     picture: dict[str, Json] = {"grid": list(signal.grid), "channels": signal.channels, "bit_depth": signal.bit_depth}
     rates: dict[str, Json] = {"bytes": count, "source_bytes": source_bytes, "bpp": encoded.bpp, "psnr": encoded.psnr, "sizes": dict(encoded.sizes)}
-    work: dict[str, Json] = {"seconds": encoded.seconds, "steps": encoded.steps, "loss": encoded.loss}
+    work: dict[str, Json] = {"seconds": encoded.seconds, "steps": encoded.steps, "loss": encoded.loss, "converged": encoded.converged}
     out.record(job.source, "ok", {"output": job.target, **picture, **rates, **work})
 
 

@@ -77,7 +77,8 @@ class Output:
             task = bar.add_task(escape(name), total=None, state="")
 
             def on_step(info: "StepInfo") -> None:
-                state = f"{info.psnr:.2f} dB  {info.bpp:.3f} bpp  {duration(info.eta)} left"
+                shown = ((info.psnr, f"{info.psnr:.2f} dB"), (info.bpp, f"{info.bpp:.3f} bpp"))
+                state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(info.eta)} left"])
                 bar.update(task, description=f"{escape(name)} {info.phase}", completed=info.step, total=info.steps, state=state)
 
             yield on_step

@@ -8,7 +8,6 @@ rounded and frozen while the weights settle. The best rounded state seen is what
 import copy
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ from ..field.pyramid import PyramidField
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spatial import contract
 from ..field.spec import Arrays, PyramidSpec, prior
-from ..metrics import psnr
+from .driver import Driver, StepInfo
 from .rate import ContextModel, relaxed
 from .windows import Window, cut, windows
 
@@ -33,33 +32,7 @@ GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate sui
 CLIP = 0.1  # of the weights' gradient norm
 ANNEAL_FROM = 0.5  # the share of the fit after which the rates fall
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
-KEEP_FROM = 0.6  # the share of the fit after which states are compared
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepInfo:
-    """Where an encode stands.
-
-    Args:
-        phase: "fit", "quantise" or "verify".
-        step: steps done, of `steps`.
-        steps: steps in all; an estimate under a time limit.
-        loss: D + lambda R of the last step.
-        psnr: dB, of the last step.
-        bpp: bits a sample of the latents, of the last step.
-        elapsed: seconds since the fit began.
-        eta: seconds to its end, estimated.
-    """
-
-    phase: str
-    step: int
-    steps: int
-    loss: float
-    psnr: float
-    bpp: float
-    elapsed: float
-    eta: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +71,6 @@ class Fitted:
 
 @dataclass
 class _State:
-    loss: float
     weights: dict[str, Tensor]
     latents: list[Tensor]
 
@@ -178,12 +150,12 @@ class Problem:
             return float(self.distortion(seen, window)), float(self.rate(seen, window))
 
 
-class Fit:
+class Fit(Driver[_State]):
     """The loop's state; `run` does it all."""
 
     def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
         self.problem, self.schedule = problem, problem.schedule
-        self.on_step, self.stop = on_step, stop
+        super().__init__(self.schedule.steps * len(problem.windows), time_limit=self.schedule.time_limit, on_step=on_step, stop=stop)
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
@@ -199,10 +171,6 @@ class Fit:
         self.weight_optimizer = SOAP(
             groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
         )
-        self.total = self.schedule.steps * len(problem.windows)
-        self.best: _State | None = None
-        self.began = time.monotonic()
-        self.done = 0
         self._queue: list[int] = []
 
     def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
@@ -211,36 +179,23 @@ class Fit:
             leaves, lr=self.schedule.latent_rate, betas=self.schedule.latent_betas, fused=self.problem.device.type != "mps"
         )
 
-    def progress(self) -> float:
-        """Share of the fit that is done, by steps or by time, whichever is further."""
-        limit = self.schedule.time_limit
-        return max(self.done / self.total, 0.0 if limit is None else (time.monotonic() - self.began) / limit)
-
-    def advance(self, until: float) -> None:
-        """Steps until that share of the fit is done."""
-        check = max(5, self.total // 40)
-        while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
-            self._step(share)
-            self.done += 1
-            if share >= KEEP_FROM and self.done % check == 0:
-                self._keep()
-
     def run(self) -> Fitted:
         """The whole fit."""
         self.advance(math.inf if self.total < 1 else 1.0)
-        self._keep()
+        self.keep()
         assert self.best is not None
         for name, tensor in self.problem.weights().items():
             tensor.data.copy_(self.best.weights[name])
         weights = {name: tensor.double().cpu().numpy() for name, tensor in self.best.weights.items()}
         latents = [grid[0, 0].cpu().numpy().astype(np.int32) for grid in self.best.latents]
-        return Fitted(weights=weights, latents=latents, loss=self.best.loss, steps=self.done)
+        return Fitted(weights=weights, latents=latents, loss=self.best_loss, steps=self.done)
 
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""
         return [torch.round(grid * GAIN).clamp(-LIMIT, LIMIT) for grid in self.latents]
 
-    def _step(self, share: float) -> None:
+    def step(self, share: float) -> None:
+        """See Driver.step."""
         number = self._next()
         window = self.problem.windows[number]
         leaves, latent_optimizer = self.cores[number]
@@ -260,7 +215,7 @@ class Fit:
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        self._report(share, float(loss.detach()), float(distortion.detach()), float(rate.detach()))
+        self.report(share, loss=float(loss.detach()), distortion=float(distortion.detach()), rate=float(rate.detach()))
 
     def _next(self) -> int:
         if not self._queue:
@@ -294,34 +249,13 @@ class Fit:
         for group in latent_optimizer.param_groups:
             group["lr"] = self.schedule.latent_rate * warm * cosine
 
-    def _keep(self) -> None:
-        """Compare the rounded state with the best one."""
+    def measure(self) -> tuple[float, Callable[[], _State]]:
+        """The loss of the rounded state."""
         latents = self.rounded()
         sample = self.problem.windows[:: max(1, len(self.problem.windows) // 4)]
         parts = [self.problem.loss_of(latents, window) for window in sample]
         loss = sum(d + self.problem.lam * r for d, r in parts) / len(parts)
-        logger.debug("step %d: rounded loss %.4g", self.done, loss)
-        if self.best is None or loss < self.best.loss:
-            weights = {name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}
-            self.best = _State(loss, weights, latents)
-
-    def _report(self, share: float, loss: float, distortion: float, rate: float) -> None:
-        if self.on_step is None:
-            return
-        elapsed = time.monotonic() - self.began
-        share = max(share, (self.done + 1) / self.total)
-        self.on_step(
-            StepInfo(
-                phase="fit",
-                step=self.done + 1,
-                steps=max(self.done + 1, round((self.done + 1) / share)),
-                loss=loss,
-                psnr=psnr(distortion),
-                bpp=rate,
-                elapsed=elapsed,
-                eta=elapsed * (1 / share - 1),
-            )
-        )
+        return loss, lambda: _State({name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}, latents)
 
 
 def fit(problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] | None = None, stop: Callable[[], bool] | None = None) -> Fitted:
@@ -338,12 +272,12 @@ def fit(problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] 
         if count == 1:
             return run.run()
         run.advance(problem.schedule.candidate_share)
-        run._keep()
+        run.keep()
         assert run.best is not None
-        logger.debug("candidate %d: %.4g", number, run.best.loss)
-        if chosen is None or run.best.loss < chosen[0]:
-            chosen = (run.best.loss, run, {name: tensor.detach().clone() for name, tensor in problem.weights().items()})
-        run.best = None
+        logger.debug("candidate %d: %.4g", number, run.best_loss)
+        if chosen is None or run.best_loss < chosen[0]:
+            chosen = (run.best_loss, run, {name: tensor.detach().clone() for name, tensor in problem.weights().items()})
+        run.best, run.best_loss = None, math.inf
     assert chosen is not None
     _, run, weights = chosen
     for name, tensor in problem.weights().items():

@@ -7,13 +7,15 @@ for earlier ones. The search over exponents is a descent from the neighbour's be
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, weight_bits
+from ..field.spec import Arrays
 from .loop import Fitted, Problem
 from .windows import cut, windows
 
@@ -31,71 +33,107 @@ class Quantised:
     bits: float
 
 
+class Trial(Protocol):
+    """A field whose weights are to be quantised: what they start from, and what a value of them costs.
+
+    `weights` are the fitted values and `prior` what they are coded as differences from, by name in the order of the file;
+    `lam` is the rate weight a sample, `samples` how many there are.
+    """
+
+    weights: Arrays
+    prior: Arrays
+    lam: float
+    samples: float
+
+    def max_exponent(self, name: str) -> int:
+        """Largest exponent e of a tensor's step 2**-e."""
+
+    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+        """Set one tensor of the field."""
+
+    def loss(self, name: str) -> float:
+        """What the field's values cost as far as tensor `name` matters, bits of weights left out; inf where a value is not allowed."""
+
+
 def quantise(problem: Problem, fitted: Fitted, on_tensor: Callable[[int, int], None] | None = None) -> Quantised:
     """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see."""
-    latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-    search = _Search(problem, fitted, latents)
+    return search(_PyramidTrial(problem, fitted), on_tensor)
+
+
+def search(trial: Trial, on_tensor: Callable[[int, int], None] | None = None) -> Quantised:
+    """The integers for a trial's weights; its field is left holding the values that the decoder will see."""
     groups: dict[str, WeightGroup] = {}
     exponent, bits = FIRST_EXPONENT, 0.0
-    shapes = problem.spec.weight_shapes
-    for number, name in enumerate(shapes):
-        groups[name], cost = search.best(name, exponent)
+    for number, name in enumerate(trial.prior):
+        groups[name], cost = _best(trial, name, exponent)
         exponent, bits = groups[name].exponent, bits + cost
         if on_tensor is not None:
-            on_tensor(number + 1, len(shapes))
+            on_tensor(number + 1, len(trial.prior))
     return Quantised(groups=groups, bits=bits)
 
 
-class _Search:
-    def __init__(self, problem: Problem, fitted: Fitted, latents: list[Tensor]) -> None:
-        self.problem, self.fitted, self.latents = problem, fitted, latents
-        self.tensors = problem.weights()
+def _best(trial: Trial, name: str, start: int) -> tuple[WeightGroup, float]:
+    """The group of least cost and its bits; its dequantised values are left in the network."""
+    costs: dict[int, tuple[float, WeightGroup, float]] = {}
+    largest = trial.max_exponent(name)
+
+    def cost(exponent: int) -> float:
+        if not 0 <= exponent <= largest:
+            return math.inf
+        if exponent not in costs:
+            costs[exponent] = _cost(trial, name, exponent)
+        return costs[exponent][0]
+
+    # The nearest step that is allowed: coarser ones are where symbols are too large, finer ones where a field would not contract.
+    at = next((e for e in sorted(range(largest + 1), key=lambda e: abs(e - start)) if cost(e) < math.inf), 0)
+    for way in (1, -1):
+        # Two steps ahead, because one may be a ripple.
+        while min(cost(at + way), cost(at + 2 * way)) < cost(at):
+            at += way
+    at = min(costs, key=lambda e: costs[e][0])
+    _, group, bits = costs[at]
+    _load(trial, name, group)
+    return group, bits
+
+
+def _cost(trial: Trial, name: str, exponent: int) -> tuple[float, WeightGroup, float]:
+    symbols = np.round((trial.weights[name] - trial.prior[name]) * 2.0**exponent).astype(np.int64)
+    if exponent == 0:  # the coarsest step: what is still too far is cut
+        symbols = symbols.clip(-LIMIT, LIMIT)
+    if np.abs(symbols).max(initial=0) > LIMIT:
+        return math.inf, WeightGroup(symbols=np.zeros_like(symbols), exponent=exponent), math.inf
+    group = WeightGroup(symbols=symbols, exponent=exponent)
+    _load(trial, name, group)
+    bits = weight_bits(symbols)[0] + HEADER_BITS
+    return trial.loss(name) + trial.lam * bits / trial.samples, group, bits
+
+
+def _load(trial: Trial, name: str, group: WeightGroup) -> None:
+    trial.load(name, trial.prior[name] + group.symbols * 2.0**-group.exponent)
+
+
+class _PyramidTrial:
+    """A pyramid's weights: those of its field show in D, those of its context model in R."""
+
+    def __init__(self, problem: Problem, fitted: Fitted) -> None:
+        self.problem = problem
+        self.weights, self.prior, self.lam = fitted.weights, problem.prior, problem.lam
         self.samples = math.prod(problem.spec.grid) * problem.samples
+        self.max_exponent = problem.spec.max_exponent
+        self._latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
+        self._tensors = problem.weights()
         pieces = windows(problem.spec, SEARCH_CORE[problem.spec.axes])
-        self.windows = pieces[len(pieces) // 3 :: max(1, math.ceil(len(pieces) / SEARCH_WINDOWS))] or pieces
+        self._windows = pieces[len(pieces) // 3 :: max(1, math.ceil(len(pieces) / SEARCH_WINDOWS))] or pieces
 
-    def best(self, name: str, start: int) -> tuple[WeightGroup, float]:
-        """The group of least cost and its bits; its dequantised values are left in the network."""
-        costs: dict[int, tuple[float, WeightGroup, float]] = {}
-        largest = self.problem.spec.max_exponent(name)
+    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+        """See Trial."""
+        self._tensors[name].data.copy_(torch.from_numpy(value))
 
-        def cost(exponent: int) -> float:
-            if not 0 <= exponent <= largest:
-                return math.inf
-            if exponent not in costs:
-                costs[exponent] = self._cost(name, exponent)
-            return costs[exponent][0]
-
-        at = min(start, largest)
-        while cost(at) == math.inf and at > 0:
-            at -= 1
-        for way in (1, -1):
-            # Two steps ahead, because one may be a ripple.
-            while min(cost(at + way), cost(at + 2 * way)) < cost(at):
-                at += way
-        at = min(costs, key=lambda e: costs[e][0])
-        _, group, bits = costs[at]
-        self._load(name, group)
-        return group, bits
-
-    def _cost(self, name: str, exponent: int) -> tuple[float, WeightGroup, float]:
-        symbols = np.round((self.fitted.weights[name] - self.problem.prior[name]) * 2.0**exponent).astype(np.int64)
-        if np.abs(symbols).max(initial=0) > LIMIT:
-            return math.inf, WeightGroup(symbols=np.zeros_like(symbols), exponent=exponent), math.inf
-        group = WeightGroup(symbols=symbols, exponent=exponent)
-        self._load(name, group)
-        bits = weight_bits(symbols)[0] + HEADER_BITS
-        return self._loss(self.problem.spec.is_context(name)) + self.problem.lam * bits / self.samples, group, bits
-
-    def _load(self, name: str, group: WeightGroup) -> None:
-        value = self.problem.prior[name] + group.symbols * 2.0**-group.exponent
-        self.tensors[name].data.copy_(torch.from_numpy(value))
-
-    def _loss(self, context: bool) -> float:
-        """What this kind of tensor changes: R for the context model, D for the field."""
-        total = 0.0
+    def loss(self, name: str) -> float:
+        """See Trial."""
+        context, total = self.problem.spec.is_context(name), 0.0
         with torch.no_grad():
-            for window in self.windows:
-                seen = [cut(grid, part) for grid, part in zip(self.latents, window.whole, strict=True)]
-                total += self.problem.lam * float(self.problem.rate(seen, window)) if context else float(self.problem.distortion(seen, window))
-        return total / len(self.windows)
+            for window in self._windows:
+                seen = [cut(grid, part) for grid, part in zip(self._latents, window.whole, strict=True)]
+                total += self.lam * float(self.problem.rate(seen, window)) if context else float(self.problem.distortion(seen, window))
+        return total / len(self._windows)

@@ -8,7 +8,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -26,19 +26,56 @@ _MIN_ROWS = 16  # fewer make the halo dear, but at large scales a band of so man
 _MAX_BAND = 1024  # output rows
 
 
+class Source(Protocol):
+    """A field whose values are computed block by block."""
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Samples of the source grid, three axes."""
+
+    def block_shape(self, scales: Scales) -> tuple[int, int, int]:
+        """Source samples of a block."""
+
+    def values(self, block: Window, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+        """For each phase of the scales, the phase and the values `[t, h, w, D]` of the whole block moved by its offset."""
+
+
+class PyramidSource:
+    """A pyramid's features and the layer that makes values of them."""
+
+    def __init__(self, pyramid: Pyramid, layer: Layer) -> None:
+        self._pyramid = pyramid
+        self._layer = layer
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """See Source."""
+        return self._pyramid.grid
+
+    def block_shape(self, scales: Scales) -> tuple[int, int, int]:
+        """See Source."""
+        return block_shape(self.grid, scales)
+
+    def values(self, block: Window, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+        """See Source."""
+        window, core = with_halo(block, self.grid, self._layer.halo)
+        reach = [_grown(r, KEYS_HALO if scale > 1 else 0, size) for r, scale, size in zip(window, scales, self.grid, strict=True)]
+        features = self._pyramid.features((reach[0], reach[1], reach[2]))
+        for phase, h in phases(features, (reach[0], reach[1], reach[2]), window, scales):
+            yield phase, self._layer.values(h, core)
+
+
 class BlockSolver:
     """Values of any region of a field at integer scales.
 
     Args:
-        pyramid: the features.
-        layer: what makes values of them.
+        source: the field.
         channels: values of a sample.
         threads: blocks computed at a time.
     """
 
-    def __init__(self, pyramid: Pyramid, layer: Layer, *, channels: int, threads: int) -> None:
-        self._pyramid = pyramid
-        self._layer = layer
+    def __init__(self, source: Source, *, channels: int, threads: int) -> None:
+        self._source = source
         self._channels = channels
         self._threads = threads
 
@@ -50,7 +87,7 @@ class BlockSolver:
             scales: output samples for each source sample.
             axis: the axis along which bands follow each other.
         """
-        rows = block_shape(self._pyramid.grid, scales)[axis]
+        rows = self._source.block_shape(scales)[axis]
         pool = ThreadPoolExecutor(self._threads)
         # A second band is begun while the first has blocks left, so that no thread waits for the last of them.
         ahead = 1 if self._threads == 1 else 2
@@ -69,21 +106,17 @@ class BlockSolver:
     def _begin(self, pool: ThreadPoolExecutor, region: Window, scales: Scales) -> tuple[FloatArray, list[Future[None]]]:
         sides = ((stop - start) * scale for (start, stop), scale in zip(region, scales, strict=True))
         band = np.empty((*sides, self._channels), np.float32)
-        blocks = blocks_of(self._pyramid.grid, scales, region)
+        blocks = blocks_of(self._source.grid, self._source.block_shape(scales), region)
         return band, [pool.submit(self._solve, band, block, region, scales) for block in blocks]
 
     def _solve(self, band: FloatArray, block: Window, region: Window, scales: Scales) -> None:
         """Write what `region` shows of a block into the region's values."""
-        grid = self._pyramid.grid
-        window, core = with_halo(block, grid, self._layer.halo)
-        reach = [_grown(r, KEYS_HALO if scale > 1 else 0, size) for r, scale, size in zip(window, scales, grid, strict=True)]
         seen = [(max(b[0], r[0]), min(b[1], r[1])) for b, r in zip(block, region, strict=True)]
         source = tuple(slice(s - b, e - b) for (s, e), (b, _) in zip(seen, block, strict=True))
         target = [((s - r) * n, (e - r) * n, n) for (s, e), (r, _), n in zip(seen, region, scales, strict=True)]
-        features = self._pyramid.features((reach[0], reach[1], reach[2]))
-        for phase, h in phases(features, (reach[0], reach[1], reach[2]), window, scales):
+        for phase, values in self._source.values(block, scales):
             part = tuple(slice(start + p, stop, step) for p, (start, stop, step) in zip(phase, target, strict=True))
-            band[part] = self._layer.values(h, core)[source]
+            band[part] = values[source]
 
 
 def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
@@ -95,10 +128,10 @@ def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
     return depth, max(least, min(rows, 2 * rows // scales[1])), columns
 
 
-def blocks_of(grid: tuple[int, ...], scales: Scales, region: Window) -> list[Window]:
-    """The blocks, whole, that a region touches."""
+def blocks_of(grid: tuple[int, ...], shape: tuple[int, ...], region: Window) -> list[Window]:
+    """The blocks of `shape`, whole, that a region touches."""
     axes = []
-    for size, step, (start, stop) in zip(grid, block_shape(grid, scales), region, strict=True):
+    for size, step, (start, stop) in zip(grid, shape, region, strict=True):
         axes.append([(k * step, min((k + 1) * step, size)) for k in range(start // step, -(-stop // step))])
     return [(t, y, x) for t, y, x in itertools.product(*axes)]
 

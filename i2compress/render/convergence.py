@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..field.spec import MAX_CONTRACTION
 from .banded import FloatArray
-from .blocks import UNSCALED, blocks_of, with_halo
+from .blocks import UNSCALED, block_shape, blocks_of, with_halo
 from .layer import ImplicitLayer
 from .pyramid import Pyramid, Window
 
@@ -62,7 +62,7 @@ def _path(pyramid: Pyramid, weights: dict[str, FloatArray], count: int, threads:
     depth, height, width = pyramid.grid
     errors, moves = np.zeros(count, np.float32), np.zeros(count - 1, np.float32)
     with ThreadPoolExecutor(threads) as pool:
-        for far, move in pool.map(measure, blocks_of(pyramid.grid, UNSCALED, ((0, depth), (0, height), (0, width)))):
+        for far, move in pool.map(measure, blocks_of(pyramid.grid, block_shape(pyramid.grid, UNSCALED), ((0, depth), (0, height), (0, width)))):
             np.maximum(errors, far, out=errors)
             np.maximum(moves, move, out=moves)
     return errors, moves

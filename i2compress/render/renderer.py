@@ -9,7 +9,7 @@ from ..config import View
 from ..errors import MalformedError, UsageError
 from ..field.spec import PyramidSpec
 from .banded import FloatArray
-from .blocks import BlockSolver
+from .blocks import BlockSolver, PyramidSource, Source
 from .convergence import Solution, iterations_for
 from .layer import make_layer
 from .pyramid import Pyramid
@@ -17,7 +17,65 @@ from .resample import Lanczos
 from .view import Span, spans
 
 
-class Renderer:
+class GridRenderer:
+    """Values of a field at any resolution, whatever computes its blocks.
+
+    Args:
+        grid: samples along each axis, 1 to 3 of them.
+        source: computes blocks.
+        channels: D.
+        threads: blocks computed at a time, at least 1. The result does not depend on it.
+
+    Raises:
+        UsageError: threads below 1.
+    """
+
+    def __init__(self, grid: tuple[int, ...], source: Source, *, channels: int, threads: int) -> None:
+        if threads < 1:
+            raise UsageError(f"threads is {threads}; expected at least 1")
+        self._grid, self._source, self._channels, self._threads = grid, source, channels, threads
+        self._axis = 3 - len(grid)  # the one along which bands follow each other
+        self._solver = BlockSolver(source, channels=channels, threads=threads)
+
+    def shape(self, view: View) -> tuple[int, ...]:
+        """Output samples along each axis, (H, W) for a picture. Raises UsageError."""
+        return tuple(span.out for span in spans(self._grid, view))
+
+    def bands(self, view: View) -> Iterator[FloatArray]:
+        """The values, not clipped, top to bottom in bands `[h, W, D]` (`[t, H, W, D]` of a volume).
+
+        Memory is bounded by the width of the output and does not depend on its height.
+
+        Raises:
+            UsageError: a view that the field does not have.
+        """
+        return self._bands(spans(self._grid, view))
+
+    def render(self, view: View | None = None) -> FloatArray:
+        """The values, not clipped, `[H, W, D]` (`[T, H, W, D]` of a volume). Raises UsageError."""
+        view = View() if view is None else view
+        out = np.empty((*self.shape(view), self._channels), np.float32)
+        done = 0
+        for band in self.bands(view):
+            out[done : done + len(band)] = band
+            done += len(band)
+        return out
+
+    def _bands(self, view: tuple[Span, ...]) -> Iterator[FloatArray]:
+        lead = (Span(start=0, size=1, out=1),) * self._axis
+        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *view), self._source.grid, strict=True)]
+        t, y, x = axes
+        bands = self._solver.bands((t.region, y.region, x.region), (t.span.scale, y.span.scale, x.span.scale), self._axis)
+        # The band axis last: its bands are fewer samples once the others are reduced.
+        for i in sorted(range(3), key=lambda i: i == self._axis):
+            if not axes[i].span.exact:
+                reduce = axes[i].stream if i == self._axis else axes[i].each
+                bands = reduce(bands, i, axes[i].region[0] * axes[i].span.scale)
+        for band in bands:
+            yield band.reshape(band.shape[self._axis :])
+
+
+class Renderer(GridRenderer):
     """Values of a decoded field at any resolution.
 
     Args:
@@ -32,45 +90,18 @@ class Renderer:
     """
 
     def __init__(self, spec: PyramidSpec, weights: dict[str, FloatArray], latents: Sequence[npt.NDArray[np.int32]], *, threads: int = 1) -> None:
-        if threads < 1:
-            raise UsageError(f"threads is {threads}; expected at least 1")
         if [grid.shape for grid in latents] != spec.latent_shapes:
             raise MalformedError(f"latent grids are {[grid.shape for grid in latents]}; expected {spec.latent_shapes}")
         self._spec = spec
         self._weights = _field_weights(spec, weights)
-        self._threads = threads
         lead = (1,) * (3 - spec.axes)
-        self._axis = len(lead)  # the one along which bands follow each other
         self._pyramid = Pyramid(
             [grid.reshape(lead + grid.shape) for grid in latents],
             self._weights.get("up", np.zeros((0, 4), np.float32)),
-            active=tuple(range(self._axis, 3)),
+            active=tuple(range(len(lead), 3)),
         )
-        self._solver = BlockSolver(self._pyramid, make_layer(spec, self._weights), channels=spec.channels, threads=threads)
-
-    def shape(self, view: View) -> tuple[int, ...]:
-        """Output samples along each axis, (H, W) for a picture. Raises UsageError."""
-        return tuple(span.out for span in spans(self._spec.grid, view))
-
-    def bands(self, view: View) -> Iterator[FloatArray]:
-        """The values, not clipped, top to bottom in bands `[h, W, D]` (`[t, H, W, D]` of a volume).
-
-        Memory is bounded by the width of the output and does not depend on its height.
-
-        Raises:
-            UsageError: a view that the field does not have.
-        """
-        return self._bands(spans(self._spec.grid, view))
-
-    def render(self, view: View | None = None) -> FloatArray:
-        """The values, not clipped, `[H, W, D]` (`[T, H, W, D]` of a volume). Raises UsageError."""
-        view = View() if view is None else view
-        out = np.empty((*self.shape(view), self._spec.channels), np.float32)
-        done = 0
-        for band in self.bands(view):
-            out[done : done + len(band)] = band
-            done += len(band)
-        return out
+        source = PyramidSource(self._pyramid, make_layer(spec, self._weights))
+        super().__init__(spec.grid, source, channels=spec.channels, threads=threads)
 
     def iterations_for(self, tolerance: float, limit: int = 64) -> Solution:
         """The smallest number of applications after which no output sample is farther than `tolerance` from the limit.
@@ -90,19 +121,6 @@ class Renderer:
         if self._spec.explicit:
             return Solution(iterations=1, residual=0.0, converged=True)
         return iterations_for(self._pyramid, self._weights, tolerance=tolerance, limit=limit, threads=self._threads)
-
-    def _bands(self, view: tuple[Span, ...]) -> Iterator[FloatArray]:
-        lead = (Span(start=0, size=1, out=1),) * self._axis
-        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *view), self._pyramid.grid, strict=True)]
-        t, y, x = axes
-        bands = self._solver.bands((t.region, y.region, x.region), (t.span.scale, y.span.scale, x.span.scale), self._axis)
-        # The band axis last: its bands are fewer samples once the others are reduced.
-        for i in sorted(range(3), key=lambda i: i == self._axis):
-            if not axes[i].span.exact:
-                reduce = axes[i].stream if i == self._axis else axes[i].each
-                bands = reduce(bands, i, axes[i].region[0] * axes[i].span.scale)
-        for band in bands:
-            yield band.reshape(band.shape[self._axis :])
 
 
 def _field_weights(spec: PyramidSpec, weights: dict[str, FloatArray]) -> dict[str, FloatArray]:

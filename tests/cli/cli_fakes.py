@@ -39,6 +39,7 @@ class Encoded:
     seconds: float = 0.1
     steps: int = 3
     loss: float = 0.5
+    converged: bool = True
     sizes: dict[str, int] = field(default_factory=dict)
 
 

@@ -1,0 +1,244 @@
+"""The fit of coordinate fields: a network to the values of a signal at its coordinates, in the driver of every fit.
+
+Implicit networks are trained as in (Implicit)^2: each step starts from the last step's z*, makes one application, and takes
+the one-step gradient; points that are too many to store z* for are solved anew.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_optimizer import SOAP
+from torch import Tensor
+
+from ..coding.weights import MAX_EXPONENT, WeightGroup
+from ..coords import normalised
+from ..field.coordinate import build
+from ..field.coordinate_field import REUSE, CoordinateField, Solving
+from ..field.coordinate_file import MAX_NORM_PRODUCT, CoordinateFile, frequencies, norm_product, prior
+from ..field.points import Stop
+from ..field.reuse import Starts
+from ..field.spec import Arrays
+from .driver import Driver, StepInfo
+from .quantise import search
+
+CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
+FULL_BATCH = 2**16  # points up to which a step takes all of them
+BATCH = 2**14  # points of a step otherwise
+STORED = 2**27  # numbers of z* that are kept for reuse
+ANNEAL_FROM = 0.5  # the share of a fit after which the rate falls, where it does
+CLIP = 0.1  # of SOAP's gradient norm
+
+FRESH = Solving(stop=Stop(absolute=1e-5, relative=1e-3, iterations=30))  # a step or a check without a stored z*
+CHECK = Solving(stop=Stop(absolute=1e-5, relative=1e-3, iterations=100))
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """What a field is fitted to.
+
+    Args:
+        x: coordinates `[N, d]` in [-1, 1].
+        y: wanted Phi `[N, D]`.
+        importance: weights `[N, D]` of the losses; None for 1.
+    """
+
+    x: Tensor
+    y: Tensor
+    importance: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a field is trained; the defaults are those of (Implicit)^2.
+
+    Args:
+        steps: optimiser steps.
+        time_limit: seconds; None for no limit.
+        optimiser: "adam" or "soap".
+        rate: its learning rate.
+        anneal: whether the rate falls to nothing over the last half.
+        batch: points of a step; None for all of few points and BATCH of many.
+        reuse: whether each step starts from the last z* of its points.
+        solving: how each step solves; None for one application with reuse, FRESH without.
+        loss: of values and wanted values, element by element; None for their squared difference.
+        unit: what a loss of 1 counts in the distortion.
+    """
+
+    steps: int
+    time_limit: float | None = None
+    optimiser: str = "adam"
+    rate: float = 1e-3
+    anneal: bool = False
+    batch: int | None = None
+    reuse: bool = True
+    solving: Solving | None = None
+    loss: Loss | None = None
+    unit: float = 1.0
+
+
+def grid_points(grid: tuple[int, ...]) -> Tensor:
+    """Coordinates of a grid's samples in raster order, float32 `[N, d]`."""
+    axes = np.meshgrid(*(normalised(size) for size in grid), indexing="ij")
+    return torch.from_numpy(np.stack([axis.ravel() for axis in axes], -1).astype(np.float32))
+
+
+def squared(values: Tensor, wanted: Tensor) -> Tensor:
+    """The squared difference."""
+    return (values - wanted).square()
+
+
+class CoordinateFit(Driver[State]):
+    """Trains a field; `run` does it all and leaves the best state in it.
+
+    Args:
+        field: what is trained.
+        points: to what.
+        training: how.
+        seed: of the order of mini-batches and of the points on which states are compared.
+        on_step, stop: see Driver.
+    """
+
+    def __init__(
+        self,
+        field: CoordinateField,
+        points: Points,
+        training: Training,
+        *,
+        seed: int = 0,
+        on_step: Callable[[StepInfo], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        super().__init__(training.steps, time_limit=training.time_limit, on_step=on_step, stop=stop)
+        self.field, self.points, self.training = field, points, training
+        spec, count = field.network.spec, len(points)
+        batch = training.batch or (count if count <= FULL_BATCH else BATCH)
+        self.batch = min(batch, count)
+        self.generator = torch.Generator().manual_seed(seed)
+        reuse = training.reuse and not spec.explicit and count * spec.width <= STORED
+        self.starts = Starts(count, spec.width, reuse=reuse, like=points.x)
+        self.solving = training.solving or (REUSE if reuse else FRESH)
+        self.loss = training.loss or squared
+        self.checked = torch.randperm(count, generator=self.generator)[:CHECKED_POINTS].to(points.x.device)
+        self.optimizer = self._optimizer()
+        self.iterations = 0
+        self.residual = 0.0
+        self._queue = torch.empty(0, dtype=torch.int64)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        parameters = list(self.field.parameters())
+        if self.training.optimiser == "soap":
+            return SOAP(parameters, lr=self.training.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
+        return torch.optim.Adam(parameters, lr=self.training.rate)
+
+    def run(self) -> int:
+        """The whole fit; the steps made."""
+        self.advance(1.0)
+        self.keep()
+        assert self.best is not None
+        for name, tensor in self.field.network.tensors.items():
+            tensor.data.copy_(self.best[name])
+        return self.done
+
+    def step(self, share: float) -> None:
+        """See Driver.step."""
+        if self.training.anneal:
+            through = min(max((share - ANNEAL_FROM) / (1 - ANNEAL_FROM), 0.0), 1.0)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.training.rate * max(0.5 * (1 + math.cos(math.pi * through)), 0.01)
+        index = self._next()
+        output = self.field(self.points.x[index], self.starts.get(index), solving=self.solving)
+        self.starts.put(output.solution.z, index)
+        loss = self._mean(output.values, index)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.training.optimiser == "soap":
+            torch.nn.utils.clip_grad_norm_(self.field.parameters(), CLIP)
+        self.optimizer.step()
+        self.iterations, self.residual = output.solution.iterations, output.solution.residual
+        value = float(loss.detach()) * self.training.unit
+        self.report(share, loss=value, distortion=value, rate=math.nan)
+
+    def measure(self) -> tuple[float, Callable[[], State]]:
+        """The mean loss with the fixed points solved, on the points that are checked."""
+        tensors = self.field.network.tensors
+        return self.check(), lambda: {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def check(self) -> float:
+        """The distortion with the fixed points solved, on some of the points."""
+        output = self.field(self.points.x[self.checked], self.starts.get(self.checked), solving=CHECK)
+        value = float(self._mean(output.values, self.checked)) * self.training.unit
+        return value if math.isfinite(value) else math.inf
+
+    def _mean(self, values: Tensor, index: Tensor | slice) -> Tensor:
+        loss = self.loss(values, self.points.y[index])
+        if self.points.importance is not None:
+            loss = loss * self.points.importance[index]
+        return loss.mean()
+
+    def _next(self) -> Tensor | slice:
+        """The points of a step: all, or the next ones of a random order."""
+        if self.batch == len(self.points):
+            return slice(None)
+        if len(self._queue) < self.batch:
+            self._queue = torch.randperm(len(self.points), generator=self.generator)
+        index, self._queue = self._queue[: self.batch], self._queue[self.batch :]
+        return index.to(self.points.x.device)
+
+
+class CoordinateTrial:
+    """A fitted network whose weights are to be quantised; see quantise.Trial."""
+
+    def __init__(self, fit: CoordinateFit, spec: CoordinateFile, lam: float) -> None:
+        self.fit, self.spec, self.lam = fit, spec, lam
+        self.samples = float(math.prod(spec.grid))
+        self.prior = prior(0, spec)
+        self._frequencies = frequencies(spec.network)
+        network = fit.field.network
+        values = {name: tensor.detach() for name, tensor in network.tensors.items()}
+        values["A"] = network.matrices().detach()
+        self.weights: Arrays = {name: values[name].double().cpu().numpy() * self._frequencies.get(name, 1.0) for name in self.prior}
+        # From here on the matrices are what they are: normalising a quantised one again would move it.
+        fit.field = CoordinateField(build(replace(network.spec, normalise=False), values)).to(fit.points.x.device)
+
+    def max_exponent(self, name: str) -> int:
+        """See Trial."""
+        return MAX_EXPONENT
+
+    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+        """See Trial."""
+        self.fit.field.network.tensors[name].data.copy_(torch.from_numpy(value / self._frequencies.get(name, 1.0)))
+
+    def loss(self, name: str) -> float:
+        """See Trial: matrices that do not contract where they promise to are not allowed."""
+        if name == "A" and self.spec.network.normalised and norm_product(self._matrices()) > MAX_NORM_PRODUCT:
+            return math.inf
+        return self.fit.check()
+
+    def _matrices(self) -> npt.NDArray[np.floating]:
+        matrices: npt.NDArray[np.floating] = self.fit.field.network.tensors["A"].detach().double().cpu().numpy()
+        return matrices
+
+
+def quantise_coordinates(
+    fit: CoordinateFit, spec: CoordinateFile, lam: float, on_tensor: Callable[[int, int], None] | None = None
+) -> dict[str, WeightGroup]:
+    """The integers of a fitted field, which is left holding the values that the decoder will see."""
+    return search(CoordinateTrial(fit, spec, lam), on_tensor).groups
+
+
+def start(spec: CoordinateFile, device: torch.device) -> CoordinateField:
+    """The field that a fit for a file starts from: prior 0."""
+    scales = frequencies(spec.network)
+    values = {name: torch.from_numpy((value / scales.get(name, 1.0)).astype(np.float32)) for name, value in prior(0, spec).items()}
+    return CoordinateField(build(spec.network, values)).to(device)

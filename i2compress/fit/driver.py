@@ -1,0 +1,109 @@
+"""What every fit shares: its clock, its end, its reports, and the best state seen, which is what comes out."""
+
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..metrics import psnr
+
+logger = logging.getLogger(__name__)
+
+KEEP_FROM = 0.6  # the share of a fit after which states are compared
+CHECKS = 40  # how often they would be compared in a whole fit
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepInfo:
+    """Where an encode stands.
+
+    Args:
+        phase: "fit", "quantise" or "verify".
+        step: steps done, of `steps`.
+        steps: steps in all; an estimate under a time limit.
+        loss: D + lambda R of the last step.
+        psnr: dB, of the last step.
+        bpp: bits a sample of the latents, of the last step; nan where there are none.
+        elapsed: seconds since the fit began.
+        eta: seconds to its end, estimated.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    loss: float
+    psnr: float
+    bpp: float
+    elapsed: float
+    eta: float
+
+
+class Driver(ABC, Generic[State]):
+    """Makes steps until the fit is over, and keeps the best state.
+
+    Args:
+        total: steps in all.
+        time_limit: seconds after which the fit counts as done; None for none.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit.
+    """
+
+    def __init__(self, total: int, *, time_limit: float | None, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
+        self.total, self.time_limit = total, time_limit
+        self.on_step, self.stop = on_step, stop
+        self.best: State | None = None
+        self.best_loss = math.inf
+        self.began = time.monotonic()
+        self.done = 0
+
+    @abstractmethod
+    def step(self, share: float) -> None:
+        """One step, `share` of the fit being done."""
+
+    @abstractmethod
+    def measure(self) -> tuple[float, Callable[[], State]]:
+        """The loss of the state as it would be written, and how to copy it."""
+
+    def progress(self) -> float:
+        """Share of the fit that is done, by steps or by time, whichever is further."""
+        return max(self.done / self.total, 0.0 if self.time_limit is None else (time.monotonic() - self.began) / self.time_limit)
+
+    def advance(self, until: float) -> None:
+        """Steps until that share of the fit is done."""
+        check = max(5, self.total // CHECKS)
+        while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
+            self.step(share)
+            self.done += 1
+            if share >= KEEP_FROM and self.done % check == 0:
+                self.keep()
+
+    def keep(self) -> None:
+        """Compare the state with the best one; the first one is kept whatever its loss."""
+        loss, copy = self.measure()
+        logger.debug("step %d: loss %.4g", self.done, loss)
+        if self.best is None or loss < self.best_loss:
+            self.best, self.best_loss = copy(), loss
+
+    def report(self, share: float, *, loss: float, distortion: float, rate: float) -> None:
+        """Tell `on_step` of the step that is being made: its loss, mean squared error and bits a sample."""
+        if self.on_step is None:
+            return
+        elapsed = time.monotonic() - self.began
+        share = max(share, (self.done + 1) / self.total)
+        self.on_step(
+            StepInfo(
+                phase="fit",
+                step=self.done + 1,
+                steps=max(self.done + 1, round((self.done + 1) / share)),
+                loss=loss,
+                psnr=psnr(distortion) if math.isfinite(distortion) else -math.inf,
+                bpp=rate,
+                elapsed=elapsed,
+                eta=elapsed * (1 / share - 1),
+            )
+        )
