@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .codec import I2File, encode_signal
-from .config import EncodeSettings, View
+from .config import DEFAULT_FIELD, EncodeSettings, View
 from .container import is_sound
 from .errors import SignalError
 from .signal import Kind, Signal
@@ -38,7 +38,7 @@ def encode(
         >>> data = encode(picture, EncodeSettings(quality=75, effort=3))
     """
     signal = source if isinstance(source, Signal) else _signal(source)
-    if signal.kind is Kind.AUDIO:
+    if signal.kind is Kind.AUDIO and (settings is None or settings.field == DEFAULT_FIELD):
         from .sound.encode import encode_sound
 
         return encode_sound(signal, settings, on_step=on_step).data

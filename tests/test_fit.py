@@ -187,3 +187,16 @@ def test_the_fit_runs_on_a_gpu() -> None:
     settings = EncodeSettings(lam=1e-3, steps=20, device="cuda")
     result = fit_signal(picture(), PyramidSpec(grid=(48, 56), channels=3, levels=4), settings)
     assert result.distortion < 0.05
+
+
+def test_a_plane_of_sound_is_cut_in_time_only_and_its_parts_count_what_the_whole_does() -> None:
+    spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, magnitudes=True)
+    parts = windows(spec, 32)
+    assert len(windows(spec)) == 1 < len(parts)
+    assert all(part.core[0][0::2] == (slice(0, 2), slice(0, 900)) for part in parts)
+    model = ContextModel(spec, prior(0, spec))
+    latents = torch.from_numpy(np.random.default_rng(0).integers(-3, 4, spec.grid).astype(np.float32))[None, None]
+    with torch.no_grad():
+        whole = float(model([latents]).sum())
+        apart = sum(float(model([cut(latents, part.whole[0])], part).sum()) for part in parts)
+    assert apart == pytest.approx(whole, rel=1e-4)
