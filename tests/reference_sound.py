@@ -46,6 +46,9 @@ class Plane:
         assert (field, prior, streams, count, levels, magnitudes) == (0, 0, 1, 8, 1, 1)
         return Plane(grid, c, h, n, 1 << t, iterations, 2 ** ((g - 64) / 8))
 
+    def sums(self) -> int:
+        return 0
+
     def tensors(self) -> list[tuple[str, tuple[int, ...], float]]:
         c, h, inputs, d = self.width, self.hidden, self.neighbours + 7, len(self.grid)
         return [
@@ -62,7 +65,7 @@ def latents(payload: bytes, plane: Plane, weights: dict[str, base.Tensor]) -> np
     assert max(plane.grid) <= plane.tile
     offsets = (base.OFFSETS if d == 2 else OFFSETS_3D)[: plane.neighbours]
     slopes = (2, 1) if d == 2 else (3, 2, 1)
-    context = base.Context({name: weights[name].fixed() for name in ("w1", "b1", "w2", "b2", "w3", "b3", "ws")}, plane.neighbours)
+    context = base.Context({name: weights[name].fixed() for name in ("w1", "b1", "w2", "b2", "w3", "b3", "ws")}, plane.neighbours, [0])
     decoder = base.RangeDecoder(payload)
     cells = sorted(product(*map(range, plane.grid)), key=lambda p: (sum(s * a for s, a in zip(slopes, p, strict=True)), p))
     for p in cells:
