@@ -81,22 +81,18 @@ class Header:
         return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8), layout % 4 + 1, layout // 4)
 
     def levels_of_grids(self) -> list[int]:
-        return [level for level in range(self.levels) for _ in range(self.planes if level >= self.split else 1)]
-
-    def sums(self) -> int:
-        return self.planes - 1 if self.levels > self.split else 0
+        return [level for level in range(self.levels) for _ in range(self.planes if self.split <= level < self.split + 3 else 1)]
 
     def shape_of(self, number: int) -> Shape:
         return tuple(-(-size // 2 ** self.levels_of_grids()[number]) for size in self.grid)
 
     def tensors(self) -> list[tuple[str, Shape, float]]:
         """Section 6.1: name, shape and spread of the prior (0: not random)."""
-        c, d, f, h, inputs = self.width, self.channels, self.sums() + self.levels, self.hidden, self.neighbours + 4
-        grids = len(self.levels_of_grids())
-        table: list[tuple[str, Shape, float]] = [("up", (self.levels - 1, 4), 0), ("B", (c, f), f**-0.5), ("c", (c,), 0.1)]
-        table += [("W", (d, c), 0.3 * c**-0.5), ("S", (d, f), 0), ("b", (d,), 0)]
+        c, d, grids, h, inputs = self.width, self.channels, len(self.levels_of_grids()), self.hidden, self.neighbours + 4
+        table: list[tuple[str, Shape, float]] = [("up", (self.levels - 1, 4), 0), ("B", (c, grids), grids**-0.5), ("c", (c,), 0.1)]
+        table += [("W", (d, c), 0.3 * c**-0.5), ("S", (d, grids), 0), ("b", (d,), 0)]
         table += [("R1", (d, d, 3, 3), 0), ("R2", (d, d, 3, 3), 0)] if self.explicit else [("A", (c, c), 0), ("K", (c, 3, 3), 0)]
-        maps = min(sum(level < 3 + (self.sums() > 0) for level in self.levels_of_grids()), grids - 1)
+        maps = min(sum(level < 3 + (self.planes > 1) for level in self.levels_of_grids()), grids - 1)
         table += [(f"m{k}", (4, grids - 1 - k), 0.3) for k in range(maps)]
         table += [("w1", (h, inputs), inputs**-0.5), ("b1", (h,), 0), ("w2", (h, h), 0.3 * h**-0.5), ("b2", (h,), 0)]
         table += [("w3", (2, h), 0.1 * h**-0.5), ("b3", (2,), 0), ("ws", (2, inputs), 0)]
@@ -174,7 +170,7 @@ def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
         for i in range(size if spread else 0):
             state = (1664525 * state + 1013904223) % 2**32
             prior[i] = 4 * math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
-        if name == "S" and header.sums():
+        if name == "S" and header.planes > 1:
             prior = colours(header)
         exponent = decoder.read(32 * exponent, 48)
         rank = decoder.read(32 * rank, 56)
@@ -185,11 +181,11 @@ def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
 
 def colours(header: Header) -> list[int]:
     """Section 6.2: S where a level has several planes, in 1/256."""
-    d = header.channels
+    levels, d = header.levels_of_grids(), header.channels
     rows = {(2, 2): [[6, 0], [0, 6]], (3, 3): [[6, -2, 6], [6, -4, -5], [6, 6, -1]]}
     rows[4, 4] = [[6, -2, 6, 0], [6, -4, -5, 0], [6, 6, -1, 0], [0, 0, 0, 6]]
     table = rows.get((d, header.planes), [[0] * header.planes] * d)
-    return [4 * value for k in range(d) for value in (*table[k][1:], *[table[k][0]] * header.levels)]
+    return [4 * table[k][levels[:g].count(levels[g])] for k in range(d) for g in reversed(range(len(levels)))]
 
 
 def coding_order(shape: Shape, tile: int, neighbours: int) -> list[tuple[Shape, Shape]]:

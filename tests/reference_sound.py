@@ -46,8 +46,7 @@ class Plane:
         assert (field, prior, streams, count, levels, magnitudes) == (0, 0, 1, 8, 1, 1)
         return Plane(grid, c, h, n, 1 << t, iterations, 2 ** ((g - 64) / 8))
 
-    def sums(self) -> int:
-        return 0
+    planes = 1
 
     def tensors(self) -> list[tuple[str, tuple[int, ...], float]]:
         c, h, inputs, d = self.width, self.hidden, self.neighbours + 7, len(self.grid)

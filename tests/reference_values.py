@@ -29,14 +29,11 @@ def features(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid])
         return np.array([grids[level][y, x] for y in range(shape[0]) for x in range(shape[1])], np.float64).reshape(1, *shape)
 
     levels = header.levels_of_grids()
-    h = np.zeros((header.sums(), *header.shape_of(len(levels) - 1)))
-    for level in range(header.levels - 1, -1, -1):
-        numbers = [number for number, other in enumerate(levels) if other == level]
-        for axis in (1, 2) if level < header.levels - 1 else ():
-            h = doubled(h, axis, header.shape_of(numbers[0])[axis - 1], weights["up"].rows()[level])
-        for k, number in enumerate(numbers[1:]):
-            h[k] += grid_of(number)[0]
-        h = np.concatenate([h, grid_of(numbers[0])])
+    h = grid_of(len(levels) - 1)
+    for number in range(len(levels) - 2, -1, -1):
+        for axis in (1, 2) if levels[number] < levels[number + 1] else ():
+            h = doubled(h, axis, header.shape_of(number)[axis - 1], weights["up"].rows()[levels[number]])
+        h = np.concatenate([h, grid_of(number)])
     return h * header.step
 
 
@@ -92,6 +89,6 @@ def spread_margin() -> float:
     for _ in range(10000):  # more than the largest file draws
         state = (1664525 * state + 1013904223) % 2**32
         units.append((state >> 8) / 2**23 - 1)
-    spreads = [0.1, 0.3, *(k**-0.5 for k in range(1, 46)), *(a * k**-0.5 for a in (0.1, 0.3) for k in range(1, 65))]
+    spreads = [0.1, 0.3, *(k**-0.5 for k in range(1, 22)), *(a * k**-0.5 for a in (0.1, 0.3) for k in range(1, 65))]
     arguments = 64 * math.sqrt(3) * np.outer(spreads, units) + 0.5
     return float(np.abs(arguments - np.round(arguments)).min())

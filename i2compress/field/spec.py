@@ -1,10 +1,9 @@
 """What defines a pyramid field: its sizes, its tensors, and the values every tensor starts from (prior 0).
 
-With L levels of latent grids (stride 2**level), P of them a level from level `split` on, for colours, and one y_l a finer
-level, C channels of the implicit layer and D output channels,
+With G latent grids y_g of L levels (stride 2**level; one grid a level, but several, for colours, at three of them), C
+channels of the implicit layer and D output channels,
 
-    h(x)   = step [q, y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    F = P - 1 + L features
-    q      = for each plane but the first the sum of its grids over the levels, upsampled alike
+    h(x)   = step [y_{G-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    G features
     u(x)   = B h(x) + c
     z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the picture
     Phi(x) = W z*(x) + S h(x) + b
@@ -38,6 +37,7 @@ MAX_ITERATIONS = 64
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 4, 16
 MAX_STEP_CODE = 127
 MAX_PLANES = 4
+PLANED_LEVELS = 3
 STEP_ORIGIN, STEPS_PER_OCTAVE = 64, 8
 UP_TAPS = 8
 MAX_CONTRACTION = 0.95
@@ -68,7 +68,7 @@ class PyramidSpec:
         iterations: applications of the implicit layer in the decoder, 1..64.
         step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
         magnitudes: the context model reads magnitudes and places instead of signed neighbours; for sound.
-        planes: latent grids of each level from `split` on, 1..4; finer levels have one.
+        planes: latent grids of each of the three levels from `split` on, 1..4; the other levels have one.
         split: 1..12 where planes > 1, else 0.
 
     Raises:
@@ -164,46 +164,35 @@ class PyramidSpec:
     @cached_property
     def grid_levels(self) -> list[int]:
         """The level of each latent grid, finest first."""
-        return [level for level in range(self.levels) for _ in range(self.planes if level >= self.split else 1)]
+        planed = range(self.split, self.split + PLANED_LEVELS)
+        return [level for level in range(self.levels) for _ in range(self.planes if level in planed else 1)]
 
     @cached_property
     def latent_shapes(self) -> list[Shape]:
         """Shape of each latent grid, finest first."""
         return pyramid_shapes(self.grid, self.grid_levels)
 
-    @property
-    def sums(self) -> int:
-        """P - 1, the features that are sums over levels; 0 where no level has planes."""
-        return self.planes - 1 if self.levels > self.split else 0
-
-    @property
-    def features(self) -> int:
-        """F, the number of features."""
-        return self.sums + self.levels
-
     @cached_property
     def maps(self) -> int:
         """How many of the grids, finest first, have features of those after them: of the 3 finest levels, 4 with planes; never the last."""
-        levels = FEATURE_LEVELS + (self.sums > 0)
+        levels = FEATURE_LEVELS + (self.planes > 1)
         return min(sum(level < levels for level in self.grid_levels), len(self.grid_levels) - 1)
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
         """Shape of each tensor, in the order of the file: the field's, then the context model's (m0.., w1, ..., ws)."""
-        width, out, taps = self.width, self.channels, (3,) * self.axes
+        grids, width, out, taps = len(self.grid_levels), self.width, self.channels, (3,) * self.axes
         shapes: dict[str, Shape] = {
             "up": (self.levels - 1, UP_TAPS // 2),
-            "B": (width, self.features),
+            "B": (width, grids),
             "c": (width,),
             "W": (out, width),
-            "S": (out, self.features),
+            "S": (out, grids),
             "b": (out,),
         }
         shapes |= {"R1": (out, out, *taps), "R2": (out, out, *taps)} if self.explicit else {"A": (width, width), "K": (width, *taps)}
         names = [*(f"m{grid}" for grid in range(self.maps)), *CONTEXT_GROUPS]
-        context = context_shapes(
-            grids=len(self.grid_levels), maps=self.maps, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes
-        )
+        context = context_shapes(grids=grids, maps=self.maps, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes)
         shapes |= dict(zip(names, context, strict=True))
         return {name: shape for name, shape in shapes.items() if math.prod(shape)}
 
@@ -249,16 +238,16 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
     if spec.levels > 1:
         values["up"] += upsampling_taps()
     values["b"] += 0.5
-    if spec.sums:
-        planes = [*range(1, spec.planes), *(0,) * spec.levels]
-        values["S"] += COLOURS[spec.channels, spec.planes][:, planes] / 2**PRIOR_0_BITS
+    if spec.planes > 1:
+        planes = [spec.grid_levels[:grid].count(level) for grid, level in enumerate(spec.grid_levels)]
+        values["S"] += COLOURS[spec.channels, spec.planes][:, planes[::-1]] / 2**PRIOR_0_BITS
     return values
 
 
 def _spread(name: str, spec: PyramidSpec) -> float:
     inputs = spec.neighbours + FEATURES + (POSITIONS if spec.magnitudes else 0)
     spreads = {
-        "B": spec.features**-0.5,
+        "B": len(spec.grid_levels) ** -0.5,
         "c": 0.1,
         "W": 0.3 * spec.width**-0.5,
         "w1": inputs**-0.5,

@@ -31,11 +31,10 @@ class Pyramid:
         self._latents = latents
         self._active, self._levels = active, levels
         self._up = [doubling(half) for half in up]
-        self._based = levels[-1]  # the level whose features are known for the whole picture
-        last = levels.index(self._based)
-        self._base = np.stack([*latents[last + 1 :], latents[last]]).astype(np.float32)
-        while self._based > BASE_LEVEL:
-            self._base = self._features(self._based - 1, _whole(latents[levels.index(self._based - 1)].shape))
+        self._based = len(latents) - 1  # the grid from which on features are known for the whole picture
+        self._base = latents[-1][None].astype(np.float32)
+        while self._based and levels[self._based - 1] >= BASE_LEVEL:
+            self._base = self._features(self._based - 1, _whole(latents[self._based - 1].shape))
             self._based -= 1
 
     @property
@@ -44,26 +43,26 @@ class Pyramid:
         return self._latents[0].shape
 
     def features(self, window: Window) -> FloatArray:
-        """Features `[F, t, h, w]` of a window inside the source grid: the sums, then from the coarsest level on."""
+        """Features `[G, t, h, w]` of a window inside the source grid, channel 0 from the last grid."""
         return self._features(0, window)
 
-    def _features(self, level: int, window: Window) -> FloatArray:
-        """Features of the levels from `level` on, on a window of its grids."""
+    def _features(self, number: int, window: Window) -> FloatArray:
+        """Features of the grids from `number` on, on a window of that grid."""
         part = tuple(slice(*r) for r in window)
-        if level == self._based:
+        if number == self._based:
             return self._base[(slice(None), *part)]
-        first = self._levels.index(level)
-        after = first + self._levels.count(level)
-        coarse = tuple(
-            (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in self._active else (start, stop)
-            for axis, ((start, stop), size) in enumerate(zip(window, self._latents[after].shape, strict=True))
-        )
-        known = self._features(level + 1, (coarse[0], coarse[1], coarse[2]))
-        for axis in self._active:
-            known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
-        for plane, grid in enumerate(self._latents[first + 1 : after]):
-            known[plane] += grid[part]
-        return np.concatenate([known, self._latents[first][part][None].astype(np.float32)])
+        level = self._levels[number]
+        if level == self._levels[number + 1]:
+            known = self._features(number + 1, window)
+        else:
+            coarse = tuple(
+                (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in self._active else (start, stop)
+                for axis, ((start, stop), size) in enumerate(zip(window, self._latents[number + 1].shape, strict=True))
+            )
+            known = self._features(number + 1, (coarse[0], coarse[1], coarse[2]))
+            for axis in self._active:
+                known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
+        return np.concatenate([known, self._latents[number][part][None].astype(np.float32)])
 
 
 def _doubled(x: FloatArray, axis: int, band: Band, origin: int, wanted: Range) -> FloatArray:
