@@ -10,15 +10,30 @@ if TYPE_CHECKING:
     from .api import decode, encode, open
     from .codec import Encoded, I2File
     from .signal import Kind, Metadata, Signal
+    from .sound.decode import I2Sound
 
 try:
     __version__ = version("i2compress")
 except PackageNotFoundError:  # a bare checkout
     __version__ = "0+unknown"
 
-__all__ = ["EncodeSettings", "Encoded", "I2Error", "I2File", "Kind", "Metadata", "Signal", "View", "__version__", "decode", "encode", "open"]
+__all__ = [
+    "EncodeSettings",
+    "Encoded",
+    "I2Error",
+    "I2File",
+    "I2Sound",
+    "Kind",
+    "Metadata",
+    "Signal",
+    "View",
+    "__version__",
+    "decode",
+    "encode",
+    "open",
+]
 
-_HOMES = {"Encoded": "codec", "I2File": "codec", "Kind": "signal", "Metadata": "signal", "Signal": "signal"}
+_HOMES = {"Encoded": "codec", "I2File": "codec", "I2Sound": "sound.decode", "Kind": "signal", "Metadata": "signal", "Signal": "signal"}
 
 
 def __getattr__(name: str) -> object:

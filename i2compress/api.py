@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .codec import I2File, encode_signal
-from .config import EncodeSettings, View
+from .config import DEFAULT_FIELD, EncodeSettings, View
+from .container import is_sound
 from .errors import SignalError
-from .signal import Signal
+from .signal import Kind, Signal
+from .sound.decode import I2Sound
 
 if TYPE_CHECKING:
     from .fit import StepInfo
@@ -23,7 +25,8 @@ def encode(
     """The bytes of an .i2 file.
 
     Args:
-        source: a Signal, or a picture `[H, W]` or `[H, W, C]`, C = 1 to 4: uint8, uint16, or floating point in [0, 1].
+        source: a Signal (of sound: values `[N, C]`, kind AUDIO and a rate); or a picture as an array,
+            `[H, W]` or `[H, W, C]`, C = 1 to 4: uint8, uint16, or floating point in [0, 1].
         settings: quality, effort and the rest; None for the defaults.
         on_step: called after every step of the fit.
 
@@ -34,7 +37,12 @@ def encode(
     Example:
         >>> data = encode(picture, EncodeSettings(quality=75, effort=3))
     """
-    return encode_signal(source if isinstance(source, Signal) else _signal(source), settings, on_step=on_step).data
+    signal = source if isinstance(source, Signal) else _signal(source)
+    if signal.kind is Kind.AUDIO and (settings is None or settings.field == DEFAULT_FIELD):
+        from .sound.encode import encode_sound
+
+        return encode_sound(signal, settings, on_step=on_step).data
+    return encode_signal(signal, settings, on_step=on_step).data
 
 
 def decode(data: bytes, view: View | None = None, *, threads: int | None = None) -> Signal:
@@ -43,11 +51,11 @@ def decode(data: bytes, view: View | None = None, *, threads: int | None = None)
     Example:
         >>> twice = decode(data, View(scale=2)).values
     """
-    return I2File.from_bytes(data, threads=threads).render(view)
+    return _opened(data, threads).render(view)
 
 
-def open(path: str | os.PathLike[str], *, threads: int | None = None) -> I2File:
-    """The .i2 file at `path`: entropy-decoded once, rendered as often as asked. Raises FormatError and SignalError.
+def open(path: str | os.PathLike[str], *, threads: int | None = None) -> I2File | I2Sound:
+    """The .i2 file at `path`, an I2Sound where it holds sound: read once, rendered as often as asked. Raises FormatError and SignalError.
 
     Example:
         >>> corner = open("photo.i2").render(View(crop=(0, 0, 64, 64), scale=4)).values
@@ -56,7 +64,11 @@ def open(path: str | os.PathLike[str], *, threads: int | None = None) -> I2File:
         data = Path(path).read_bytes()
     except OSError as error:
         raise SignalError(f"{os.fspath(path)}: cannot be read ({error.strerror}); check the name") from error
-    return I2File.from_bytes(data, threads=threads)
+    return _opened(data, threads)
+
+
+def _opened(data: bytes, threads: int | None) -> I2File | I2Sound:
+    return I2Sound.from_bytes(data, threads=threads) if is_sound(data) else I2File.from_bytes(data, threads=threads)
 
 
 def _signal(array: npt.NDArray[np.generic]) -> Signal:

@@ -10,6 +10,8 @@ DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
+TUNES = ("hearing", "snr")
+MAX_OUTPUT_RATE = 2**22
 
 
 class Effort(NamedTuple):
@@ -32,6 +34,22 @@ EFFORTS = {
 }
 
 
+# Steps of a fit of sound: its latents start at the quantised spectrum, not at zero.
+SOUND_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
+
+# Quality -> noise below the sound, in dB; linear in between.
+QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}
+
+
+def decibels_of_quality(quality: float) -> float:
+    """How far below the (weighted) power of a sound lambda is put, for a quality in 0..100."""
+    knots = sorted(QUALITY_DECIBELS)
+    high = next(knot for knot in knots[1:] if quality <= knot)
+    low = knots[knots.index(high) - 1]
+    start, end = QUALITY_DECIBELS[low], QUALITY_DECIBELS[high]
+    return start + (end - start) * (quality - low) / (high - low)
+
+
 # Quality -> lambda, geometric in between. Chosen so that a photograph has about the PSNR of a JPEG of that quality.
 QUALITY_LAMBDAS = {0.0: 2e-2, 25.0: 6e-3, 50.0: 2.25e-3, 75.0: 9e-4, 90.0: 2.8e-4, 95.0: 1.2e-4, 100.0: 3e-5}
 
@@ -51,7 +69,7 @@ class EncodeSettings:
 
     Args:
         quality: 0..100, more is better; sets lambda unless `lam` is given.
-        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1], R bits a sample.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds after which the fit is brought to its end.
@@ -64,7 +82,9 @@ class EncodeSettings:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         threads: CPU threads; None for all.
         seed: of everything random.
-        strip: leave ICC, Exif and XMP out.
+        strip: leave ICC, Exif, XMP and tags out.
+        bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
+        tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -82,12 +102,18 @@ class EncodeSettings:
     threads: int | None = None
     seed: int = 0
     strip: bool = False
+    bitrate: float | None = None
+    tune: str = "hearing"
 
     def __post_init__(self) -> None:
+        if self.tune not in TUNES:
+            raise UsageError(f"tune is {self.tune!r}; expected {' or '.join(TUNES)}")
+        if self.bitrate is not None and not (math.isfinite(self.bitrate) and self.bitrate >= 100):
+            raise UsageError(f"bitrate is {self.bitrate:g}; expected at least 100 bits a second")
         if not 0 <= self.quality <= 100:
             raise UsageError(f"quality is {self.quality:g}; expected 0 to 100")
-        if self.lam is not None and not (math.isfinite(self.lam) and 1e-7 <= self.lam <= 1):
-            raise UsageError(f"lambda is {self.lam:g}; expected 1e-7 to 1")
+        if self.lam is not None and not (math.isfinite(self.lam) and 1e-12 <= self.lam <= 1):
+            raise UsageError(f"lambda is {self.lam:g}; expected 1e-12 to 1")
         if self.effort not in EFFORTS:
             raise UsageError(f"effort is {self.effort}; expected 1 to 9")
         if self.steps is not None and self.steps < 1:
@@ -130,7 +156,9 @@ class View:
         size: (width, height) of the output (of the crop, where there is one).
         max_size: longest side of the output, never enlarged.
         crop: (x, y, width, height) in source samples.
-        bit_depth: 8 or 16; None for the source's.
+        bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
+        rate: of sound: samples a second; None for the source's.
+        time: of sound: (from, to) in seconds; None for all of it.
     """
 
     scale: float | None = None
@@ -138,8 +166,14 @@ class View:
     max_size: int | None = None
     crop: tuple[int, int, int, int] | None = None
     bit_depth: int | None = None
+    rate: int | None = None
+    time: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.rate is not None and not 1 <= self.rate <= MAX_OUTPUT_RATE:
+            raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
+        if self.time is not None and not 0 <= self.time[0] < self.time[1]:
+            raise UsageError(f"time is {self.time[0]:g} to {self.time[1]:g} s; expected a start from 0 on, before its end")
         if sum(v is not None for v in (self.scale, self.size, self.max_size)) > 1:
             raise UsageError("--scale, --size and --max-size exclude each other; give one")
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
@@ -150,5 +184,17 @@ class View:
             raise UsageError(f"max size is {self.max_size}; expected at least 1")
         if self.crop is not None and (min(self.crop[2:]) < 1 or min(self.crop[:2]) < 0):
             raise UsageError(f"crop is {','.join(map(str, self.crop))}; expected X,Y,W,H with X, Y >= 0 and W, H >= 1")
-        if self.bit_depth not in (None, 8, 16):
-            raise UsageError(f"bit depth is {self.bit_depth}; expected 8 or 16")
+        if self.bit_depth not in (None, 8, 16, 24, 32):
+            raise UsageError(f"bit depth is {self.bit_depth}; expected 8 or 16 (of sound also 24 or 32)")
+        if self.sound and self.pixels:
+            raise UsageError("--rate and --time are for sound, --scale, --size, --max-size and --crop for pictures; leave one kind out")
+
+    @property
+    def sound(self) -> bool:
+        """True where something is asked that only sound has."""
+        return self.rate is not None or self.time is not None
+
+    @property
+    def pixels(self) -> bool:
+        """True where something is asked that only pictures have."""
+        return any(value is not None for value in (self.scale, self.size, self.max_size, self.crop))

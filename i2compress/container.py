@@ -2,15 +2,23 @@
 
     signature       f1 69 32, format version (1 byte)
     'H' header      what the file holds; see Header
-    'c' 'e' 'x'     ICC profile, Exif, XMP: optional, each at most once, zlib
+    'c' 'e' 'x' 't' ICC profile, Exif, XMP, tags: optional, each at most once, zlib
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
+
+Sound begins with another chunk and holds any number of planes, one a segment:
+
+    signature
+    'A' sound       what the file holds; see sound.header
+    't' ...         tags, as above
+    for each segment: 'S' segment, and where it is not silent 'H', 'W', 'Y' as above
 
 Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
 TruncatedError, a changed byte some FormatError.
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,10 +30,23 @@ from .header import lambda_code as lambda_code
 MAGIC = b"\xf1i2"  # the first byte is not ASCII, so that no text file and no transfer in text mode passes for an .i2 file
 VERSION = 1
 
+SIGNATURE = MAGIC + bytes([VERSION])
+
 MAX_METADATA = 2**24  # bytes of one metadata block, unpacked
 
-CHUNKS = {"H": "header", "c": "icc", "e": "exif", "x": "xmp", "W": "weights", "Y": "latents"}
-METADATA = {"icc": "c", "exif": "e", "xmp": "x"}
+CHUNKS = {
+    "H": "header",
+    "c": "icc",
+    "e": "exif",
+    "x": "xmp",
+    "t": "tags",
+    "s": "waveform",
+    "W": "weights",
+    "Y": "latents",
+    "A": "sound",
+    "S": "segment",
+}
+METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
 
 
 class ChunkSize(NamedTuple):
@@ -44,7 +65,7 @@ class Container:
         header: what it holds.
         weights: payload of the 'W' chunk.
         latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
-        metadata: blobs by name, "icc", "exif" or "xmp", each at most 16 MiB.
+        metadata: blobs by name, "icc", "exif", "xmp", "tags" or "waveform", each at most 16 MiB.
 
     Raises:
         MalformedError: more latents than the header says, or metadata of another name.
@@ -77,13 +98,23 @@ def write(container: Container) -> bytes:
     """
     if not container.complete:
         raise MalformedError(f"found {len(container.latents)} latent streams; the header says {container.header.streams}")
-    parts = [MAGIC, bytes([VERSION]), _write_chunk("H", encode_header(container.header))]
-    for name, letter in METADATA.items():
-        if name in container.metadata:
-            parts.append(_write_chunk(letter, _pack(container.metadata[name], name)))
-    parts.append(_write_chunk("W", container.weights))
-    parts += [_write_chunk("Y", latents) for latents in container.latents]
-    return b"".join(parts)
+    parts = [SIGNATURE, write_chunk("H", encode_header(container.header)), write_metadata(container.metadata)]
+    return b"".join([*parts, write_plane(container)])
+
+
+def write_metadata(metadata: Mapping[str, bytes]) -> bytes:
+    """The chunks of metadata blobs. Raises SignalError where one is too large."""
+    return b"".join(write_chunk(letter, _pack(metadata[name], name)) for name, letter in METADATA.items() if name in metadata)
+
+
+def write_plane(container: Container) -> bytes:
+    """The chunks of weights and latents."""
+    return write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
+
+
+def is_sound(data: bytes) -> bool:
+    """True where the file holds sound: its first chunk is 'A'."""
+    return data[: len(SIGNATURE) + 1] == SIGNATURE + b"A"
 
 
 def read(data: bytes, *, allow_partial: bool = False) -> Container:
@@ -96,34 +127,21 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
     Raises:
         FormatError: `data` is not a file of this format, damaged, truncated or too new.
     """
-    reader = _Reader(data)
+    reader = ChunkReader(data)
     reader.advice = _WHOLE if allow_partial else _PART
     header = decode_header(reader.expect("H"))
-    metadata: dict[str, bytes] = {}
-    while (chunk := reader.chunk())[0].islower():
-        letter, payload = chunk
-        name = CHUNKS.get(letter)
-        if name in metadata:
-            raise MalformedError(f"{reader.where} is a second {name} chunk; expected at most one")
-        if name is not None:
-            metadata[name] = _unpack(payload, name)
-    weights = bytes(reader.accept(chunk, "W"))
-    latents: list[bytes] = []
-    while len(latents) < header.streams:
-        try:
-            latents.append(bytes(reader.expect("Y")))
-        except (TruncatedError, ChecksumError):
-            if not allow_partial:
-                raise
-            return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
-    reader.finish()
-    return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+    metadata, chunk = reader.metadata()
+    content = reader.plane(header, chunk, metadata=metadata, allow_partial=allow_partial)
+    if content.complete:
+        reader.finish()
+    return content
 
 
 def chunk_sizes(data: bytes) -> list[ChunkSize]:
     """Bytes of each part of a file, in order; they add up to its size. Raises FormatError as `read` does."""
-    read(data)
-    reader = _Reader(data)
+    if not is_sound(data):
+        read(data)
+    reader = ChunkReader(data)
     sizes = [ChunkSize("", "signature", reader.position)]
     while reader.position < len(data):
         start = reader.position
@@ -136,7 +154,7 @@ _PART = "fetch the file again, or decode what is there with --allow-partial"
 _WHOLE = "fetch the file again; its header and weights must be whole"
 
 
-class _Reader:
+class ChunkReader:
     """Goes through a file chunk by chunk."""
 
     def __init__(self, data: bytes) -> None:
@@ -181,6 +199,31 @@ class _Reader:
         """Payload of the next chunk, which must have type `letter`."""
         return self.accept(self.chunk(), letter)
 
+    def metadata(self) -> tuple[dict[str, bytes], tuple[str, memoryview]]:
+        """The optional chunks that are known, by name, and the chunk after them."""
+        found: dict[str, bytes] = {}
+        while (chunk := self.chunk())[0].islower():
+            letter, payload = chunk
+            name = CHUNKS.get(letter)
+            if name in found:
+                raise MalformedError(f"{self.where} is a second {name} chunk; expected at most one")
+            if name is not None:
+                found[name] = _unpack(payload, name)
+        return found, chunk
+
+    def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
+        """Weights, whose chunk has been read, and latents."""
+        weights = bytes(self.accept(chunk, "W"))
+        latents: list[bytes] = []
+        while len(latents) < header.streams:
+            try:
+                latents.append(bytes(self.expect("Y")))
+            except (TruncatedError, ChecksumError):
+                if not allow_partial:
+                    raise
+                break
+        return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+
     def finish(self) -> None:
         """Check that nothing follows."""
         extra = len(self.data) - self.position
@@ -188,7 +231,8 @@ class _Reader:
             raise MalformedError(f"{extra} bytes follow the last chunk at byte {self.position}; expected the end of the file")
 
 
-def _write_chunk(letter: str, payload: bytes) -> bytes:
+def write_chunk(letter: str, payload: bytes) -> bytes:
+    """One chunk with its framing."""
     body = letter.encode("ascii") + encode_varint(len(payload)) + payload
     return body + zlib.crc32(body).to_bytes(4, "little")
 

@@ -104,7 +104,7 @@ def write(
         kind=int(signal.kind),
         grid=signal.grid,
         channels=signal.channels,
-        bit_depth=signal.bit_depth,
+        bit_depth=min(signal.bit_depth, 16),
         field=spec.field,
         params=spec.params,
         prior=0,

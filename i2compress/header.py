@@ -31,7 +31,7 @@ FIELDS = {
 }
 PYRAMIDS = (0, 1)  # the fields with latents
 
-_AXES = {0: (2,), 1: (1, 2), 2: (3,), 3: (3,)}
+_AXES = {0: (2,), 1: (1, 2, 3), 2: (3,), 3: (3,)}
 _LAMBDA_UNKNOWN = 255
 _LAMBDA_STEPS = 16  # codes for each halving of lambda
 

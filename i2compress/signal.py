@@ -10,6 +10,10 @@ from .errors import SignalError
 
 FloatArray = npt.NDArray[np.float32]
 
+MAX_SOUND_CHANNELS = 8
+MAX_RATE = 2**24
+SOUND_DEPTHS = {False: (8, 16, 24, 32), True: (32, 64)}
+
 
 class Kind(IntEnum):
     """What a signal is; the number is the one in the file."""
@@ -28,11 +32,13 @@ class Metadata:
         icc: ICC profile.
         exif: TIFF-structured Exif block, without the ``Exif\\0\\0`` prefix, orientation already applied and set to 1.
         xmp: XMP packet, UTF-8 XML.
+        tags: of sound: UTF-8 lines "name=value", sorted; a line break inside a value is written as \\n.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    tags: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +47,13 @@ class Signal:
 
     Args:
         values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1]; C = 1 gray, 2 gray + alpha,
-            3 RGB, 4 RGB + alpha (straight, not premultiplied).
+            3 RGB, 4 RGB + alpha (straight, not premultiplied). Sound: `[N, C]` in about [-1, 1], C = 1 to 8.
         kind: what the samples are.
-        bit_depth: depth of the source's integer samples (8 or 16); code value = value * (2**bit_depth - 1).
-        metadata: ICC, Exif and XMP.
+        bit_depth: depth of the source's samples: 8 or 16, code value = value * (2**bit_depth - 1); of sound 8, 16, 24 or
+            32, or 32 or 64 where `floating`, code value = value * 2**(bit_depth - 1).
+        metadata: ICC, Exif and XMP, or tags.
+        rate: samples a second, of sound.
+        floating: the samples of the sound's source are floating point.
 
     Raises:
         SignalError: a shape, type or value that breaks the above.
@@ -54,6 +63,8 @@ class Signal:
     kind: Kind = Kind.IMAGE
     bit_depth: int = 8
     metadata: Metadata = field(default_factory=Metadata)
+    rate: int = 0
+    floating: bool = False
 
     def __post_init__(self) -> None:
         values = self.values
@@ -63,10 +74,20 @@ class Signal:
             raise SignalError(f"signal has shape {values.shape}; expected [*grid, channels] with at least one sample")
         if self.kind is Kind.IMAGE and (values.ndim != 3 or values.shape[-1] > 4):
             raise SignalError(f"image has shape {values.shape}; expected [height, width, 1 to 4 channels]")
-        if self.bit_depth not in (8, 16):
+        if self.kind is Kind.AUDIO:
+            self._check_sound()
+        elif self.bit_depth not in (8, 16):
             raise SignalError(f"bit depth is {self.bit_depth}; expected 8 or 16")
         if not np.isfinite(values).all():
             raise SignalError("signal holds NaN or infinite values; replace them before encoding")
+
+    def _check_sound(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] > MAX_SOUND_CHANNELS:
+            raise SignalError(f"sound has shape {self.values.shape}; expected [samples, 1 to {MAX_SOUND_CHANNELS} channels]")
+        if not 1 <= self.rate <= MAX_RATE:
+            raise SignalError(f"sampling rate is {self.rate}; expected 1 to {MAX_RATE}")
+        if self.bit_depth not in SOUND_DEPTHS[self.floating]:
+            raise SignalError(f"bit depth is {self.bit_depth}; expected {' or '.join(map(str, SOUND_DEPTHS[self.floating]))}")
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""A second decoder of coordinate fields, written from section 13 of docs/format.md alone: float64, one formula at a time."""
+"""A second decoder of coordinate fields, written from section 14 of docs/format.md alone: float64, one formula at a time."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Network:
 
 
 def read(data: bytes) -> Network:
-    """Sections 3, 4, 6.3 and 13.1 to 13.3."""
+    """Sections 3, 4, 6.3 and 14.1 to 14.3."""
     (letter, payload), *rest = chunks(data)
     assert letter == "H"
     shape, at, numbers = payload[0], 2, []
@@ -47,7 +47,7 @@ Table = list[tuple[str, tuple[int, ...], list[float]]]  # name, shape, bound of 
 
 
 def tensors(kind: str, explicit: bool, d: int, channels: int, width: int, layers: int, scale: int) -> Table:
-    """Section 13.1."""
+    """Section 14.1."""
     n, root = layers + 1, 1 / math.sqrt(width)
     if kind == "siren" and explicit:
         table: Table = [("B", (1, width, d), [scale / d]), ("c", (n, width), [scale / math.sqrt(d), *[30 * root] * layers])]
@@ -63,7 +63,7 @@ def tensors(kind: str, explicit: bool, d: int, channels: int, width: int, layers
 
 
 def weights(payload: bytes, table: Table, gabor: bool, gamma: float) -> dict[str, Array]:
-    """Sections 13.2 and 6.3."""
+    """Sections 14.2 and 6.3."""
     state, priors = 1, {}
     for name, shape, bounds in table:
         value = np.zeros(shape)
@@ -83,7 +83,7 @@ def weights(payload: bytes, table: Table, gabor: bool, gamma: float) -> dict[str
 
 
 def values(network: Network, scale: int = 1) -> Array:
-    """Sections 13.4 and 13.5: Phi at an integer scale, `[*grid, D]`."""
+    """Sections 14.4 and 14.5: Phi at an integer scale, `[*grid, D]`."""
     axes = [[(2 * ((j + 0.5) / scale - 0.5) + 1) / m - 1 for j in range(m * scale)] for m in network.grid]
     points = np.stack(np.meshgrid(*map(np.array, axes), indexing="ij"), -1).reshape(-1, len(axes))
     t, layers = network.t, range(1, network.layers + 1)

@@ -137,3 +137,37 @@ def test_weights_that_break_a_bound_are_refused(change: str) -> None:
 def test_another_number_of_coarser_grids_is_refused() -> None:
     with pytest.raises(MalformedError, match="coarser"):
         features(random_weights(0, levels=4), 0, [np.zeros((2, 2), np.int32)], (4, 4))
+
+
+def test_no_logarithm_of_a_magnitude_is_near_a_tie() -> None:
+    exact = 256 * np.log2(1.0 + np.arange(len(context.LOGARITHMS)))
+    assert np.abs(exact - np.floor(exact) - 0.5).min() > 1e-6
+    assert np.array_equal(context.LOGARITHMS, np.floor(exact + 0.5))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5)])
+def test_places_are_those_of_the_format(shape: tuple[int, ...]) -> None:
+    found = context.positions(np.arange(int(np.prod(shape))), shape, 1).reshape(3, *shape)
+    for cell in np.ndindex(*shape):
+        plane = 256 * cell[0] if len(shape) == 3 else 0
+        assert found[(slice(None), *cell)].tolist() == [1024 * cell[-1] // shape[-1], floor(256 * np.log2(1 + 2 * cell[-1]) + 0.5), plane]
+
+
+def test_the_decoder_and_the_fit_read_the_same_magnitudes_and_places() -> None:
+    import torch
+
+    from i2compress.coding.latents import latent_bits
+    from i2compress.coding.weights import WeightGroup
+    from i2compress.field.spec import PyramidSpec, prior
+    from i2compress.field.weights import context_weights, dequantise
+    from i2compress.fit.rate import ContextModel
+
+    random = np.random.default_rng(0)
+    spec = PyramidSpec(grid=(2, 9, 11), channels=1, levels=2, hidden=8, magnitudes=True)
+    groups = {name: WeightGroup(symbols=random.integers(-9, 10, shape), exponent=6) for name, shape in spec.weight_shapes.items()}
+    grids = [np.rint(random.laplace(0, 4, shape)).astype(np.int32) for shape in spec.latent_shapes]
+    coded = latent_bits(grids, context_weights(spec, groups, prior(0, spec)), tile=spec.tile).sum()
+    model = ContextModel(spec, dequantise(groups, prior(0, spec)))
+    with torch.no_grad():
+        foreseen = float(model([torch.from_numpy(grid.astype(np.float32))[None, None] for grid in grids]).sum())
+    assert foreseen == pytest.approx(coded, rel=0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cli_reference
 import pytest
+from sounds import chord, wav
 
 from i2compress import config
 from i2compress.cli import main
@@ -31,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     with Image.open(ROOT / "tests" / "media" / "coffee.png") as coffee:
         coffee.resize((192, 128)).save(tmp_path / "photo.png")
         coffee.crop((0, 0, 40, 30)).save(tmp_path / "other picture.png")
+    (tmp_path / "song.wav").write_bytes(wav(chord(1.0)))
     return tmp_path
 
 
@@ -39,6 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every effort in a few steps."""
     for level in EFFORTS:
         monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
+        monkeypatch.setitem(config.SOUND_STEPS, level, 3)
 
 
 def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +55,19 @@ def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
         words = [found for word in shlex.split(line)[1:] for found in (sorted(glob.glob(word)) if "*" in word else [word])]
         assert main(words) == 0, line
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    assert {"photo.i2", "photo.i2.png", "photo.i2@4x.png", "large.png", "thumbnail.jpg", "part.png", "deep.tiff", "unpacked/photo.i2.png"} <= names
+    assert {
+        "photo.i2",
+        "photo.i2.png",
+        "photo.i2@4x.png",
+        "large.png",
+        "thumbnail.jpg",
+        "part.png",
+        "deep.tiff",
+        "unpacked/photo.i2.png",
+        "song.i2.wav",
+        "phone.wav",
+        "part.flac",
+    } <= names
     exec(compile(python_example(), "README.md", "exec"), {})
 
 

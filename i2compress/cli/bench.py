@@ -7,6 +7,7 @@ import typer
 
 from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
+from .bench_audio import audio
 from .bench_options import (
     DEFAULT_CODECS,
     Codecs,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..bench.run import Progress
 
 app = typer.Typer(rich_markup_mode=None, help="Honest numbers against the codecs people would pick instead.")
+app.command()(audio)
 
 SCALE_PEERS = "avif,avif-psnr"
 DEFAULT_SCALE_QUALITIES = "50,75"

@@ -14,8 +14,8 @@ import typer
 from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
 from ..errors import I2Error, UsageError
 from ..files import STDIO, default_output
-from . import batch
-from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_duration
+from . import batch, sound, waveform
+from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_bitrate, parse_duration
 from .output import Json, Output, duration, layout, size
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from ..signal import Signal
 
 Stop = Callable[[], bool]
+
+
+class Tune(str, Enum):
+    """What an encode of sound is tuned for."""
+
+    HEARING = "hearing"
+    SNR = "snr"
 
 
 class OnInterrupt(str, Enum):
@@ -39,6 +46,9 @@ Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimis
 TimeLimit = Annotated[
     float | None, typer.Option("--time-limit", metavar="TIME", parser=parse_duration, help="Bring the fit to its end: 90, 60s, 2m.")
 ]
+Bitrate = Annotated[
+    float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -46,7 +56,8 @@ Field = Annotated[str, typer.Option("--field", metavar="NAME", help=f"{', '.join
 Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layers of a coordinate field.")]
 InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
 Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
-Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif and XMP out.")]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
+TuneOption = Annotated[Tune, typer.Option("--tune", help="What errors of sound weigh: as they are heard, or all alike.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
@@ -61,6 +72,8 @@ def encode(
     effort: Effort = DEFAULT_EFFORT,
     steps: Steps = None,
     time_limit: TimeLimit = None,
+    bitrate: Bitrate = None,
+    tune: TuneOption = Tune.HEARING,
     field: Field = DEFAULT_FIELD,
     explicit: Explicit = False,
     width: Width = None,
@@ -78,12 +91,13 @@ def encode(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Encode pictures: photo.png becomes photo.i2. Every argument is an input."""
-    if quality is not None and lam is not None:
-        raise UsageError("--quality and --lambda exclude each other; give one")
+    """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
+    if sum(value is not None for value in (quality, lam, bitrate)) > 1:
+        raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
+    fit = replace(fit, bitrate=bitrate, tune=tune.value)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
@@ -97,9 +111,17 @@ def encode(
 def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
     from .. import media
     from ..codec import encode_signal
+    from ..signal import Kind
 
-    if job.source == STDIO:
-        data = batch.read_input(STDIO)
+    given = batch.read_input(STDIO) if job.source == STDIO else None
+    if media.kind_of(job.source, sound.head(job.source) if given is None else given) is Kind.AUDIO:
+        encode_one = sound.encode_one if settings.field == DEFAULT_FIELD else waveform.encode_one
+        encode_one(job, given, settings, out, stop=stop, force=force, verify=verify)
+        return
+    if settings.bitrate is not None:
+        raise UsageError("--bitrate is for sound; use -q or --lambda for a picture")
+    if given is not None:
+        data = given
         source_bytes, signal = len(data), media.read(data)
     else:
         signal = media.read(job.source)

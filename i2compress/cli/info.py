@@ -4,9 +4,9 @@ import math
 
 import typer
 
-from ..container import ChunkSize, chunk_sizes, read
+from ..container import ChunkSize, chunk_sizes, is_sound, read
 from ..header import FIELDS, KINDS, PYRAMIDS, Header
-from . import batch
+from . import batch, sound
 from .options import AsJson, Debug, Inputs
 from .output import Json, Output, layout, size
 
@@ -18,6 +18,9 @@ def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> No
 
     def work(index: int) -> None:
         data = batch.read_input(inputs[index])
+        if is_sound(data):
+            sound.info(inputs[index], data, out)
+            return
         header, chunks = read(data).header, chunk_sizes(data)
         out.text(_text(inputs[index], header, chunks, len(data)))
         out.record(inputs[index], "ok", _fields(header, chunks, len(data)))
@@ -27,7 +30,8 @@ def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> No
 
 def _text(source: str, header: Header, chunks: list[ChunkSize], count: int) -> str:
     lam = "" if header.lam is None else f", lambda {header.lam:.2g}"
-    what = layout(header.grid, header.channels, header.bit_depth)
+    waves = len(header.grid) == 1
+    what = f"{header.grid[0]} samples, {header.channels} channels" if waves else layout(header.grid, header.channels, header.bit_depth)
     rate = f"{size(count)}, {_bits_per_point(header, count):.3f} bpp{lam}"
     lines = [f"{source}: I2 {KINDS[header.kind]}, {what}, {rate}, {FIELDS[header.field]}{_network(header)}"]
     lines += [f"  {chunk.type or ' '} {chunk.name:<10}{chunk.size:>10} bytes {100 * chunk.size / count:6.1f} %" for chunk in chunks]

@@ -1,5 +1,6 @@
 """Options that several verbs share, and how their values are read."""
 
+import math
 import re
 from typing import Annotated
 
@@ -17,6 +18,22 @@ def parse_duration(text: str) -> float:
         raise UsageError(f"time is {text!r}; expected seconds or something like 60s, 2m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return 3600 * hours + 60 * minutes + seconds
+
+
+def parse_bitrate(text: str) -> float:
+    """Bits a second of 24k, 24kbps, 24000."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKM]?)(?:bps|bit/s)?", text.strip())
+    if not match:
+        raise UsageError(f"bitrate is {text!r}; expected bits a second, such as 24k or 24000")
+    return float(match[1]) * {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}[match[2]]
+
+
+def parse_time(text: str) -> tuple[float, float]:
+    """(from, to) in seconds of 10:12.5, 10s-12s, 1m30s-2m; from or to may be left out."""
+    start, mark, stop = text.replace("-", ":").partition(":")
+    if not mark or ":" in stop:
+        raise UsageError(f"time is {text!r}; expected FROM:TO in seconds, such as 10:12.5 or 1m30s:2m")
+    return parse_duration(start) if start.strip() else 0.0, parse_duration(stop) if stop.strip() else math.inf
 
 
 def parse_size(text: str) -> tuple[int, int]:

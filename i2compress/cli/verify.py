@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import View
+from ..container import is_sound
 from ..errors import SignalError, TargetError, UsageError
-from . import batch
+from ..waveform import is_waveform
+from . import batch, sound, waveform
 from .options import AsJson, Debug, Inputs, Quiet, Threads
 from .output import Json, Output, duration, layout
 
@@ -42,7 +44,14 @@ def verify(
         from ..codec import I2File
 
         start = time.perf_counter()
-        file = I2File.from_bytes(batch.read_input(inputs[index]), threads=threads)
+        data = batch.read_input(inputs[index])
+        if is_sound(data):
+            sound.verify(inputs[index], data, against, min_psnr, threads, out)
+            return
+        file = I2File.from_bytes(data, threads=threads)
+        if is_waveform(data):
+            waveform.verify(inputs[index], file, against, min_psnr, out)
+            return
         psnr = _decode_all(file, None if against is None else _source(against, file))
         seconds = time.perf_counter() - start
         if psnr is not None and min_psnr is not None and psnr < min_psnr:

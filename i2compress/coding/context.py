@@ -13,11 +13,16 @@ Features and both relu's arguments are rounded to 1/256, as floor(256 v + 1/2); 
 in magnitude. The outputs are rounded once, straight to the steps of their tables: floor(32 mean + 1/2) and
 floor(8 (s - 4 + 5) + 1/2), then clipped to the tables.
 
+Signals whose signs cannot be foreseen and whose place matters (sound) have another input, `magnitudes`: each neighbour y
+enters as log2(1 + |y|), and three numbers follow the features: the place along the last axis as a share of its size,
+times 4; log2 of 1 + that place, times 2**l; and the place along the first of three axes.
+
 Exactness: activations are at most 2**18 in 1/256, weights are integers up to 2**15 with up to 12 fractional bits, and a
-sum has at most 64 + 18 terms. So every partial sum of a product is a multiple of a fixed power of two, less than 2**52
+sum has at most 64 + 21 terms. So every partial sum of a product is a multiple of a fixed power of two, less than 2**52
 times it, and float64 holds it without rounding in any order of summation: the result is the same on every machine.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -40,6 +45,9 @@ MAX_FRACTION_BITS = 12
 MAX_HIDDEN = 64
 MAX_NEIGHBOURS = 14
 LOG2_SCALE_SHIFT = -4
+POSITIONS = 3  # inputs of `magnitudes` that say where a latent is
+LOGARITHMS = np.floor(256 * np.log2(1.0 + np.arange(1 << 14)) + 0.5)  # log2(1 + v) in 1/256; none is near a tie
+LOGARITHMS.setflags(write=False)
 
 
 class FractionBits(NamedTuple):
@@ -69,6 +77,7 @@ class ContextWeights:
         b3: `[2]`.
         ws: `[2, n + 4]`.
         bits: the fractional bits of each.
+        magnitudes: neighbours enter as logarithms of their magnitudes, and w1 and ws have three more columns.
 
     Raises:
         MalformedError: shapes that do not fit, or numbers out of range.
@@ -83,9 +92,10 @@ class ContextWeights:
     b3: IntArray
     ws: IntArray
     bits: FractionBits
+    magnitudes: bool = False
 
     def __post_init__(self) -> None:
-        shapes = context_shapes(levels=self.levels, hidden=len(self.w1), neighbours=self.neighbours)
+        shapes = context_shapes(levels=self.levels, hidden=len(self.w1), neighbours=self.neighbours, magnitudes=self.magnitudes)
         tensors = [*self.m, self.w1, self.b1, self.w2, self.b2, self.w3, self.b3, self.ws]
         found = [tensor.shape for tensor in tensors]
         if found != shapes:
@@ -105,10 +115,15 @@ class ContextWeights:
     @property
     def neighbours(self) -> int:
         """n, the number of causal neighbours."""
-        return int(self.w1.shape[-1]) - FEATURES
+        return int(self.w1.shape[-1]) - FEATURES - self.positions
+
+    @property
+    def positions(self) -> int:
+        """Inputs that say where a latent is."""
+        return POSITIONS if self.magnitudes else 0
 
 
-def context_shapes(*, levels: int, hidden: int, neighbours: int) -> list[tuple[int, ...]]:
+def context_shapes(*, levels: int, hidden: int, neighbours: int, magnitudes: bool = False) -> list[tuple[int, ...]]:
     """Shapes of the tensors in the order m..., w1, b1, w2, b2, w3, b3, ws.
 
     Raises:
@@ -120,13 +135,26 @@ def context_shapes(*, levels: int, hidden: int, neighbours: int) -> list[tuple[i
             f"expected at least 1, 1 to {MAX_HIDDEN} and 1 to {MAX_NEIGHBOURS}"
         )
     maps = [(FEATURES, levels - 1 - level) for level in range(min(FEATURE_LEVELS, levels - 1))]
-    inputs = neighbours + FEATURES
+    inputs = neighbours + FEATURES + (POSITIONS if magnitudes else 0)
     return [*maps, (hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (2, hidden), (2,), (2, inputs)]
 
 
 def to_input(latents: npt.NDArray[np.integer] | FloatArray) -> FloatArray:
     """Latents as the network reads them: clipped to -127..127, in 1/256, float64."""
     return np.minimum(np.maximum(latents, -INPUT_LIMIT), INPUT_LIMIT) * float(1 << ACTIVATION_BITS)
+
+
+def to_magnitude(latents: npt.NDArray[np.integer]) -> FloatArray:
+    """Latents as the network reads them where it reads magnitudes: log2(1 + |y|) in 1/256, float64."""
+    return np.asarray(LOGARITHMS[np.minimum(np.abs(latents), LIMIT)])
+
+
+def positions(cells: npt.NDArray[np.integer], shape: tuple[int, ...], level: int) -> FloatArray:
+    """`[3, N]`: where the latents at raster indices `cells` of a grid of `shape` are, in 1/256, float64."""
+    size = shape[-1]
+    place = cells % size
+    plane = cells // math.prod(shape[1:]) if len(shape) == 3 else np.zeros_like(cells)
+    return np.stack([place * 1024 // size, LOGARITHMS[np.minimum(place << level, len(LOGARITHMS) - 1)], plane * 256]).astype(np.float64)
 
 
 def upsample(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
@@ -183,7 +211,8 @@ class Predictor:
     def __init__(self, weights: ContextWeights) -> None:
         bits, one = weights.bits, float(1 << ACTIVATION_BITS)
         self.neighbours = weights.neighbours
-        self.rows = weights.neighbours + FEATURES + 1
+        self.rows = weights.neighbours + FEATURES + weights.positions + 1
+        self.magnitudes = weights.magnitudes
         self._hidden = len(weights.w1)
         first = np.column_stack([weights.w1 * 2.0**-bits.w1, weights.b1 * (one * 2.0**-bits.b1) + 0.5])
         units = np.array([[2.0**MEAN_BITS], [float(SCALES_PER_OCTAVE)]]) / one  # from 1/256 to steps of mean and scale index
@@ -195,7 +224,7 @@ class Predictor:
         self._third = weights.w3 * 2.0**-bits.w3 * units
 
     def __call__(self, x: FloatArray) -> tuple[IntArray, IntArray]:
-        """Means in 1/32 and scale indices, int64 `[N]` each, of inputs `[n + 4 + 1, N]` in 1/256; the last row is ones."""
+        """Means in 1/32 and scale indices, int64 `[N]` each, of inputs `[n + 4 (+ 3) + 1, N]` in 1/256; the last row is ones."""
         first = self._first @ x
         h1, out = first[: self._hidden], first[self._hidden :]
         np.floor(h1, out=h1)

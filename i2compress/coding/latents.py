@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MalformedError
-from .context import FEATURES, ContextWeights, FloatArray, IntArray, Predictor, coarse_features, to_input
+from .context import FEATURES, ContextWeights, FloatArray, IntArray, Predictor, coarse_features, positions, to_input, to_magnitude
 from .laplace import LIMIT, LaplaceDecoder, LaplaceEncoder, code_length
 from .wavefront import IndexArray, Schedule, schedule
 
@@ -31,13 +31,14 @@ def pyramid_shapes(size: Shape, levels: int) -> list[Shape]:
 class _Level:
     """One level being coded: its order, a buffer of known latents, and the input rows of the network."""
 
-    def __init__(self, predictor: Predictor, plan: Schedule, features: FloatArray | None) -> None:
+    def __init__(self, predictor: Predictor, plan: Schedule, features: FloatArray | None, level: int) -> None:
         self.plan = plan
         self._predictor = predictor
         self._buffer = np.zeros(plan.buffer_size)
         self._offsets = plan.offsets[:, None]
         self._features = None if features is None else features.reshape(FEATURES, -1)
         self._parents = None if features is None else _parents(plan, features.shape[1:])
+        self._positions = positions(plan.cells, plan.shape, level) if predictor.magnitudes else None
 
     def predict(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
         """Means and scale indices of the latents start..stop in coding order; their neighbours must be known."""
@@ -46,15 +47,17 @@ class _Level:
         # Indices are right by construction; "clip" only spares numpy a buffered copy.
         np.take(self._buffer, self._offsets + self.plan.positions[start:stop], out=x[:n], mode="clip")
         if self._features is None or self._parents is None:
-            x[n:-1] = 0.0
+            x[n : n + FEATURES] = 0.0
         else:
-            np.take(self._features, self._parents[start:stop], axis=1, out=x[n:-1], mode="clip")
+            np.take(self._features, self._parents[start:stop], axis=1, out=x[n : n + FEATURES], mode="clip")
+        if self._positions is not None:
+            x[n + FEATURES : -1] = self._positions[:, start:stop]
         x[-1] = 1.0
         return self._predictor(x)
 
     def learn(self, start: int, stop: int, symbols: npt.NDArray[np.integer]) -> None:
         """Make the latents start..stop known."""
-        self._buffer[self.plan.positions[start:stop]] = to_input(symbols)
+        self._buffer[self.plan.positions[start:stop]] = to_magnitude(symbols) if self._predictor.magnitudes else to_input(symbols)
 
 
 def _parents(plan: Schedule, coarse: Shape) -> IndexArray:
@@ -67,7 +70,7 @@ def _parents(plan: Schedule, coarse: Shape) -> IndexArray:
 
 
 def _level(predictor: Predictor, weights: ContextWeights, level: int, shape: Shape, coarser: Sequence[Grid], tile: int) -> _Level:
-    return _Level(predictor, schedule(shape, tile, weights.neighbours), coarse_features(weights, level, list(coarser)))
+    return _Level(predictor, schedule(shape, tile, weights.neighbours), coarse_features(weights, level, list(coarser)), level)
 
 
 def _predict_all(level: _Level, grid: npt.NDArray[np.integer]) -> tuple[IntArray, IntArray, IntArray]:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..coding.context import FEATURE_LEVELS, FEATURES, MAX_FRACTION_BITS, MAX_HIDDEN, context_shapes
+from ..coding.context import FEATURE_LEVELS, FEATURES, MAX_FRACTION_BITS, MAX_HIDDEN, POSITIONS, context_shapes
 from ..coding.latents import pyramid_shapes
 from ..coding.wavefront import DEFAULT_OFFSETS
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
@@ -59,6 +59,7 @@ class PyramidSpec:
         tile_log2: log2 of the side of the context model's tiles, 4..16.
         iterations: applications of the implicit layer in the decoder, 1..64.
         step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
+        magnitudes: the context model reads magnitudes and places instead of signed neighbours; for sound.
 
     Raises:
         LimitError: a number out of range.
@@ -74,6 +75,7 @@ class PyramidSpec:
     tile_log2: int = 8
     iterations: int = 8
     step_code: int = STEP_ORIGIN
+    magnitudes: bool = False
 
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
@@ -114,16 +116,19 @@ class PyramidSpec:
     @property
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
-        return (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
+        numbers = (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
+        return (*numbers, 1) if self.magnitudes else numbers
 
     @staticmethod
     def from_header(header: Header) -> "PyramidSpec":
         """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
         if header.field not in (IMPLICIT, EXPLICIT):
             raise UnsupportedVersionError(f"field is number {header.field}; expected a pyramid: update i2compress")
-        if len(header.params) != 7:
-            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 7")
-        width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params
+        if len(header.params) not in (7, 8):
+            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 7 or 8")
+        if header.params[7:] not in ((), (1,)):
+            raise UnsupportedVersionError(f"pyramid field has inputs of kind {header.params[7]}; expected 1: update i2compress")
+        width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params[:7]
         return PyramidSpec(
             grid=header.grid,
             channels=header.channels,
@@ -135,6 +140,7 @@ class PyramidSpec:
             tile_log2=tile_log2,
             iterations=iterations,
             step_code=step_code,
+            magnitudes=len(header.params) == 8,
         )
 
     @cached_property
@@ -157,7 +163,8 @@ class PyramidSpec:
         shapes |= {"R1": (out, out, *taps), "R2": (out, out, *taps)} if self.explicit else {"A": (width, width), "K": (width, *taps)}
         maps = [f"m{level}" for level in range(min(FEATURE_LEVELS, levels - 1))]
         names = [*maps, *CONTEXT_GROUPS]
-        shapes |= dict(zip(names, context_shapes(levels=levels, hidden=self.hidden, neighbours=self.neighbours), strict=True))
+        context = context_shapes(levels=levels, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes)
+        shapes |= dict(zip(names, context, strict=True))
         return {name: shape for name, shape in shapes.items() if math.prod(shape)}
 
     def is_context(self, name: str) -> bool:
@@ -206,7 +213,7 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
 
 
 def _spread(name: str, spec: PyramidSpec) -> float:
-    inputs = spec.neighbours + FEATURES
+    inputs = spec.neighbours + FEATURES + (POSITIONS if spec.magnitudes else 0)
     spreads = {
         "B": spec.levels**-0.5,
         "c": 0.1,

@@ -32,4 +32,5 @@ def context_weights(spec: PyramidSpec, groups: dict[str, WeightGroup], base: Arr
         m=tuple(values[name] for name in maps),
         **{name: values[name] for name in rest},
         bits=FractionBits(tuple(bits[name] for name in maps), *(bits[name] for name in rest)),
+        magnitudes=spec.magnitudes,
     )

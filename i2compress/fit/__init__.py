@@ -13,13 +13,25 @@ from ..coding.weights import WeightGroup
 from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
-from ..field.spec import PyramidSpec
-from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, start
+from ..field.spec import Arrays, PyramidSpec
+from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, starting_field
 from .driver import StepInfo
-from .loop import Problem, Schedule, fit
+from .loop import Problem, Schedule, Start, fit
 from .quantise import quantise
 
-__all__ = ["CoordinateResult", "Result", "StepInfo", "cpu_threads", "fit_coordinates", "fit_signal", "pick_device"]
+__all__ = [
+    "Arrays",
+    "CoordinateResult",
+    "Result",
+    "Schedule",
+    "Start",
+    "StepInfo",
+    "cpu_threads",
+    "fit_coordinates",
+    "fit_signal",
+    "pick_device",
+    "sound_schedule",
+]
 
 QUANTISE_SHARE = 0.06  # of a time limit
 COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 2 to 18 dB above Adam at 1e-3 after 200 steps
@@ -43,6 +55,8 @@ def fit_signal(
     importance: npt.NDArray[np.float32] | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    schedule: Schedule | None = None,
+    start: Start | None = None,
 ) -> Result:
     """Fit and quantise.
 
@@ -53,6 +67,8 @@ def fit_signal(
         importance: weights of the squared errors, of the shape of `values`.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
+        schedule: steps and rates; None: by the settings.
+        start: weights and latents to begin with; None for the prior and zeros.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
@@ -61,15 +77,23 @@ def fit_signal(
     effort = EFFORTS[settings.effort]
     effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
     limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
-    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit)
+    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit) if schedule is None else schedule
     with cpu_threads(settings.threads), _out_of_memory():
-        problem = Problem(values, spec, settings.rate_weight, device=pick_device(settings.device), importance=importance, schedule=schedule)
+        device = pick_device(settings.device)
+        problem = Problem(values, spec, settings.rate_weight, device=device, importance=importance, schedule=schedule, start=start)
         fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         distortion, _ = problem.loss_of(latents, problem.windows[len(problem.windows) // 2])
     return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
+
+
+def sound_schedule(settings: EncodeSettings) -> Schedule:
+    """Steps and rates for the plane of a sound, whose latents start at their places."""
+    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
+    steps = settings.steps or EFFORTS[settings.effort].steps
+    return Schedule(steps=steps, time_limit=limit, latent_rate=1.5e-3, field_rate=0.05, recursion_rate=0.05, iterations=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +139,7 @@ def fit_coordinates(
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
         weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
         points = Points(x=grid_points(spec.grid).to(device), y=y.to(device), importance=weights)
-        run = CoordinateFit(start(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
+        run = CoordinateFit(starting_field(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
         run.run()
         groups = quantise_coordinates(run, spec, settings.rate_weight, _Progress(on_step, run.done, run.best_loss))
         return CoordinateResult(groups=groups, distortion=run.check(), steps=run.done)

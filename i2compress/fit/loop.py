@@ -9,7 +9,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class Schedule:
     candidate_share: float = 0.05
     time_limit: float | None = None
     weight_rate: float = 2e-2
+    field_rate: float = 1.0  # of the weights' rate, for all other tensors of the field
     recursion_rate: float = 2.0  # of the weights' rate, for A and K
     latent_rate: float = 1e-2
     # Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
@@ -74,6 +75,19 @@ class _State:
     latents: list[Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a fit begins, where that is not the prior and zeros.
+
+    Args:
+        weights: tensors by name.
+        latents: of each level, finest first.
+    """
+
+    weights: Arrays = field(default_factory=dict)
+    latents: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
 class Problem:
     """A signal and the networks that are fitted to it.
 
@@ -83,6 +97,7 @@ class Problem:
         spec: sizes.
         lam: rate weight.
         device: of all tensors.
+        start: where the fit begins.
     """
 
     def __init__(
@@ -94,6 +109,7 @@ class Problem:
         device: torch.device,
         importance: npt.NDArray[np.float32] | None = None,
         schedule: Schedule,
+        start: Start | None = None,
     ) -> None:
         self.spec, self.lam, self.device, self.schedule = spec, lam, device, schedule
         self.target = torch.from_numpy(np.moveaxis(values, -1, 0)[None].copy()).to(device)
@@ -103,6 +119,9 @@ class Problem:
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec)
+        self.start = Start() if start is None else start
+        for name, value in self.start.weights.items():
+            self.weights()[name].data.copy_(torch.from_numpy(value))
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by name."""
@@ -140,11 +159,14 @@ class Fit(Driver[_State]):
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
+        for grid, values in zip(self.latents, problem.start.latents, strict=False):
+            grid[0, 0] = torch.from_numpy(values / GAIN)
         self.cores = [self._core(window) for window in problem.windows]
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
         self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
-        groups = [{"params": self.others, "share": 1.0}]
+        field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
+        groups = [{"params": field, "share": self.schedule.field_rate}, {"params": list(self.problem.context.tensors.values()), "share": 1.0}]
         groups += [{"params": self.recursive, "share": self.schedule.recursion_rate}] if self.recursive else []
         self.weight_optimizer = SOAP(
             groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1

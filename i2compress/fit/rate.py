@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..coding.context import FEATURE_LEVELS, FEATURES, INPUT_LIMIT, LOG2_SCALE_SHIFT
+from ..coding.context import FEATURE_LEVELS, FEATURES, INPUT_LIMIT, LOG2_SCALE_SHIFT, POSITIONS, positions
 from ..coding.laplace import SCALE_LOW_LOG2
 from ..coding.wavefront import causal_offsets
 from ..field.spec import PyramidSpec
@@ -28,6 +28,7 @@ class ContextModel(nn.Module):
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
         names = [name for name in spec.weight_shapes if spec.is_context(name)]
+        self._known_places: dict[tuple[int, tuple[int, ...]], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
 
     def forward(self, latents: Sequence[Tensor], window: Window | None = None) -> Tensor:
@@ -41,7 +42,7 @@ class ContextModel(nn.Module):
         for level in range(len(latents)):
             core = (slice(None),) * self.spec.axes if window is None else window.inner[level]
             neighbours = self._neighbours(latents[level], core)
-            inputs.append(torch.cat([neighbours, self._features(latents, level, window, neighbours)]))
+            inputs.append(torch.cat([neighbours, self._features(latents, level, window, neighbours), *self._places(latents[level], level, core)]))
             targets.append(cut(latents[level], core).reshape(-1))
         mean, log2_scale = self.predict(torch.cat(inputs, 1))
         return laplace_bits(torch.cat(targets) - mean, log2_scale)
@@ -58,13 +59,24 @@ class ContextModel(nn.Module):
         """`[n, N]`: the causal neighbours of each latent of the core, zero outside the grid."""
         shape = latents.shape[2:]
         reach = [max(max(-o[a], o[a]) for o in self.offsets) for a in range(len(shape))]
-        padded = F.pad(latents.clamp(-INPUT_LIMIT, INPUT_LIMIT), [side for r in reversed(reach) for side in (r, r)])[0, 0]
+        values = torch.log2(1 + latents.abs()) if self.spec.magnitudes else latents.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        padded = F.pad(values, [side for r in reversed(reach) for side in (r, r)])[0, 0]
         starts = [part.indices(size) for part, size in zip(core, shape, strict=True)]
         shifted = [
             padded[tuple(slice(r + s[0] + o, r + s[1] + o) for r, s, o in zip(reach, starts, offset, strict=True))].reshape(-1)
             for offset in self.offsets
         ]
         return torch.stack(shifted)
+
+    def _places(self, latents: Tensor, level: int, core: tuple[slice, ...]) -> list[Tensor]:
+        """`[3, N]` where the context model reads places; these of a window are those inside it, so such signals have one window."""
+        if not self.spec.magnitudes:
+            return []
+        shape = tuple(latents.shape[2:])
+        if (level, shape) not in self._known_places:
+            places = torch.from_numpy(positions(np.arange(latents.numel()), shape, level) / 256).to(latents)
+            self._known_places[level, shape] = places.reshape(POSITIONS, *shape)
+        return [cut(self._known_places[level, shape], core).reshape(POSITIONS, -1)]
 
     def _features(self, latents: Sequence[Tensor], level: int, window: Window | None, like: Tensor) -> Tensor:
         """`[F, N]`: M_l times the coarser grids at the same place."""

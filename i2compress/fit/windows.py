@@ -48,6 +48,8 @@ def cut(tensor: Tensor, part: Part) -> Tensor:
 
 def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
     """The windows of a picture; a single one, all of it, where it is no larger than one and a half cores."""
+    if spec.magnitudes:  # its context model reads places in the whole grid; such signals come in segments
+        return [_window(spec, [(0, size) for size in spec.grid])]
     stride = 1 << (spec.levels - 1)
     side = max(stride, (CORE[spec.axes] if core is None else core) // stride * stride)
     cuts = [_cuts(size, side) for size in spec.grid]

@@ -12,13 +12,27 @@ from typing import BinaryIO
 from ..errors import SignalError, UsageError
 from ..files import atomic_writer
 from ..signal import Kind, Metadata, Signal
-from . import image
+from . import audio, image
 from ._format import Codes, Format, Layout, Modality, RowWriter
 
-__all__ = ["MODALITIES", "Codes", "Format", "Layout", "Modality", "RowWriter", "find_format", "formats", "open_writer", "read"]
+__all__ = [
+    "MODALITIES",
+    "Codes",
+    "Format",
+    "Layout",
+    "Modality",
+    "RowWriter",
+    "find_format",
+    "formats",
+    "kind_of",
+    "open_binary",
+    "open_writer",
+    "read",
+]
 
 MODALITIES: dict[Kind, Modality] = {
     Kind.IMAGE: image,
+    Kind.AUDIO: audio,
 }
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
@@ -48,12 +62,28 @@ def read(source: Source, *, kind: Kind | None = None) -> Signal:
         ResourceError: not enough memory.
     """
     data, name = _load(source)
-    if kind is None:
-        form = find_format(Path(name).suffix)
-        kind = Kind.IMAGE if form is None else form.kind
+    kind = kind_of(name, data) if kind is None else kind
     if kind not in MODALITIES:
         raise SignalError(f"{name}: {kind.name.lower()} files are not supported; expected {', '.join(k.name.lower() for k in MODALITIES)}")
     return MODALITIES[kind].read(data, name)
+
+
+def kind_of(name: str, data: bytes = b"") -> Kind:
+    """What a file is: by its extension, else by its first bytes, else a picture."""
+    form = find_format(Path(name).suffix)
+    return form.kind if form is not None else Kind.AUDIO if audio.sniff(data) else Kind.IMAGE
+
+
+def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
+    """The file at `path`, to be read. Raises SignalError."""
+    name = os.fspath(path)
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise SignalError(f"{name}: no such file; check the name") from error
+    except (OSError, ValueError) as error:
+        what = "is a directory; give the files in it" if os.path.isdir(path) else f"cannot be read ({error}); check the name and permissions"
+        raise SignalError(f"{name} {what}") from error
 
 
 def _load(source: Source) -> tuple[bytes, str]:

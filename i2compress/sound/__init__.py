@@ -1,0 +1,1 @@
+"""Sound: the plane of its lapped transform, segment by segment, as fields of one .i2 file."""
