@@ -99,7 +99,7 @@ def test_the_version_goes_to_stdout(i2c: Tool) -> None:
         (["encode", "--nope", "a.png"], "No such option"),
         (["encode", "a.png", "-q", "high"], "'--quality'"),
         (["encode", "a.png", "-q", "101"], "quality is 101; expected 0 to 100"),
-        (["encode", "a.png", "-q", "50", "--lambda", "0.001"], "--quality and --lambda"),
+        (["encode", "a.png", "-q", "50", "--lambda", "0.001"], "--quality, --lambda"),
         (["encode", "a.png", "-e", "10"], "effort is 10"),
         (["encode", "a.png", "--time-limit", "soon"], "time is 'soon'"),
         (["encode", "a.png", "b.png", "-o", "c.i2"], "--output-dir"),
