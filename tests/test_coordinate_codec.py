@@ -168,7 +168,7 @@ def test_the_command_writes_reads_and_checks_a_coordinate_field(tmp_path: Path, 
     assert main(["verify", str(tmp_path / "a.i2"), "--against", str(path)]) == 0
     capsys.readouterr()
     assert main(["info", str(tmp_path / "a.i2")]) == 0
-    assert "implicit fourier (width 8, 2 layers, input scale 13, " in capsys.readouterr().out
+    assert "implicit fourier (width 8, 2 layers, input scale 3, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,14 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> Non
 
 
 def test_the_default_input_scale_is_the_paper_s_at_its_sizes_and_less_for_smaller_signals() -> None:
-    assert input_scale(picture(2, 512), "fourier") == 256
-    assert input_scale(picture(2, 2048), "fourier") == 256
-    assert input_scale(picture(2, 512), "siren") == 128
-    assert input_scale(picture(2, 128), "gabor") == 64
-    assert input_scale(picture(1, 1), "siren") == 1
+    assert input_scale(picture(2, 512), "fourier", 256) == 256
+    assert input_scale(picture(2, 2048), "fourier", 512) == 256
+    assert input_scale(picture(2, 512), "siren", 256) == 128
+    assert input_scale(picture(2, 512), "siren", 64) == input_scale(picture(2, 512), "siren", 8) == 32
+    assert input_scale(picture(2, 128), "gabor", 256) == 64
+    assert input_scale(picture(1, 1), "siren", 64) == 1
     wave = Signal(values=np.zeros((400_000, 1), np.float32), kind=Kind.AUDIO, rate=8000)
-    assert input_scale(wave, "fourier") == 25000
+    assert input_scale(wave, "fourier", 256) == 25000
 
 
 def test_a_field_from_a_file_has_derivatives() -> None:
