@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
 MAX_LEVELS = 7
 DEFAULT_WIDTH = 16
+SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 STEP_CODE = 50  # a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
@@ -128,6 +129,8 @@ def _encode_pyramid(
         explicit=settings.explicit,
         width=settings.width or DEFAULT_WIDTH,
         levels=levels_for(signal.grid),
+        planes=signal.channels,
+        split=SPLIT if signal.channels > 1 else 0,
         step_code=STEP_CODE,
     )
     result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
@@ -207,8 +210,9 @@ def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid
     context = context_weights(spec, groups, prior(0, spec))
     weights = encode_weights(list(groups.values()))
     estimate = float(latent_bits(latents, context, tile=spec.tile).sum()) / 8
-    streams = min(STREAMS, spec.levels) if estimate >= SPLIT_BYTES else 1
-    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=levels) for levels in stream_levels(spec.levels, streams))
+    grids = len(spec.grid_levels)
+    streams = min(STREAMS, grids) if estimate >= SPLIT_BYTES else 1
+    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=part) for part in stream_grids(grids, streams))
     header = Header(
         kind=int(signal.kind),
         grid=signal.grid,
@@ -224,15 +228,15 @@ def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid
     return container.write(content), estimate + len(weights)
 
 
-def stream_levels(levels: int, streams: int) -> list[range]:
-    """The levels in each stream, in the order of the file: the coarse ones together, then each of the finest alone.
+def stream_grids(grids: int, streams: int) -> list[range]:
+    """The latent grids in each stream, in the order of the file: the coarse ones together, then each of the finest alone.
 
     Raises:
-        MalformedError: more streams than levels.
+        MalformedError: more streams than grids.
     """
-    if streams > levels:
-        raise MalformedError(f"file has {streams} latent streams for {levels} levels; expected no more streams than levels")
-    return [range(streams - 1, levels), *(range(level, level + 1) for level in reversed(range(streams - 1)))]
+    if streams > grids:
+        raise MalformedError(f"file has {streams} latent streams for {grids} latent grids; expected no more streams than grids")
+    return [range(streams - 1, grids), *(range(grid, grid + 1) for grid in reversed(range(streams - 1)))]
 
 
 def _decoded_error(data: bytes, signal: Signal, importance: FloatArray | None, threads: int | None) -> float:
@@ -337,6 +341,6 @@ def _read_latents(content: Container, spec: PyramidSpec, groups: dict[str, Weigh
     context = context_weights(spec, groups, prior(content.header.prior, spec))
     shapes = spec.latent_shapes
     known: list[Grid] = []
-    for data, levels in zip(content.latents, stream_levels(spec.levels, content.header.streams), strict=False):
+    for data, levels in zip(content.latents, stream_grids(len(shapes), content.header.streams), strict=False):
         known = [*decode_latents(data, shapes, context, tile=spec.tile, levels=levels, coarser=known), *known]
     return [np.zeros(shape, np.int32) for shape in shapes[: len(shapes) - len(known)]] + known

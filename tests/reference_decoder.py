@@ -61,6 +61,8 @@ class Header:
     tile: int
     iterations: int
     step: float
+    planes: int
+    split: int
 
     @staticmethod
     def parse(payload: bytes) -> "Header":
@@ -71,22 +73,31 @@ class Header:
             numbers.append(number)
         assert shape & 3 == 0 and shape >> 2 & 3 == 1, "this decoder knows pictures"
         height, columns, kind, prior, streams, count, *params = numbers
-        assert prior == 0 and count == len(params) == 7
-        c, levels, hidden, n, t, iterations, g = params
+        assert prior == 0 and count == len(params) in (7, 9)
+        c, levels, hidden, n, t, iterations, g, inputs, layout = (*params, 0, 0)[:9]
+        assert inputs == 0, "this decoder knows pictures"
         depth = 16 if shape >> 4 & 1 else 8
         sizes = (c, levels, hidden, n, 1 << t, iterations)
-        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8))
+        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8), layout % 4 + 1, layout // 4)
 
-    def shape_of(self, level: int) -> Shape:
-        return tuple(-(-size // 2**level) for size in self.grid)
+    def levels_of_grids(self) -> list[int]:
+        return [level for level in range(self.levels) for _ in range(self.planes if level >= self.split else 1)]
+
+    def sums(self) -> int:
+        return self.planes - 1 if self.levels > self.split else 0
+
+    def shape_of(self, number: int) -> Shape:
+        return tuple(-(-size // 2 ** self.levels_of_grids()[number]) for size in self.grid)
 
     def tensors(self) -> list[tuple[str, Shape, float]]:
         """Section 6.1: name, shape and spread of the prior (0: not random)."""
-        c, d, levels, h, inputs = self.width, self.channels, self.levels, self.hidden, self.neighbours + 4
-        table: list[tuple[str, Shape, float]] = [("up", (levels - 1, 4), 0), ("B", (c, levels), levels**-0.5), ("c", (c,), 0.1)]
-        table += [("W", (d, c), 0.3 * c**-0.5), ("S", (d, levels), 0), ("b", (d,), 0)]
+        c, d, f, h, inputs = self.width, self.channels, self.sums() + self.levels, self.hidden, self.neighbours + 4
+        grids = len(self.levels_of_grids())
+        table: list[tuple[str, Shape, float]] = [("up", (self.levels - 1, 4), 0), ("B", (c, f), f**-0.5), ("c", (c,), 0.1)]
+        table += [("W", (d, c), 0.3 * c**-0.5), ("S", (d, f), 0), ("b", (d,), 0)]
         table += [("R1", (d, d, 3, 3), 0), ("R2", (d, d, 3, 3), 0)] if self.explicit else [("A", (c, c), 0), ("K", (c, 3, 3), 0)]
-        table += [(f"m{k}", (4, levels - 1 - k), 0.3) for k in range(min(3, levels - 1))]
+        maps = min(sum(level < 3 + (self.sums() > 0) for level in self.levels_of_grids()), grids - 1)
+        table += [(f"m{k}", (4, grids - 1 - k), 0.3) for k in range(maps)]
         table += [("w1", (h, inputs), inputs**-0.5), ("b1", (h,), 0), ("w2", (h, h), 0.3 * h**-0.5), ("b2", (h,), 0)]
         table += [("w3", (2, h), 0.1 * h**-0.5), ("b3", (2,), 0), ("ws", (2, inputs), 0)]
         return [row for row in table if math.prod(row[1])]
@@ -163,11 +174,22 @@ def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
         for i in range(size if spread else 0):
             state = (1664525 * state + 1013904223) % 2**32
             prior[i] = 4 * math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
+        if name == "S" and header.sums():
+            prior = colours(header)
         exponent = decoder.read(32 * exponent, 48)
         rank = decoder.read(32 * rank, 56)
         assert 0 <= exponent <= 15 and 0 <= rank <= 51
         found[name] = Tensor(shape, prior, [decoder.read(0, 2 * rank) for _ in range(size)], exponent)
     return found
+
+
+def colours(header: Header) -> list[int]:
+    """Section 6.2: S where a level has several planes, in 1/256."""
+    d = header.channels
+    rows = {(2, 2): [[6, 0], [0, 6]], (3, 3): [[6, -2, 6], [6, -4, -5], [6, 6, -1]]}
+    rows[4, 4] = [[6, -2, 6, 0], [6, -4, -5, 0], [6, 6, -1, 0], [0, 0, 0, 6]]
+    table = rows.get((d, header.planes), [[0] * header.planes] * d)
+    return [4 * value for k in range(d) for value in (*table[k][1:], *[table[k][0]] * header.levels)]
 
 
 def coding_order(shape: Shape, tile: int, neighbours: int) -> list[tuple[Shape, Shape]]:
@@ -186,16 +208,19 @@ class Context:
 
     t: dict[str, list[list[int]]]
     neighbours: int
+    levels: list[int]
     features: dict[tuple[int, Shape], list[int]] = field(default_factory=dict)
 
-    def feature(self, level: int, at: Shape, grids: dict[int, Grid]) -> list[int]:
-        if f"m{level}" not in self.t:
+    def feature(self, number: int, at: Shape, grids: dict[int, Grid]) -> list[int]:
+        if f"m{number}" not in self.t:
             return [0] * 4
-        parent = tuple(p >> 1 for p in at)
-        if (level, parent) not in self.features:
-            known = [256 * clamp(grids[level + 1 + c][tuple(p >> c for p in parent)], -127, 127) for c in range(len(self.t[f"m{level}"][0]))]
-            self.features[level, parent] = [clamp((dot(row, known) + 2048) >> 12, -(2**18), 2**18) for row in self.t[f"m{level}"]]
-        return self.features[level, parent]
+        own = self.levels[number]
+        parent = tuple(p >> (self.levels[number + 1] - own) for p in at)
+        if (number, parent) not in self.features:
+            after = range(number + 1, len(self.levels))
+            known = [256 * clamp(grids[g][tuple(p >> (self.levels[g] - own) for p in at)], -127, 127) for g in after]
+            self.features[number, parent] = [clamp((dot(row, known) + 2048) >> 12, -(2**18), 2**18) for row in self.t[f"m{number}"]]
+        return self.features[number, parent]
 
     def predict(self, x: list[int]) -> tuple[int, int]:
         t, top = self.t, 2**18
@@ -213,12 +238,12 @@ def dot(a: list[int], b: list[int]) -> int:
 def read_latents(payloads: list[bytes], header: Header, weights: dict[str, Tensor]) -> dict[int, Grid]:
     """Section 7."""
     names = [name for name in weights if name[0] == "m" or name in ("w1", "b1", "w2", "b2", "w3", "b3", "ws")]
-    context = Context({name: weights[name].fixed() for name in names}, header.neighbours)
+    context = Context({name: weights[name].fixed() for name in names}, header.neighbours, header.levels_of_grids())
     grids: dict[int, Grid] = {}
     for number, payload in enumerate(payloads):
         last = header.streams - 1 - number
         decoder = RangeDecoder(payload)
-        for level in range(header.levels - 1 if number == 0 else last, last - 1, -1):
+        for level in range(len(context.levels) - 1 if number == 0 else last, last - 1, -1):
             grid = grids[level] = {}
             for at, inside in coding_order(header.shape_of(level), header.tile, header.neighbours):
                 near = []

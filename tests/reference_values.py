@@ -28,11 +28,15 @@ def features(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid])
         shape = header.shape_of(level)
         return np.array([grids[level][y, x] for y in range(shape[0]) for x in range(shape[1])], np.float64).reshape(1, *shape)
 
-    h = grid_of(header.levels - 1)
-    for level in range(header.levels - 2, -1, -1):
-        for axis in (1, 2):
-            h = doubled(h, axis, header.shape_of(level)[axis - 1], weights["up"].rows()[level])
-        h = np.concatenate([h, grid_of(level)])
+    levels = header.levels_of_grids()
+    h = np.zeros((header.sums(), *header.shape_of(len(levels) - 1)))
+    for level in range(header.levels - 1, -1, -1):
+        numbers = [number for number, other in enumerate(levels) if other == level]
+        for axis in (1, 2) if level < header.levels - 1 else ():
+            h = doubled(h, axis, header.shape_of(numbers[0])[axis - 1], weights["up"].rows()[level])
+        for k, number in enumerate(numbers[1:]):
+            h[k] += grid_of(number)[0]
+        h = np.concatenate([h, grid_of(numbers[0])])
     return h * header.step
 
 
@@ -85,9 +89,9 @@ def picture(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid], 
 def spread_margin() -> float:
     """Section 6.2: how close any argument of floor comes to an integer, over all parameters in range."""
     state, units = 1, []
-    for _ in range(7000):  # more than the largest file draws
+    for _ in range(10000):  # more than the largest file draws
         state = (1664525 * state + 1013904223) % 2**32
         units.append((state >> 8) / 2**23 - 1)
-    spreads = [0.1, 0.3, *(k**-0.5 for k in range(1, 19)), *(a * k**-0.5 for a in (0.1, 0.3) for k in range(1, 65))]
+    spreads = [0.1, 0.3, *(k**-0.5 for k in range(1, 46)), *(a * k**-0.5 for a in (0.1, 0.3) for k in range(1, 65))]
     arguments = 64 * math.sqrt(3) * np.outer(spreads, units) + 0.5
     return float(np.abs(arguments - np.round(arguments)).min())

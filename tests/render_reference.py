@@ -36,16 +36,18 @@ def filtered(x: Array, axis: int, rows: list[dict[int, float]]) -> Array:
 
 
 def features(spec: PyramidSpec, weights: Weights, latents: Latents) -> Array:
-    """h `[L, *grid]`."""
-    acc = np.zeros((0, *latents[-1].shape))
+    """h `[F, *grid]`."""
+    acc = np.zeros((spec.features - spec.levels, *latents[-1].shape))
     for level in reversed(range(spec.levels)):
-        own = latents[level].astype(np.float64)
+        own, *planes = (grid.astype(np.float64) for grid, other in zip(latents, spec.grid_levels, strict=True) if other == level)
         if level < spec.levels - 1:
             kernel = np.concatenate([weights["up"][level], weights["up"][level][::-1]]).astype(np.float64)
             for axis, size in enumerate(own.shape):
                 # Transposed convolution, stride 2, the input padded by 2 and the output cropped by 7.
                 rows = [{m - 2: kernel[p + 7 - 2 * m] for m in range(size + 4) if 0 <= p + 7 - 2 * m < 8} for p in range(size)]
                 acc = filtered(acc, axis + 1, rows)
+        for plane, grid in enumerate(planes):
+            acc[plane] += grid
         acc = np.concatenate([acc, own[None]])
     return acc
 

@@ -10,7 +10,7 @@ import pytest
 
 import i2compress
 from i2compress import EncodeSettings, Signal, View
-from i2compress.codec import Encoded, I2File, encode_signal, levels_for, stream_levels
+from i2compress.codec import Encoded, I2File, encode_signal, levels_for, stream_grids
 from i2compress.container import read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
 from i2compress.signal import Metadata, to_codes
@@ -176,10 +176,10 @@ def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:
 
 def test_levels_and_streams_fit_the_picture() -> None:
     assert [levels_for(grid) for grid in ((1, 9), (2, 2), (63, 900), (512, 768))] == [1, 1, 5, 7]
-    assert stream_levels(7, 3) == [range(2, 7), range(1, 2), range(1)]
-    assert stream_levels(2, 1) == [range(2)]
+    assert stream_grids(7, 3) == [range(2, 7), range(1, 2), range(1)]
+    assert stream_grids(2, 1) == [range(2)]
     with pytest.raises(MalformedError):
-        stream_levels(2, 3)
+        stream_grids(2, 3)
 
 
 def test_the_api_takes_arrays_of_common_types(tmp_path: Path) -> None:

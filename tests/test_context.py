@@ -17,7 +17,8 @@ from i2compress.errors import MalformedError
 def random_weights(seed: int, *, levels: int = 4, hidden: int = 5, neighbours: int = 6, largest: int = 300, bits: int = 8) -> ContextWeights:
     rng = np.random.default_rng(seed)
     *maps, w1, b1, w2, b2, w3, b3, ws = [
-        rng.integers(-largest, largest + 1, shape) for shape in context_shapes(levels=levels, hidden=hidden, neighbours=neighbours)
+        rng.integers(-largest, largest + 1, shape)
+        for shape in context_shapes(grids=levels, maps=min(3, levels - 1), hidden=hidden, neighbours=neighbours)
     ]
     fractions = FractionBits((bits,) * len(maps), *rng.permutation([bits, bits, max(bits - 1, 0), bits, max(bits - 2, 0), bits, bits]).tolist())
     return ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=b3, ws=ws, bits=fractions)
@@ -62,7 +63,7 @@ def test_predictions_equal_exact_arithmetic(seed: int, bits: int, largest: int, 
 
 @pytest.mark.parametrize("bits", [0, 12])
 def test_the_largest_weights_and_inputs_are_still_exact(bits: int) -> None:
-    shapes = context_shapes(levels=2, hidden=64, neighbours=14)
+    shapes = context_shapes(grids=2, maps=1, hidden=64, neighbours=14)
     rng = np.random.default_rng(0)
     for signs in (True, False):
         tensors = [np.where(rng.random(shape) < 0.5, 1, -1 if signs else 1) * (2**15 - rng.integers(0, 2, shape)) for shape in shapes]
@@ -113,7 +114,7 @@ def test_the_coarsest_levels_have_no_features() -> None:
 @pytest.mark.parametrize(("levels", "count"), [(1, 0), (2, 1), (3, 2), (4, 3), (7, 3)])
 def test_only_the_three_finest_levels_have_maps(levels: int, count: int) -> None:
     assert len(random_weights(0, levels=levels).m) == count
-    assert random_weights(0, levels=levels).levels == levels
+    assert random_weights(0, levels=levels).grids == levels
 
 
 @pytest.mark.parametrize("change", ["shape", "weight", "bits", "hidden", "neighbours"])
@@ -135,7 +136,7 @@ def test_weights_that_break_a_bound_are_refused(change: str) -> None:
 
 
 def test_another_number_of_coarser_grids_is_refused() -> None:
-    with pytest.raises(MalformedError, match="coarser"):
+    with pytest.raises(MalformedError, match="grids after it"):
         features(random_weights(0, levels=4), 0, [np.zeros((2, 2), np.int32)], (4, 4))
 
 

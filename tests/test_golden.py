@@ -15,7 +15,7 @@ import reference_decoder as reference
 import reference_values
 
 from i2compress import View
-from i2compress.codec import I2File, stream_levels
+from i2compress.codec import I2File, stream_grids
 from i2compress.coding.latents import encode_latents
 from i2compress.coding.weights import WeightGroup, encode_weights
 from i2compress.container import Container, Header, write
@@ -113,7 +113,7 @@ def test_a_decoder_written_from_the_specification_reads_files_with_many_tiles_an
         )
     context = context_weights(spec, groups, prior(0, spec))
     latents = [np.rint(random.laplace(0, 3, shape) ** 3).clip(-1023, 1023).astype(np.int32) for shape in spec.latent_shapes]
-    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=part) for part in stream_levels(levels, streams))
+    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=part) for part in stream_grids(levels, streams))
     header = Header(kind=0, grid=spec.grid, channels=2, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=streams)
     assert_same_integers(write(Container(header=header, weights=encode_weights(list(groups.values())), latents=parts)))
 

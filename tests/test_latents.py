@@ -14,7 +14,7 @@ from i2compress.errors import LimitError, MalformedError
 
 def random_weights(levels: int, neighbours: int, *, seed: int = 0, hidden: int = 4) -> ContextWeights:
     rng = np.random.default_rng(seed)
-    tensors = [rng.integers(-80, 81, shape) for shape in context_shapes(levels=levels, hidden=hidden, neighbours=neighbours)]
+    tensors = [rng.integers(-80, 81, shape) for shape in context_shapes(grids=levels, maps=min(3, levels - 1), hidden=hidden, neighbours=neighbours)]
     *maps, w1, b1, w2, b2, w3, b3, ws = tensors
     bits = FractionBits((8,) * len(maps), 8, 8, 8, 8, 8, 5, 8)
     return ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=b3, ws=ws, bits=bits)
@@ -22,7 +22,7 @@ def random_weights(levels: int, neighbours: int, *, seed: int = 0, hidden: int =
 
 def random_grids(size: tuple[int, ...], levels: int, *, seed: int = 0, spread: float = 2.0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return [np.clip(np.round(rng.laplace(0, spread, shape)), -1023, 1023).astype(np.int32) for shape in pyramid_shapes(size, levels)]
+    return [np.clip(np.round(rng.laplace(0, spread, shape)), -1023, 1023).astype(np.int32) for shape in pyramid_shapes(size, range(levels))]
 
 
 def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
@@ -49,14 +49,14 @@ def test_streams_of_some_levels_need_only_the_coarser_grids(first: int, last: in
     size, levels = (21, 34), range(min(first, last), max(first, last) + 1)
     weights, grids = random_weights(6, 13), random_grids(size, 6)
     data = encode_latents(grids, weights, tile=16, levels=levels)
-    found = decode_latents(data, pyramid_shapes(size, 6), weights, tile=16, levels=levels, coarser=grids[levels.stop :])
+    found = decode_latents(data, pyramid_shapes(size, range(6)), weights, tile=16, levels=levels, coarser=grids[levels.stop :])
     assert same(grids[levels.start : levels.stop], found)
 
 
 def test_an_empty_range_of_levels_is_an_empty_stream() -> None:
     weights, grids = random_weights(3, 5), random_grids((9, 9), 3)
     assert encode_latents(grids, weights, tile=8, levels=range(1, 1)) == b""
-    assert decode_latents(b"", pyramid_shapes((9, 9), 3), weights, tile=8, levels=range(1, 1), coarser=grids[1:]) == []
+    assert decode_latents(b"", pyramid_shapes((9, 9), range(3)), weights, tile=8, levels=range(1, 1), coarser=grids[1:]) == []
 
 
 @pytest.mark.parametrize("size", [(11, 14), (5, 6, 7)])
@@ -89,7 +89,7 @@ GOLDEN = "1a4597cdd4de70f3f881f21847aa55"
 def test_golden_bytes_of_a_small_pyramid() -> None:
     grids = [np.arange(-7, 8, dtype=np.int32).reshape(3, 5), np.array([[4, -2, 0], [9, 1, -30]], np.int32), np.array([[-5, 6]], np.int32)]
     *maps, w1, b1, w2, b2, w3, _, ws = [
-        np.arange(int(np.prod(shape))).reshape(shape) * 37 % 101 - 50 for shape in context_shapes(levels=3, hidden=3, neighbours=4)
+        np.arange(int(np.prod(shape))).reshape(shape) * 37 % 101 - 50 for shape in context_shapes(grids=3, maps=2, hidden=3, neighbours=4)
     ]
     bits = FractionBits((9, 8), 9, 7, 8, 7, 9, 5, 9)
     weights = ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=np.array([10, 180]), ws=ws, bits=bits)
@@ -103,20 +103,20 @@ def test_golden_bytes_of_a_small_pyramid() -> None:
 def test_any_bytes_decode_to_grids_in_range_or_a_format_error(data: bytes, solid: bool) -> None:
     size = (5, 6, 4) if solid else (13, 18)
     try:
-        grids = decode_latents(data, pyramid_shapes(size, 4), random_weights(4, 9), tile=8)
+        grids = decode_latents(data, pyramid_shapes(size, range(4)), random_weights(4, 9), tile=8)
     except MalformedError:
         return
-    assert [grid.shape for grid in grids] == pyramid_shapes(size, 4)
+    assert [grid.shape for grid in grids] == pyramid_shapes(size, range(4))
     assert max(np.abs(grid).max() for grid in grids) <= 1023
 
 
 def test_what_does_not_fit_is_refused() -> None:
     weights, grids = random_weights(3, 5), random_grids((9, 9), 3)
-    with pytest.raises(MalformedError, match="levels"):
+    with pytest.raises(MalformedError, match="latent grids"):
         encode_latents(grids[:2], weights, tile=8)
     with pytest.raises(MalformedError, match="half"):
         decode_latents(b"", [(9, 9), (4, 4), (3, 3)], weights, tile=8)
     with pytest.raises(MalformedError, match="coarser"):
-        decode_latents(b"", pyramid_shapes((9, 9), 3), weights, tile=8, levels=range(1))
+        decode_latents(b"", pyramid_shapes((9, 9), range(3)), weights, tile=8, levels=range(1))
     with pytest.raises(LimitError, match="1024"):
         encode_latents([grids[0] * 0 + 1024, *grids[1:]], weights, tile=8)

@@ -1,5 +1,7 @@
 """The renderer gives the values of the field's definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from render_reference import features, keys, random_field, render, solve, solve_scaled
@@ -20,11 +22,12 @@ def small(grid: tuple[int, ...], *, levels: int = 4, explicit: bool = False, ite
 
 @pytest.mark.parametrize("grid", SIZES)
 @pytest.mark.parametrize("levels", [1, 3, 7])
-def test_features_are_those_of_the_definition(grid: tuple[int, int], levels: int) -> None:
-    spec = small(grid, levels=levels)
+@pytest.mark.parametrize(("planes", "split"), [(1, 0), (3, 1), (4, 5)])
+def test_features_are_those_of_the_definition(grid: tuple[int, int], levels: int, planes: int, split: int) -> None:
+    spec = replace(small(grid, levels=levels), planes=planes, split=split)
     weights, latents = random_field(spec)
     up = weights.get("up", np.zeros((0, 4), np.float32))
-    pyramid = Pyramid([y[None] for y in latents], up, (1, 2))
+    pyramid = Pyramid([y[None] for y in latents], up, (1, 2), spec.grid_levels)
     h = pyramid.features(((0, 1), (0, grid[0]), (0, grid[1])))
     np.testing.assert_allclose(h[:, 0], features(spec, weights, latents), rtol=0, atol=2e-5)
 

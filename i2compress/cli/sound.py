@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..config import EncodeSettings, View
+from ..config import DEFAULT_FIELD, EncodeSettings, View
 from ..container import ChunkSize, chunk_sizes, is_sound
 from ..errors import I2Error, SignalError, TargetError, UsageError
 from ..files import STDIO
@@ -77,6 +77,8 @@ def encode_one(
     from ..sound.encode import encode_sound
 
     name = job.source if job.target == STDIO else job.target
+    if settings.field != DEFAULT_FIELD:
+        raise UsageError(f"--field {settings.field} does not take sound files yet; leave it out, or see i2c reproduce")
     with _opened(job.source, data) as source:
         if stop():
             raise KeyboardInterrupt

@@ -1,9 +1,10 @@
 """The context model in exact integer arithmetic: what is already known -> mean and scale of the next latents.
 
-In real numbers, for a latent of level l with n causal neighbours and F = 4 features of the coarser grids:
+In real numbers, for a latent of grid g of G with n causal neighbours and F = 4 features of the grids after it, which are
+as coarse or coarser:
 
     x          = [neighbours, features]
-    features   = M_l [y_{l+1}, ..., y_{L-1}] at the same place (nearest upsampling)    l = 0, 1, 2; zeros for coarser levels
+    features   = M_g [y_{g+1}, ..., y_{G-1}] at the same place (nearest upsampling)    of the finest levels; zeros for coarser ones
     h1         = relu(W1 x + b1)
     h2         = h1 + relu(W2 h1 + b2)
     mean, s    = W3 h2 + Ws x + b3            log2(scale) = s - 4
@@ -65,10 +66,10 @@ class FractionBits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextWeights:
-    """The integers of the context model for L levels, h hidden units and n neighbours.
+    """The integers of the context model for G grids, h hidden units and n neighbours.
 
     Args:
-        m: for each level l < min(3, L - 1) the map `[4, L - 1 - l]`; its first column belongs to level l + 1.
+        m: for each of the first grids g the map `[4, G - 1 - g]`; its first column belongs to grid g + 1.
         w1: `[h, n + 4]`, neighbours first; h in 1..64.
         b1: `[h]`.
         w2: `[h, h]`.
@@ -95,7 +96,7 @@ class ContextWeights:
     magnitudes: bool = False
 
     def __post_init__(self) -> None:
-        shapes = context_shapes(levels=self.levels, hidden=len(self.w1), neighbours=self.neighbours, magnitudes=self.magnitudes)
+        shapes = context_shapes(grids=self.grids, maps=len(self.m), hidden=len(self.w1), neighbours=self.neighbours, magnitudes=self.magnitudes)
         tensors = [*self.m, self.w1, self.b1, self.w2, self.b2, self.w3, self.b3, self.ws]
         found = [tensor.shape for tensor in tensors]
         if found != shapes:
@@ -108,8 +109,8 @@ class ContextWeights:
             raise MalformedError(f"context model has a weight of magnitude {largest}; expected at most {WEIGHT_LIMIT}")
 
     @property
-    def levels(self) -> int:
-        """L, the number of grids of the pyramid."""
+    def grids(self) -> int:
+        """G, the number of grids of the pyramid."""
         return int(self.m[0].shape[-1]) + 1 if self.m else 1
 
     @property
@@ -123,20 +124,20 @@ class ContextWeights:
         return POSITIONS if self.magnitudes else 0
 
 
-def context_shapes(*, levels: int, hidden: int, neighbours: int, magnitudes: bool = False) -> list[tuple[int, ...]]:
-    """Shapes of the tensors in the order m..., w1, b1, w2, b2, w3, b3, ws.
+def context_shapes(*, grids: int, maps: int, hidden: int, neighbours: int, magnitudes: bool = False) -> list[tuple[int, ...]]:
+    """Shapes of the tensors in the order m..., w1, b1, w2, b2, w3, b3, ws, for so many latent grids of which the first `maps` have a map.
 
     Raises:
-        MalformedError: no level, a hidden width out of 1..64 or neighbours out of 1..14.
+        MalformedError: no grid, as many maps as grids, a hidden width out of 1..64 or neighbours out of 1..14.
     """
-    if levels < 1 or not 1 <= hidden <= MAX_HIDDEN or not 1 <= neighbours <= MAX_NEIGHBOURS:
+    if not 0 <= maps < max(grids, 1) or not 1 <= hidden <= MAX_HIDDEN or not 1 <= neighbours <= MAX_NEIGHBOURS:
         raise MalformedError(
-            f"context model has {levels} levels, {hidden} hidden units and {neighbours} neighbours; "
-            f"expected at least 1, 1 to {MAX_HIDDEN} and 1 to {MAX_NEIGHBOURS}"
+            f"context model has {grids} grids, {maps} maps, {hidden} hidden units and {neighbours} neighbours; "
+            f"expected at least 1, fewer than the grids, 1 to {MAX_HIDDEN} and 1 to {MAX_NEIGHBOURS}"
         )
-    maps = [(FEATURES, levels - 1 - level) for level in range(min(FEATURE_LEVELS, levels - 1))]
+    shapes = [(FEATURES, grids - 1 - grid) for grid in range(maps)]
     inputs = neighbours + FEATURES + (POSITIONS if magnitudes else 0)
-    return [*maps, (hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (2, hidden), (2,), (2, inputs)]
+    return [*shapes, (hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (2, hidden), (2,), (2, inputs)]
 
 
 def to_input(latents: npt.NDArray[np.integer] | FloatArray) -> FloatArray:
@@ -166,39 +167,39 @@ def upsample(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 
 
 def coarse_features(weights: ContextWeights, level: int, coarser: list[npt.NDArray[np.integer]]) -> FloatArray | None:
-    """Features of a level in 1/256, one for each place of the next coarser grid.
+    """Features of a grid in 1/256, one for each place of the grid after it.
 
     Args:
         weights: the context model.
-        level: l, 0 for the finest.
-        coarser: the grids y_{l+1}, ..., y_{L-1}.
+        level: g, the grid's number, 0 for the finest.
+        coarser: the grids y_{g+1}, ..., y_{G-1}, each of the shape of the one before or half of it.
 
     Returns:
-        integers as float64 `[4, *shape of y_{l+1}]`; None where the level has none and zeros are to be used.
+        integers as float64 `[4, *shape of y_{g+1}]`; None where the grid has no map and zeros are to be used.
 
     Raises:
-        MalformedError: another number of coarser grids than the model's levels ask for.
+        MalformedError: another number of grids than the model asks for.
     """
-    if len(coarser) != weights.levels - 1 - level:
-        raise MalformedError(f"level {level} got {len(coarser)} coarser grids; expected {weights.levels - 1 - level}")
+    if len(coarser) != weights.grids - 1 - level:
+        raise MalformedError(f"grid {level} got {len(coarser)} grids after it; expected {weights.grids - 1 - level}")
     if level >= len(weights.m):
         return None
     matrix = weights.m[level] * 2.0 ** -weights.bits.m[level]
     total = np.zeros((FEATURES,) + (1,) * coarser[-1].ndim)
     for column in reversed(range(len(coarser))):
         grid = coarser[column]
-        if column < len(coarser) - 1:
+        if column < len(coarser) - 1 and total.shape[1:] != grid.shape:
             total = upsample(total, grid.shape)
         total = total + matrix[:, column].reshape(total.shape[:1] + (1,) * grid.ndim) * to_input(grid)
     return np.minimum(np.maximum(np.floor(total + 0.5), -ACTIVATION_LIMIT), ACTIVATION_LIMIT)
 
 
 def features(weights: ContextWeights, level: int, coarser: list[npt.NDArray[np.integer]], shape: tuple[int, ...]) -> IntArray:
-    """Features of every latent of a level with grid `shape`, in 1/256: int64 `[*shape, 4]`; arguments as in coarse_features."""
+    """Features of every latent of a grid of `shape`, in 1/256: int64 `[*shape, 4]`; arguments as in coarse_features."""
     coarse = coarse_features(weights, level, coarser)
     if coarse is None:
         return np.zeros((*shape, FEATURES), np.int64)
-    return np.moveaxis(upsample(coarse, shape), 0, -1).astype(np.int64)
+    return np.moveaxis(coarse if coarse.shape[1:] == shape else upsample(coarse, shape), 0, -1).astype(np.int64)
 
 
 class Predictor:

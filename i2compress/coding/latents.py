@@ -23,9 +23,9 @@ Shape: TypeAlias = tuple[int, ...]
 _CHUNK = 4096  # latents predicted at once by the encoder: the activations stay in the cache
 
 
-def pyramid_shapes(size: Shape, levels: int) -> list[Shape]:
-    """Grid shapes of a pyramid, finest first: ceil(size / 2**l) along each axis."""
-    return [tuple(-(-side >> level) for side in size) for level in range(levels)]
+def pyramid_shapes(size: Shape, levels: Sequence[int]) -> list[Shape]:
+    """Shapes of the grids of a pyramid whose levels are given: ceil(size / 2**level) along each axis."""
+    return [tuple(-(-side >> level) for side in size) for level in levels]
 
 
 class _Level:
@@ -61,7 +61,9 @@ class _Level:
 
 
 def _parents(plan: Schedule, coarse: Shape) -> IndexArray:
-    """Raster index in the next coarser grid of each latent, in coding order."""
+    """Raster index in the grid after it of each latent, in coding order; that grid has the same shape or half of it."""
+    if plan.shape == coarse:
+        return plan.cells
     parent = np.zeros((1,) * len(coarse), np.intp)
     for axis, (size, above) in enumerate(zip(plan.shape, coarse, strict=True)):
         half = (np.arange(size) >> 1).reshape([-1 if a == axis else 1 for a in range(len(coarse))])
@@ -180,5 +182,6 @@ def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
 
 
 def _check_shapes(shapes: Sequence[Shape], weights: ContextWeights) -> None:
-    if len(shapes) != weights.levels or not shapes or list(shapes) != pyramid_shapes(tuple(shapes[0]), len(shapes)):
-        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.levels} levels, each half of the one before, rounded up")
+    follows = all(tuple(after) in (tuple(before), *pyramid_shapes(tuple(before), [1])) for before, after in pairwise(shapes))
+    if len(shapes) != weights.grids or not shapes or not follows:
+        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.grids}, each like the one before or half of it, rounded up")

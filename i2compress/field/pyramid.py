@@ -37,15 +37,24 @@ class PyramidField(nn.Module):
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
 
     def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
-        """h / step `[1, L, *grid]`, channel 0 from the coarsest level, of latents `[1, 1, *grid_l]`, finest first.
+        """h / step `[1, F, *grid]`, the sums first, then from the coarsest level on, of latents `[1, 1, *grid_g]`, finest first.
 
         The latents may be those of a window of the picture, each grid's beginning at its origin; None for the whole. Where a
         window ends inside the picture its outermost features are wrong: see fit.windows for the halo this needs.
         """
-        total = latents[-1]
-        for level in reversed(range(len(latents) - 1)):
-            start = None if origins is None else [o - 2 * c for o, c in zip(origins[level], origins[level + 1], strict=True)]
-            total = torch.cat([_upsample(total, self.tensors["up"][level], latents[level].shape[2:], start), latents[level]], 1)
+        total: Tensor | None = None
+        for level in reversed(range(self.spec.levels)):
+            first = self.spec.grid_levels.index(level)
+            own, *planes = (latents[number] for number in range(first, first + self.spec.grid_levels.count(level)))
+            if total is None:
+                total = torch.cat([*planes, own], 1)
+                continue
+            after = first + 1 + len(planes)
+            start = None if origins is None else [o - 2 * c for o, c in zip(origins[first], origins[after], strict=True)]
+            total = _upsample(total, self.tensors["up"][level], own.shape[2:], start)
+            sums = total[:, : len(planes)] + torch.cat(planes, 1) if planes else total[:, :0]
+            total = torch.cat([sums, total[:, len(planes) :], own], 1)
+        assert total is not None
         return total.contiguous(memory_format=FORMATS[self.spec.axes])
 
     def forward(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:

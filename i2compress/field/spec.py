@@ -1,8 +1,10 @@
 """What defines a pyramid field: its sizes, its tensors, and the values every tensor starts from (prior 0).
 
-With L latent grids y_l (stride 2**l, one channel each), C channels of the implicit layer and D output channels,
+With L levels of latent grids (stride 2**level), P of them a level from level `split` on, for colours, and one y_l a finer
+level, C channels of the implicit layer and D output channels,
 
-    h(x)   = step [y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    L features
+    h(x)   = step [q, y_{L-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    F = P - 1 + L features
+    q      = for each plane but the first the sum of its grids over the levels, upsampled alike
     u(x)   = B h(x) + c
     z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the picture
     Phi(x) = W z*(x) + S h(x) + b
@@ -23,7 +25,7 @@ from ..coding.context import FEATURE_LEVELS, FEATURES, MAX_FRACTION_BITS, MAX_HI
 from ..coding.latents import pyramid_shapes
 from ..coding.wavefront import DEFAULT_OFFSETS
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
-from ..header import Header
+from ..header import MAX_CHANNELS, Header
 
 Arrays: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Shape: TypeAlias = tuple[int, ...]
@@ -35,11 +37,17 @@ MAX_LEVELS = 12
 MAX_ITERATIONS = 64
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 4, 16
 MAX_STEP_CODE = 127
+MAX_PLANES = 4
 STEP_ORIGIN, STEPS_PER_OCTAVE = 64, 8
 UP_TAPS = 8
 MAX_CONTRACTION = 0.95
 PRIOR_BITS = 8  # every value of a prior is a multiple of 2**-8, so that the context model stays integer
 PRIOR_0_BITS = 6  # those of prior 0 are even multiples of 2**-6
+
+# S of the planes of a level in 1/64, by channels and planes: luma, the two differences of colour, opacity; 0 for others.
+_COLOUR_AXES = np.array([[6, -2, 6, 0], [6, -4, -5, 0], [6, 6, -1, 0], [0, 0, 0, 6]], np.float64)
+COLOURS = {(d, p): np.zeros((d, p)) for d in range(1, MAX_CHANNELS + 1) for p in range(1, MAX_PLANES + 1)}
+COLOURS |= {(2, 2): 6 * np.eye(2), (3, 3): _COLOUR_AXES[:3, :3], (4, 4): _COLOUR_AXES}
 
 CONTEXT_GROUPS = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
 
@@ -60,6 +68,8 @@ class PyramidSpec:
         iterations: applications of the implicit layer in the decoder, 1..64.
         step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
         magnitudes: the context model reads magnitudes and places instead of signed neighbours; for sound.
+        planes: latent grids of each level from `split` on, 1..4; finer levels have one.
+        split: 1..12 where planes > 1, else 0.
 
     Raises:
         LimitError: a number out of range.
@@ -76,6 +86,8 @@ class PyramidSpec:
     iterations: int = 8
     step_code: int = STEP_ORIGIN
     magnitudes: bool = False
+    planes: int = 1
+    split: int = 0
 
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
@@ -88,6 +100,8 @@ class PyramidSpec:
             ("tile_log2", MIN_TILE_LOG2, MAX_TILE_LOG2),
             ("iterations", 1, MAX_ITERATIONS),
             ("step_code", 0, MAX_STEP_CODE),
+            ("planes", 1, MAX_PLANES),
+            ("split", min(1, self.planes - 1), MAX_LEVELS if self.planes > 1 else 0),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -117,17 +131,19 @@ class PyramidSpec:
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
         numbers = (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
-        return (*numbers, 1) if self.magnitudes else numbers
+        more = (int(self.magnitudes), (self.planes - 1) + MAX_PLANES * self.split)
+        return (*numbers, *(more if more[1] else more[:1] if more[0] else ()))
 
     @staticmethod
     def from_header(header: Header) -> "PyramidSpec":
         """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
         if header.field not in (IMPLICIT, EXPLICIT):
             raise UnsupportedVersionError(f"field is number {header.field}; expected a pyramid: update i2compress")
-        if len(header.params) not in (7, 8):
-            raise MalformedError(f"pyramid field has {len(header.params)} parameters; expected 7 or 8")
-        if header.params[7:] not in ((), (1,)):
-            raise UnsupportedVersionError(f"pyramid field has inputs of kind {header.params[7]}; expected 1: update i2compress")
+        if len(header.params) not in (7, 8, 9) or (len(header.params) > 7 and header.params[-1] == 0):
+            raise MalformedError(f"pyramid field has parameters {header.params}; expected 7 to 9, those after the 7th not ending in 0")
+        inputs, layout = (*header.params[7:], 0, 0)[:2]
+        if inputs > 1:
+            raise UnsupportedVersionError(f"pyramid field has inputs of kind {inputs}; expected 0 or 1: update i2compress")
         width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params[:7]
         return PyramidSpec(
             grid=header.grid,
@@ -140,30 +156,54 @@ class PyramidSpec:
             tile_log2=tile_log2,
             iterations=iterations,
             step_code=step_code,
-            magnitudes=len(header.params) == 8,
+            magnitudes=inputs == 1,
+            planes=layout % MAX_PLANES + 1,
+            split=layout // MAX_PLANES,
         )
+
+    @cached_property
+    def grid_levels(self) -> list[int]:
+        """The level of each latent grid, finest first."""
+        return [level for level in range(self.levels) for _ in range(self.planes if level >= self.split else 1)]
 
     @cached_property
     def latent_shapes(self) -> list[Shape]:
         """Shape of each latent grid, finest first."""
-        return pyramid_shapes(self.grid, self.levels)
+        return pyramid_shapes(self.grid, self.grid_levels)
+
+    @property
+    def sums(self) -> int:
+        """P - 1, the features that are sums over levels; 0 where no level has planes."""
+        return self.planes - 1 if self.levels > self.split else 0
+
+    @property
+    def features(self) -> int:
+        """F, the number of features."""
+        return self.sums + self.levels
+
+    @cached_property
+    def maps(self) -> int:
+        """How many of the grids, finest first, have features of those after them: of the 3 finest levels, 4 with planes; never the last."""
+        levels = FEATURE_LEVELS + (self.sums > 0)
+        return min(sum(level < levels for level in self.grid_levels), len(self.grid_levels) - 1)
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
         """Shape of each tensor, in the order of the file: the field's, then the context model's (m0.., w1, ..., ws)."""
-        levels, width, out, taps = self.levels, self.width, self.channels, (3,) * self.axes
+        width, out, taps = self.width, self.channels, (3,) * self.axes
         shapes: dict[str, Shape] = {
-            "up": (levels - 1, UP_TAPS // 2),
-            "B": (width, levels),
+            "up": (self.levels - 1, UP_TAPS // 2),
+            "B": (width, self.features),
             "c": (width,),
             "W": (out, width),
-            "S": (out, levels),
+            "S": (out, self.features),
             "b": (out,),
         }
         shapes |= {"R1": (out, out, *taps), "R2": (out, out, *taps)} if self.explicit else {"A": (width, width), "K": (width, *taps)}
-        maps = [f"m{level}" for level in range(min(FEATURE_LEVELS, levels - 1))]
-        names = [*maps, *CONTEXT_GROUPS]
-        context = context_shapes(levels=levels, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes)
+        names = [*(f"m{grid}" for grid in range(self.maps)), *CONTEXT_GROUPS]
+        context = context_shapes(
+            grids=len(self.grid_levels), maps=self.maps, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes
+        )
         shapes |= dict(zip(names, context, strict=True))
         return {name: shape for name, shape in shapes.items() if math.prod(shape)}
 
@@ -189,7 +229,7 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
 
     Prior 0: random matrices from a 32-bit linear congruential generator (multiplier 1664525, increment 1013904223, seed
     1), uniform with the standard deviation of `_spread`, everything a multiple of 2**-6; filters start as bicubic
-    upsampling, b as 1/2, the rest as 0.
+    upsampling, b as 1/2, S of several planes as COLOURS, the rest as 0.
 
     Raises:
         UnsupportedVersionError: a prior that this version does not have.
@@ -209,13 +249,16 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
     if spec.levels > 1:
         values["up"] += upsampling_taps()
     values["b"] += 0.5
+    if spec.sums:
+        planes = [*range(1, spec.planes), *(0,) * spec.levels]
+        values["S"] += COLOURS[spec.channels, spec.planes][:, planes] / 2**PRIOR_0_BITS
     return values
 
 
 def _spread(name: str, spec: PyramidSpec) -> float:
     inputs = spec.neighbours + FEATURES + (POSITIONS if spec.magnitudes else 0)
     spreads = {
-        "B": spec.levels**-0.5,
+        "B": spec.features**-0.5,
         "c": 0.1,
         "W": 0.3 * spec.width**-0.5,
         "w1": inputs**-0.5,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..coding.context import FEATURE_LEVELS, FEATURES, INPUT_LIMIT, LOG2_SCALE_SHIFT, POSITIONS, positions
+from ..coding.context import FEATURES, INPUT_LIMIT, LOG2_SCALE_SHIFT, POSITIONS, positions
 from ..coding.laplace import SCALE_LOW_LOG2
 from ..coding.wavefront import causal_offsets
 from ..field.spec import PyramidSpec
@@ -79,10 +79,10 @@ class ContextModel(nn.Module):
         return [cut(self._known_places[level, shape], core).reshape(POSITIONS, -1)]
 
     def _features(self, latents: Sequence[Tensor], level: int, window: Window | None, like: Tensor) -> Tensor:
-        """`[F, N]`: M_l times the coarser grids at the same place."""
-        if level >= min(FEATURE_LEVELS, len(latents) - 1):
+        """`[F, N]`: M_g times the grids after it at the same place."""
+        if level >= self.spec.maps:
             return like.new_zeros(FEATURES, like.shape[1])
-        matrix = self.tensors[f"m{level}"]
+        matrix, levels = self.tensors[f"m{level}"], self.spec.grid_levels
         axes = self.spec.axes
 
         def places(at: int, core: bool = False) -> Part:
@@ -95,16 +95,17 @@ class ContextModel(nn.Module):
             above = level + 1 + column
             grid = latents[above][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
             part = matrix[:, column].reshape(-1, *(1,) * axes) * grid
-            total = part if total is None else _nearest(total, places(above + 1), places(above)) + part
+            total = part if total is None else _nearest(total, places(above + 1), places(above), levels[above + 1] - levels[above]) + part
         assert total is not None
-        return _nearest(total, places(level + 1), places(level, core=True)).reshape(FEATURES, -1)
+        return _nearest(total, places(level + 1), places(level, core=True), levels[level + 1] - levels[level]).reshape(FEATURES, -1)
 
 
-def _nearest(values: Tensor, coarse: Part, fine: Part) -> Tensor:
-    """Values of the part `coarse` of a grid, upsampled by two (nearest) along the axes after the first, to the part `fine` of the next."""
+def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: int) -> Tensor:
+    """Values of the part `coarse` of a grid at the part `fine` of another: nearest upsampling by two (or none) of the axes after the first."""
     for axis, (above, here) in enumerate(zip(coarse, fine, strict=True), 1):
-        start = here.start - 2 * above.start
-        values = values.repeat_interleave(2, axis).narrow(axis, start, here.stop - here.start)
+        if doublings:
+            values = values.repeat_interleave(2, axis)
+        values = values.narrow(axis, here.start - (above.start << doublings), here.stop - here.start)
     return values
 
 

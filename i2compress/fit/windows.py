@@ -5,6 +5,7 @@ rest of the window as constants. Cores start at multiples of the coarsest stride
 what lies further off does not reach the core by interpolation, by the context model, or by more than a little by the layer.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +17,7 @@ from ..field.spec import PyramidSpec
 
 Part = tuple[slice, ...]
 
+SOUND_CORE = 1 << 16  # least coefficients of a part of a sound's plane
 CORE = {2: 1024, 3: 96}
 HALO = 6  # points of each grid: upsampling needs h with h >= h / 2 + 2, so 5; the context model 3; the layer one an iteration
 
@@ -48,8 +50,10 @@ def cut(tensor: Tensor, part: Part) -> Tensor:
 
 def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
     """The windows of a picture; a single one, all of it, where it is no larger than one and a half cores."""
-    if spec.magnitudes:  # its context model reads places in the whole grid; such signals come in segments
-        return [_window(spec, [(0, size) for size in spec.grid])]
+    if spec.magnitudes:  # the context model reads places along all axes but that of time; such signals come in segments
+        *first, frames, bins = spec.grid
+        side = frames if core is None else max(core, math.ceil(SOUND_CORE / (bins * math.prod(first))))
+        return [_window(spec, [*((0, size) for size in first), part, (0, bins)]) for part in _cuts(frames, side)]
     stride = 1 << (spec.levels - 1)
     side = max(stride, (CORE[spec.axes] if core is None else core) // stride * stride)
     cuts = [_cuts(size, side) for size in spec.grid]
@@ -64,7 +68,7 @@ def _cuts(size: int, side: int) -> list[tuple[int, int]]:
 
 
 def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]]) -> Window:
-    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in range(spec.levels))
+    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in spec.grid_levels)
     whole = tuple(
         tuple(slice(max(0, part.start - HALO), min(size, part.stop + HALO)) for part, size in zip(parts, shape, strict=True))
         for parts, shape in zip(core, spec.latent_shapes, strict=True)

@@ -24,17 +24,19 @@ class Pyramid:
         latents: integer grids, finest first, three axes each.
         up: half filters `[L - 1, 4]`; row l upsamples level l + 1 to level l.
         active: the axes along which a level halves.
+        levels: the level of each grid.
     """
 
-    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: FloatArray, active: tuple[int, ...]) -> None:
+    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: FloatArray, active: tuple[int, ...], levels: Sequence[int]) -> None:
         self._latents = latents
-        self._active = active
+        self._active, self._levels = active, levels
         self._up = [doubling(half) for half in up]
-        level = len(latents) - 1
-        self._base_level, self._base = level, latents[level][None].astype(np.float32)
-        while self._base_level > BASE_LEVEL:
-            self._base = self._features(self._base_level - 1, _whole(latents[self._base_level - 1].shape))
-            self._base_level -= 1
+        self._based = levels[-1]  # the level whose features are known for the whole picture
+        last = levels.index(self._based)
+        self._base = np.stack([*latents[last + 1 :], latents[last]]).astype(np.float32)
+        while self._based > BASE_LEVEL:
+            self._base = self._features(self._based - 1, _whole(latents[levels.index(self._based - 1)].shape))
+            self._based -= 1
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -42,21 +44,26 @@ class Pyramid:
         return self._latents[0].shape
 
     def features(self, window: Window) -> FloatArray:
-        """Features `[L, t, h, w]` of a window inside the source grid, channel 0 from the coarsest level."""
+        """Features `[F, t, h, w]` of a window inside the source grid: the sums, then from the coarsest level on."""
         return self._features(0, window)
 
     def _features(self, level: int, window: Window) -> FloatArray:
-        if level == self._base_level:
-            return self._base[(slice(None), *(slice(*r) for r in window))]
+        """Features of the levels from `level` on, on a window of its grids."""
+        part = tuple(slice(*r) for r in window)
+        if level == self._based:
+            return self._base[(slice(None), *part)]
+        first = self._levels.index(level)
+        after = first + self._levels.count(level)
         coarse = tuple(
             (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in self._active else (start, stop)
-            for axis, ((start, stop), size) in enumerate(zip(window, self._latents[level + 1].shape, strict=True))
+            for axis, ((start, stop), size) in enumerate(zip(window, self._latents[after].shape, strict=True))
         )
         known = self._features(level + 1, (coarse[0], coarse[1], coarse[2]))
         for axis in self._active:
             known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
-        own = self._latents[level][tuple(slice(*r) for r in window)]
-        return np.concatenate([known, own[None].astype(np.float32)])
+        for plane, grid in enumerate(self._latents[first + 1 : after]):
+            known[plane] += grid[part]
+        return np.concatenate([known, self._latents[first][part][None].astype(np.float32)])
 
 
 def _doubled(x: FloatArray, axis: int, band: Band, origin: int, wanted: Range) -> FloatArray:

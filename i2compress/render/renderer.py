@@ -99,6 +99,7 @@ class Renderer(GridRenderer):
             [grid.reshape(lead + grid.shape) for grid in latents],
             self._weights.get("up", np.zeros((0, 4), np.float32)),
             active=tuple(range(len(lead), 3)),
+            levels=spec.grid_levels,
         )
         source = PyramidSource(self._pyramid, make_layer(spec, self._weights))
         super().__init__(spec.grid, source, channels=spec.channels, threads=threads)

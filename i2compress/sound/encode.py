@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..fit import Arrays, StepInfo
 
 SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 400 bytes for each
-LOOK_SECONDS = 20.0  # of the loudest part, from which frames and rates are chosen
+LOOK_SECONDS = 8.0  # of the loudest part, from which frames and rates are chosen
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
