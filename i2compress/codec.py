@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import container, coordinate_codec
+from . import container, coordinate_codec, waveform
 from .coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from .coding.weights import WeightGroup, decode_weights, encode_weights
 from .config import DEFAULT_FIELD, EncodeSettings, View
@@ -201,7 +201,8 @@ def _tolerance(signal: Signal, error: float) -> float:
 
 def _metadata(signal: Signal, settings: EncodeSettings) -> dict[str, bytes]:
     kept = {} if settings.strip else vars(signal.metadata)
-    return {name: blob for name, blob in kept.items() if blob is not None}
+    blobs = {name: blob for name, blob in kept.items() if blob is not None}
+    return blobs if signal.kind is Kind.IMAGE else {**blobs, waveform.NAME: waveform.blob(signal)}
 
 
 def _write(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], signal: Signal, settings: EncodeSettings) -> tuple[bytes, float]:
@@ -260,7 +261,8 @@ class I2File:
         if math.prod(header.grid) > MAX_SAMPLES:
             raise LimitError(f"file has {math.prod(header.grid)} samples; this version decodes up to {MAX_SAMPLES}")
         self.header = header
-        self.metadata = Metadata(**content.metadata)
+        self.metadata = Metadata(**{name: blob for name, blob in content.metadata.items() if name != waveform.NAME})
+        self.waveform = waveform.parsed(content.metadata)
         self.complete = content.complete
         self.spec: PyramidSpec | CoordinateFile
         self.weights: dict[str, npt.NDArray[np.floating]]
@@ -306,7 +308,11 @@ class I2File:
         """The whole view as a signal, its metadata with it."""
         view = View() if view is None else view
         values = np.concatenate(list(self.bands(view)))
-        return Signal(values=values, kind=Kind(self.header.kind), bit_depth=view.bit_depth or self.header.bit_depth, metadata=self.metadata)
+        kind, depth = Kind(self.header.kind), view.bit_depth or self.header.bit_depth
+        if kind is Kind.IMAGE:
+            return Signal(values=values, kind=kind, bit_depth=depth, metadata=self.metadata)
+        form = self.waveform
+        return Signal(values=values, kind=kind, bit_depth=form.bit_depth, floating=form.floating, rate=form.rate, metadata=self.metadata)
 
 
 def _open_pyramid(content: Container, threads: int) -> tuple[PyramidSpec, dict[str, npt.NDArray[np.floating]], list[Grid], Renderer]:

@@ -8,10 +8,10 @@ from .errors import UsageError
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
-TUNES = ("hearing", "snr")
-MAX_OUTPUT_RATE = 2**22
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
+TUNES = ("hearing", "snr")
+MAX_OUTPUT_RATE = 2**22
 
 
 class Effort(NamedTuple):

@@ -40,12 +40,13 @@ CHUNKS = {
     "e": "exif",
     "x": "xmp",
     "t": "tags",
+    "s": "waveform",
     "W": "weights",
     "Y": "latents",
     "A": "sound",
     "S": "segment",
 }
-METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t"}
+METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
 
 
 class ChunkSize(NamedTuple):
@@ -64,7 +65,7 @@ class Container:
         header: what it holds.
         weights: payload of the 'W' chunk.
         latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
-        metadata: blobs by name, "icc", "exif", "xmp" or "tags", each at most 16 MiB.
+        metadata: blobs by name, "icc", "exif", "xmp", "tags" or "waveform", each at most 16 MiB.
 
     Raises:
         MalformedError: more latents than the header says, or metadata of another name.

@@ -28,8 +28,9 @@ DEFAULT_WIDTH = 64
 DEFAULT_LAYERS = 1
 # kind of signal -> (gain, offset): a value is offset + gain * Phi, so that Phi covers [-1, 1]
 RANGES = {Kind.IMAGE: (0.5, 0.5), Kind.AUDIO: (1.0, 0.0), Kind.VIDEO: (0.5, 0.5), Kind.SHAPE: (1.0, 0.0)}
-# kind of signal -> (input scale, samples along the longest axis it is for), as in (Implicit)^2; shorter signals have less
+# kind of signal -> (input scale, samples along the longest axis it is for), as in (Implicit)^2; shorter signals and narrower networks have less
 SCALES = {Kind.IMAGE: (256, 512), Kind.AUDIO: (25000, 308_207), Kind.VIDEO: (128, 512), Kind.SHAPE: (256, 512)}
+SCALE_WIDTH, LEAST_SHARE = 256, 0.25  # the width those are for; few channels cannot cover so many frequencies (22 dB instead of 17 at 64)
 ITERATION_LIMIT = 300
 
 
@@ -59,16 +60,16 @@ def file_spec(signal: Signal, settings: EncodeSettings) -> CoordinateFile:
         explicit=settings.explicit,
         width=settings.width or DEFAULT_WIDTH,
         layers=settings.layers or DEFAULT_LAYERS,
-        input_scale=float(settings.input_scale or input_scale(signal, settings.field)),
+        input_scale=float(settings.input_scale or input_scale(signal, settings.field, settings.width or DEFAULT_WIDTH)),
         normalise=settings.contract and not settings.explicit,
     )
     return CoordinateFile(network=network, grid=signal.grid)
 
 
-def input_scale(signal: Signal, field: str) -> int:
-    """The default input scale: that of (Implicit)^2 for signals as long as its own, less for shorter ones; half of it for siren."""
+def input_scale(signal: Signal, field: str, width: int) -> int:
+    """The default input scale: that of (Implicit)^2 for its lengths and widths, less for smaller ones; half of it for siren."""
     scale, length = SCALES[signal.kind]
-    share = min(1.0, max(signal.grid) / length)
+    share = min(1.0, max(signal.grid) / length) * min(1.0, max(width / SCALE_WIDTH, LEAST_SHARE))
     return max(1, round(scale * share / (2 if field == "siren" else 1)))
 
 
@@ -104,7 +105,7 @@ def write(
         kind=int(signal.kind),
         grid=signal.grid,
         channels=signal.channels,
-        bit_depth=signal.bit_depth,
+        bit_depth=min(signal.bit_depth, 16),
         field=spec.field,
         params=spec.params,
         prior=0,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2compress import EncodeSettings, Kind, Signal, View
+from i2compress import EncodeSettings, Kind, Signal, View, waveform
 from i2compress.cli import main
 from i2compress.codec import Encoded, I2File, encode_signal
 from i2compress.container import read, write
@@ -168,7 +168,7 @@ def test_the_command_writes_reads_and_checks_a_coordinate_field(tmp_path: Path, 
     assert main(["verify", str(tmp_path / "a.i2"), "--against", str(path)]) == 0
     capsys.readouterr()
     assert main(["info", str(tmp_path / "a.i2")]) == 0
-    assert "implicit fourier (width 8, 2 layers, input scale 13, " in capsys.readouterr().out
+    assert "implicit fourier (width 8, 2 layers, input scale 3, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,14 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> Non
 
 
 def test_the_default_input_scale_is_the_paper_s_at_its_sizes_and_less_for_smaller_signals() -> None:
-    assert input_scale(picture(2, 512), "fourier") == 256
-    assert input_scale(picture(2, 2048), "fourier") == 256
-    assert input_scale(picture(2, 512), "siren") == 128
-    assert input_scale(picture(2, 128), "gabor") == 64
-    assert input_scale(picture(1, 1), "siren") == 1
-    wave = Signal(values=np.zeros((400_000, 1), np.float32), kind=Kind.AUDIO, rate=44100, bit_depth=16)
-    assert input_scale(wave, "fourier") == 25000
+    assert input_scale(picture(2, 512), "fourier", 256) == 256
+    assert input_scale(picture(2, 2048), "fourier", 512) == 256
+    assert input_scale(picture(2, 512), "siren", 256) == 128
+    assert input_scale(picture(2, 512), "siren", 64) == input_scale(picture(2, 512), "siren", 8) == 32
+    assert input_scale(picture(2, 128), "gabor", 256) == 64
+    assert input_scale(picture(1, 1), "siren", 64) == 1
+    wave = Signal(values=np.zeros((400_000, 1), np.float32), kind=Kind.AUDIO, rate=8000)
+    assert input_scale(wave, "fourier", 256) == 25000
 
 
 def test_a_field_from_a_file_has_derivatives() -> None:
@@ -218,11 +219,11 @@ def test_a_field_from_a_file_has_derivatives() -> None:
 @pytest.mark.parametrize(("kind", "explicit"), KINDS)
 def test_a_waveform_is_a_signal_with_one_axis(kind: str, explicit: bool) -> None:
     t = np.linspace(-1, 1, 3000, dtype=np.float32)
-    wave = Signal(values=np.stack([0.6 * np.sin(40 * t), 0.3 * np.cos(70 * t)], -1).astype(np.float32), kind=Kind.AUDIO, rate=44100, bit_depth=16)
+    wave = Signal(values=np.stack([0.6 * np.sin(40 * t), 0.3 * np.cos(70 * t)], -1).astype(np.float32), kind=Kind.AUDIO, bit_depth=24, rate=8000)
     result = encode_signal(wave, replace(FAST, field=kind, explicit=explicit, steps=80, width=24, input_scale=60))
-    back = np.concatenate(list(I2File.from_bytes(result.data).bands()))
-    assert back.shape == (3000, 2)
-    error = float(np.mean((back - wave.values) ** 2))
+    back = I2File.from_bytes(result.data).render()
+    assert (back.kind, back.values.shape, back.rate, back.bit_depth) == (Kind.AUDIO, (3000, 2), 8000, 24)
+    error = float(np.mean((back.values - wave.values) ** 2))
     assert result.psnr == pytest.approx(-10 * np.log10(error), abs=1e-3)
     assert error < 0.2 * wave.values.var()
 
@@ -242,7 +243,7 @@ def test_a_file_whose_values_overflow_decodes_to_numbers() -> None:
 
 
 def test_the_pyramid_refuses_a_waveform() -> None:
-    wave = Signal(values=np.zeros((100, 1), np.float32), kind=Kind.AUDIO, rate=44100, bit_depth=16)
+    wave = Signal(values=np.zeros((100, 1), np.float32), kind=Kind.AUDIO, rate=8000)
     with pytest.raises(SignalError, match="audio"):
         encode_signal(wave, EncodeSettings(steps=1))
 
@@ -253,3 +254,36 @@ def test_decoding_does_not_import_torch(tmp_path: Path) -> None:
     root = str(Path(__file__).parent.parent)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_writes_reads_and_checks_a_waveform(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import soundfile
+
+    path = tmp_path / "a.wav"
+    samples = 0.5 * np.sin(np.arange(2000) / 8)
+    soundfile.write(path, samples, 8000, subtype="PCM_16")
+    args = ["encode", str(path), "--field", "siren", "--width", "24", "--steps", "60", "--threads", "1", "--input-scale", "260"]
+    assert main([*args, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["kind"] == "audio" and record["snr"] > 10
+    assert main(["decode", str(tmp_path / "a.i2")]) == 0
+    back, rate = soundfile.read(tmp_path / "a.i2.wav")
+    assert rate == 8000 and soundfile.info(tmp_path / "a.i2.wav").subtype == "PCM_16"
+    snr = 10 * np.log10(np.mean(samples**2) / np.mean((back - samples) ** 2))
+    assert snr == pytest.approx(record["snr"], abs=0.1)
+    assert main(["verify", str(tmp_path / "a.i2"), "--against", str(path)]) == 0
+    assert f"{record['snr']:.2f} dB SNR" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "a.i2")]) == 0
+    assert "I2 audio, 2000 samples" in capsys.readouterr().out
+    assert main(["decode", str(tmp_path / "a.i2"), "--rate", "4000", "-f"]) == 2
+    assert main(["encode", str(path), "--field", "siren", "--bitrate", "24k", "-f"]) == 2
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x00\x01", b"\xc0\x3e\x04", b"\xc0\x3e\x01\x00", b"\xc0\x3e\x10"])
+def test_a_waveform_chunk_that_means_nothing_is_refused(payload: bytes) -> None:
+    with pytest.raises(FormatError):
+        waveform.parsed({waveform.NAME: payload})
+
+
+def test_a_waveform_whose_chunk_was_lost_has_the_usual_rate() -> None:
+    assert waveform.parsed({}) == waveform.Waveform(rate=44100, bit_depth=16, floating=False)

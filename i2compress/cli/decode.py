@@ -13,7 +13,8 @@ from ..config import View
 from ..container import is_sound
 from ..errors import UsageError
 from ..files import STDIO, default_output
-from . import batch, sound
+from ..waveform import is_waveform
+from . import batch, sound, waveform
 from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_size, parse_time
 from .output import Json, Output, duration, layout
 
@@ -110,6 +111,10 @@ def _decode_one(job: batch.Job, wish: _Wish, out: Output) -> None:
             threads=wish.threads,
             most=wish.max_samples,
         )
+        return
+    if is_waveform(data):
+        file = I2File.from_bytes(data, threads=wish.threads)
+        waveform.decode_one(job, file, wish.view, out, format=wish.format, force=wish.force, most=wish.max_samples)
         return
     if wish.view.sound:
         raise UsageError("--rate and --time are for sound, and this is a picture; use --scale or --crop")

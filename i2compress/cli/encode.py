@@ -14,7 +14,7 @@ import typer
 from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
 from ..errors import I2Error, UsageError
 from ..files import STDIO, default_output
-from . import batch, sound
+from . import batch, sound, waveform
 from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_bitrate, parse_duration
 from .output import Json, Output, duration, layout, size
 
@@ -96,7 +96,8 @@ def encode(
         raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
-    fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract, bitrate=bitrate, tune=tune.value)
+    fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
+    fit = replace(fit, bitrate=bitrate, tune=tune.value)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
@@ -114,7 +115,8 @@ def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: 
 
     given = batch.read_input(STDIO) if job.source == STDIO else None
     if media.kind_of(job.source, sound.head(job.source) if given is None else given) is Kind.AUDIO:
-        sound.encode_one(job, given, settings, out, stop=stop, force=force, verify=verify)
+        encode_one = sound.encode_one if settings.field == DEFAULT_FIELD else waveform.encode_one
+        encode_one(job, given, settings, out, stop=stop, force=force, verify=verify)
         return
     if settings.bitrate is not None:
         raise UsageError("--bitrate is for sound; use -q or --lambda for a picture")

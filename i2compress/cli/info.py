@@ -30,7 +30,8 @@ def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> No
 
 def _text(source: str, header: Header, chunks: list[ChunkSize], count: int) -> str:
     lam = "" if header.lam is None else f", lambda {header.lam:.2g}"
-    what = layout(header.grid, header.channels, header.bit_depth)
+    waves = len(header.grid) == 1
+    what = f"{header.grid[0]} samples, {header.channels} channels" if waves else layout(header.grid, header.channels, header.bit_depth)
     rate = f"{size(count)}, {_bits_per_point(header, count):.3f} bpp{lam}"
     lines = [f"{source}: I2 {KINDS[header.kind]}, {what}, {rate}, {FIELDS[header.field]}{_network(header)}"]
     lines += [f"  {chunk.type or ' '} {chunk.name:<10}{chunk.size:>10} bytes {100 * chunk.size / count:6.1f} %" for chunk in chunks]

@@ -43,6 +43,9 @@ OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the
 Kinds = Annotated[str, typer.Option("--kinds", metavar="A,B,...", help="Networks.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps, instead of the preset's.")]
 Rate = Annotated[float | None, typer.Option("--rate", metavar="R", help="Learning rate, instead of the preset's.")]
+Contract = Annotated[
+    bool | None, typer.Option("--contract/--no-contract", help="Spectral normalisation, instead of the preset's.", show_default=False)
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="CPU threads; with one, seconds are those of the CPU.")]
 
@@ -58,6 +61,7 @@ def reproduce(
     kinds: Kinds = ALL_KINDS,
     steps: Steps = None,
     rate: Rate = None,
+    contract: Contract = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = 1,
@@ -87,7 +91,7 @@ def reproduce(
 
     with out.progress(name.value) as on_step, cpu_threads(threads):
         wish = Wish(preset=preset.value, inputs=paths, device=pick_device(device), kinds=chosen, seed=seed, say=out.line)
-        wish = replace(wish, steps=steps, rate=rate)
+        wish = replace(wish, steps=steps, rate=rate, contract=contract)
         wish = wish if on_step is None else replace(wish, on_step=on_step)
         for outcome in experiments(name.value, wish, Path(out_dir)):
             for title, cells in outcome.tables.items():

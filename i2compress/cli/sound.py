@@ -12,6 +12,7 @@ from ..config import DEFAULT_FIELD, EncodeSettings, View
 from ..container import ChunkSize, chunk_sizes, is_sound
 from ..errors import I2Error, SignalError, TargetError, UsageError
 from ..files import STDIO
+from ..waveform import is_waveform
 from . import batch
 from .output import Json, Output, duration, size
 
@@ -40,6 +41,8 @@ def output_extension(source: str, asked: str | None, otherwise: str) -> str:
     if asked is not None:
         return asked
     first = head(source)
+    if is_waveform(first):
+        return "wav"
     if not is_sound(first):
         return otherwise
     from ..container import ChunkReader
@@ -113,6 +116,7 @@ def decode_one(
     """Decode the sound in `data`."""
     from ..media.audio import SoundLayout
     from ..sound.decode import I2Sound
+    from ..sound.format import SOURCES
 
     began = time.perf_counter()
     file = I2Sound.from_bytes(data, threads=threads, allow_partial=allow_partial)
@@ -123,9 +127,9 @@ def decode_one(
     layout = SoundLayout(
         rate=view.rate or file.header.rate, channels=file.header.channels, bit_depth=depth, floating=floating, metadata=file.metadata
     )
-    with _writer(job, layout, format, force, file) as writer:
+    with writer(job, layout, format, force, SOURCES[file.header.source]) as into:
         for block in file.blocks(view):
-            writer.write(block)
+            into.write(block)
     if not file.complete:
         out.warn(f"{job.source} was cut short; {job.target} is silent where its segments are missing")
     seconds = time.perf_counter() - began
@@ -136,24 +140,24 @@ def decode_one(
 
 
 @contextmanager
-def _writer(job: batch.Job, layout: "SoundLayout", format: str | None, force: bool, file: "I2Sound") -> "Iterator[SoundWriter]":
+def writer(job: batch.Job, layout: "SoundLayout", format: str | None, force: bool, source: str) -> "Iterator[SoundWriter]":
+    """A writer of sound to a job's target, on standard output in the format `source` unless one is asked for."""
     from ..files import atomic_writer
     from ..media import find_format
     from ..media.audio import open_sound_writer
     from ..signal import Kind
-    from ..sound.format import SOURCES
 
-    name = format or (SOURCES[file.header.source] if job.target == STDIO else os.path.splitext(job.target)[1])
+    name = format or (source if job.target == STDIO else os.path.splitext(job.target)[1])
     form = find_format(name) if name else None
     if form is None or form.kind is not Kind.AUDIO:
         known = "wav, flac, aiff, caf, au, w64, rf64, ogg, opus, mp3"
         raise UsageError(f"'{name}' says no known format of sound; expected one of {known}")
     if job.target == STDIO:
-        with open_sound_writer(sys.stdout.buffer, form, layout) as writer:
-            yield writer
+        with open_sound_writer(sys.stdout.buffer, form, layout) as opened:
+            yield opened
         return
-    with atomic_writer(job.target, force=force) as place, open_sound_writer(place, form, layout) as writer:
-        yield writer
+    with atomic_writer(job.target, force=force) as place, open_sound_writer(place, form, layout) as opened:
+        yield opened
 
 
 def info(path: str, data: bytes, out: Output) -> None:

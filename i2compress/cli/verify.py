@@ -9,7 +9,8 @@ import typer
 from ..config import View
 from ..container import is_sound
 from ..errors import SignalError, TargetError, UsageError
-from . import batch, sound
+from ..waveform import is_waveform
+from . import batch, sound, waveform
 from .options import AsJson, Debug, Inputs, Quiet, Threads
 from .output import Json, Output, duration, layout
 
@@ -48,6 +49,9 @@ def verify(
             sound.verify(inputs[index], data, against, min_psnr, threads, out)
             return
         file = I2File.from_bytes(data, threads=threads)
+        if is_waveform(data):
+            waveform.verify(inputs[index], file, against, min_psnr, out)
+            return
         psnr = _decode_all(file, None if against is None else _source(against, file))
         seconds = time.perf_counter() - start
         if psnr is not None and min_psnr is not None and psnr < min_psnr:

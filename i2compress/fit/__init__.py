@@ -14,7 +14,7 @@ from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
-from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, start
+from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, starting_field
 from .driver import StepInfo
 from .loop import Problem, Schedule, Start, fit
 from .quantise import quantise
@@ -139,7 +139,7 @@ def fit_coordinates(
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
         weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
         points = Points(x=grid_points(spec.grid).to(device), y=y.to(device), importance=weights)
-        run = CoordinateFit(start(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
+        run = CoordinateFit(starting_field(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
         run.run()
         groups = quantise_coordinates(run, spec, settings.rate_weight, _Progress(on_step, run.done, run.best_loss))
         return CoordinateResult(groups=groups, distortion=run.check(), steps=run.done)

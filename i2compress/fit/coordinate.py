@@ -237,7 +237,7 @@ def quantise_coordinates(
     return search(CoordinateTrial(fit, spec, lam), on_tensor).groups
 
 
-def start(spec: CoordinateFile, device: torch.device) -> CoordinateField:
+def starting_field(spec: CoordinateFile, device: torch.device) -> CoordinateField:
     """The field that a fit for a file starts from: prior 0."""
     scales = frequencies(spec.network)
     values = {name: torch.from_numpy((value / scales.get(name, 1.0)).astype(np.float32)) for name, value in prior(0, spec).items()}

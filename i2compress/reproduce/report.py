@@ -62,8 +62,8 @@ def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 
 def reached(row: Row, goal: float) -> float:
-    """Seconds until the training steps' own output first has that many dB; nan where it never has."""
-    return next((seconds for _, seconds, quality in row.curve if quality >= goal), math.nan)
+    """Seconds, at the median step, until the training steps' own output first has that many dB; nan where it never has."""
+    return next((step * row.step_seconds for step, _, quality in row.curve if quality >= goal), math.nan)
 
 
 def memory_table(found: Sequence[Memory]) -> Cells:

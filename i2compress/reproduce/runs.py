@@ -24,7 +24,7 @@ class Wish:
         preset: a key of PRESETS.
         inputs: media files of any kind; each experiment takes its own.
         kinds: of networks.
-        steps, rate: instead of the preset's.
+        steps, rate, contract: instead of the preset's.
         device: of the fits.
         seed: of everything random.
         say: told what is being done.
@@ -37,15 +37,17 @@ class Wish:
     kinds: tuple[str, ...] = KINDS
     steps: int | None = None
     rate: float | None = None
+    contract: bool | None = None
     seed: int = 0
     say: Say = print
     on_step: Callable[[StepInfo], None] = lambda info: None
 
 
 def settings(experiment: str, wish: Wish) -> Experiment:
-    """The preset, with the steps and the learning rate that were asked for."""
+    """The preset, with what was asked for instead."""
     chosen = PRESETS[wish.preset][experiment]
-    return replace(chosen, steps=wish.steps or chosen.steps, rate=wish.rate or chosen.rate)
+    contract = chosen.contract if wish.contract is None else wish.contract
+    return replace(chosen, steps=wish.steps or chosen.steps, rate=wish.rate or chosen.rate, contract=contract)
 
 
 def tasks(experiment: str, wish: Wish) -> Iterator[Task]:
