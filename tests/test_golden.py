@@ -97,14 +97,24 @@ def test_a_decoder_written_from_the_specification_finds_the_same_picture_within_
 
 
 @pytest.mark.parametrize(
-    ("levels", "hidden", "neighbours", "streams"), [(1, 1, 1, 1), (2, 3, 2, 2), (3, 16, 3, 1), (4, 5, 4, 3), (5, 8, 7, 2), (6, 64, 13, 6)]
+    ("levels", "hidden", "neighbours", "streams", "channels", "planes", "split"),
+    [
+        (1, 1, 1, 1, 2, 1, 0),
+        (2, 3, 2, 2, 2, 1, 0),
+        (3, 16, 3, 1, 2, 1, 0),
+        (4, 5, 4, 3, 2, 2, 1),
+        (5, 8, 7, 2, 3, 3, 2),
+        (6, 64, 13, 6, 4, 4, 1),
+        (3, 4, 3, 3, 1, 2, 5),
+    ],
 )
 def test_a_decoder_written_from_the_specification_reads_files_with_many_tiles_and_wild_numbers(
-    levels: int, hidden: int, neighbours: int, streams: int
+    levels: int, hidden: int, neighbours: int, streams: int, channels: int, planes: int, split: int
 ) -> None:
     """Random weights at every exponent and latents up to the limit: clamps, tables and tiles that no trained file reaches."""
     random = np.random.default_rng(levels)
-    spec = PyramidSpec(grid=(37, 41), channels=2, explicit=True, width=3, levels=levels, hidden=hidden, neighbours=neighbours, tile_log2=4)
+    sizes = {"levels": levels, "hidden": hidden, "neighbours": neighbours, "planes": planes, "split": split}
+    spec = PyramidSpec(grid=(37, 41), channels=channels, explicit=True, width=3, tile_log2=4, **sizes)
     groups = {}
     for name, shape in spec.weight_shapes.items():
         exponent = int(random.integers(0, spec.max_exponent(name) + 1))
@@ -113,8 +123,8 @@ def test_a_decoder_written_from_the_specification_reads_files_with_many_tiles_an
         )
     context = context_weights(spec, groups, prior(0, spec))
     latents = [np.rint(random.laplace(0, 3, shape) ** 3).clip(-1023, 1023).astype(np.int32) for shape in spec.latent_shapes]
-    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=part) for part in stream_grids(levels, streams))
-    header = Header(kind=0, grid=spec.grid, channels=2, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=streams)
+    parts = tuple(encode_latents(latents, context, tile=spec.tile, levels=part) for part in stream_grids(len(latents), streams))
+    header = Header(kind=0, grid=spec.grid, channels=channels, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=streams)
     assert_same_integers(write(Container(header=header, weights=encode_weights(list(groups.values())), latents=parts)))
 
 

@@ -33,6 +33,7 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
     return {
         "gray": (shapes(17, 24, 1, 255).astype(np.uint8), {}),
         "rgb": (shapes(31, 40, 3, 255).astype(np.uint8), {}),
+        "planes": (shapes(40, 46, 3, 255).astype(np.uint8), {"planes": True}),
         "explicit": (shapes(31, 40, 3, 255).astype(np.uint8), {"explicit": True}),
         "rgba16": (alpha.astype(np.uint16), {}),
         "streams": (np.clip(noisy, 0, 255).astype(np.uint8), {"lam": 1e-7}),
@@ -43,7 +44,10 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
 def encode(codes: Codes, options: dict[str, object]) -> bytes:
     """The file, with metadata where the source is 16 bits deep."""
     import i2compress
+    from i2compress import codec
 
+    codec.PLANES_FROM = 1 if options.get("planes") else 1 << 16
+    options = {name: value for name, value in options.items() if name != "planes"}
     metadata = i2compress.Metadata(icc=b"golden profile", exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>") if codes.dtype == np.uint16 else None
     settings = i2compress.EncodeSettings(**{"quality": 85, "steps": 200, "threads": 1, "device": "cpu", **options})  # type: ignore[arg-type]
     return i2compress.encode(i2compress.Signal.from_codes(codes, metadata), settings)
