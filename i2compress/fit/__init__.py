@@ -33,7 +33,6 @@ __all__ = [
     "sound_schedule",
 ]
 
-QUANTISE_SHARE = 0.06  # of a time limit
 COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 2 to 18 dB above Adam at 1e-3 after 200 steps
 
 
@@ -76,8 +75,7 @@ def fit_signal(
     """
     effort = EFFORTS[settings.effort]
     effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
-    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
-    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=limit) if schedule is None else schedule
+    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=settings.time_limit) if schedule is None else schedule
     with cpu_threads(settings.threads), _out_of_memory():
         device = pick_device(settings.device)
         problem = Problem(values, spec, settings.rate_weight, device=device, importance=importance, schedule=schedule, start=start)
@@ -91,9 +89,8 @@ def fit_signal(
 
 def sound_schedule(settings: EncodeSettings) -> Schedule:
     """Steps and rates for the plane of a sound, whose latents start at their places."""
-    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
     steps = settings.steps or EFFORTS[settings.effort].steps
-    return Schedule(steps=steps, time_limit=limit, latent_rate=1.5e-3, field_rate=0.05, recursion_rate=0.05, iterations=2)
+    return Schedule(steps=steps, time_limit=settings.time_limit, latent_rate=1.5e-3, field_rate=0.05, recursion_rate=0.05, iterations=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +129,7 @@ def fit_coordinates(
         UsageError: a device name that means nothing.
     """
     steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
-    limit = None if settings.time_limit is None else settings.time_limit * (1 - QUANTISE_SHARE)
-    training = Training(steps=steps, time_limit=limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
+    training = Training(steps=steps, time_limit=settings.time_limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
     with cpu_threads(settings.threads), _out_of_memory():
         device = pick_device(settings.device)
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)

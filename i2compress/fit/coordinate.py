@@ -22,7 +22,7 @@ from ..field.coordinate_file import MAX_NORM_PRODUCT, CoordinateFile, frequencie
 from ..field.points import Stop
 from ..field.reuse import Starts
 from ..field.spec import Arrays
-from .driver import Driver, StepInfo
+from .driver import TAIL_STEPS, Driver, StepInfo
 from .quantise import search
 
 CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
@@ -118,7 +118,7 @@ class CoordinateFit(Driver[State]):
         on_step: Callable[[StepInfo], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        super().__init__(training.steps, time_limit=training.time_limit, on_step=on_step, stop=stop)
+        super().__init__(training.steps, time_limit=training.time_limit, tail=TAIL_STEPS, on_step=on_step, stop=stop)
         self.field, self.points, self.training = field, points, training
         spec, count = field.network.spec, len(points)
         batch = training.batch or (count if count <= FULL_BATCH else BATCH)

@@ -15,6 +15,10 @@ logger = logging.getLogger(__name__)
 KEEP_FROM = 0.6  # the share of a fit after which states are compared
 CHECKS = 40  # how often they would be compared in a whole fit
 
+TAIL_STEPS = 20  # that the search for the weights' steps, the coding and the check take, beside one for each window
+LEAST_STEPS = 2  # whatever the time limit
+MOST_RESERVED = 0.5  # of a time limit, for what follows the fit
+
 State = TypeVar("State")
 
 
@@ -48,13 +52,22 @@ class Driver(ABC, Generic[State]):
 
     Args:
         total: steps in all.
-        time_limit: seconds after which the fit counts as done; None for none.
+        time_limit: seconds after which the fit and what follows it are to be done; None for none.
+        tail: what follows the fit (weight steps, entropy coding, a decode) costs about so many steps.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
     """
 
-    def __init__(self, total: int, *, time_limit: float | None, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
-        self.total, self.time_limit = total, time_limit
+    def __init__(
+        self,
+        total: int,
+        *,
+        time_limit: float | None,
+        tail: int = 0,
+        on_step: Callable[[StepInfo], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self.total, self.time_limit, self.tail = total, time_limit, tail
         self.on_step, self.stop = on_step, stop
         self.best: State | None = None
         self.best_loss = math.inf
@@ -71,7 +84,16 @@ class Driver(ABC, Generic[State]):
 
     def progress(self) -> float:
         """Share of the fit that is done, by steps or by time, whichever is further."""
-        return max(self.done / self.total, 0.0 if self.time_limit is None else (time.monotonic() - self.began) / self.time_limit)
+        return max(self.done / self.total, self._elapsed_share())
+
+    def _elapsed_share(self) -> float:
+        """Share of the time limit that is gone, the time for the tail left out; 0 without a limit."""
+        if self.time_limit is None or self.done < LEAST_STEPS:
+            return 0.0
+        elapsed = time.monotonic() - self.began
+        step = elapsed / self.done if self.done >= 5 else 0.0  # the first ones are not typical
+        reserve = min(self.tail * step, MOST_RESERVED * self.time_limit)
+        return elapsed / (self.time_limit - reserve)
 
     def advance(self, until: float) -> None:
         """Steps until that share of the fit is done."""

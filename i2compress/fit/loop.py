@@ -22,7 +22,7 @@ from ..field.pyramid import PyramidField
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spatial import contract
 from ..field.spec import Arrays, PyramidSpec, prior
-from .driver import Driver, StepInfo
+from .driver import TAIL_STEPS, Driver, StepInfo
 from .rate import ContextModel, relaxed
 from .windows import Window, cut, windows
 
@@ -155,7 +155,8 @@ class Fit(Driver[_State]):
 
     def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
         self.problem, self.schedule = problem, problem.schedule
-        super().__init__(self.schedule.steps * len(problem.windows), time_limit=self.schedule.time_limit, on_step=on_step, stop=stop)
+        total, limit = self.schedule.steps * len(problem.windows), self.schedule.time_limit
+        super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), on_step=on_step, stop=stop)
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
