@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
 MAX_LEVELS = 7
 DEFAULT_WIDTH = 16
-PLANES_FROM = 1 << 16  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
+PLANES_FROM = 1 << 17  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 STEP_CODE = 50  # a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding

@@ -46,7 +46,7 @@ def encode(codes: Codes, options: dict[str, object]) -> bytes:
     import i2compress
     from i2compress import codec
 
-    codec.PLANES_FROM = 1 if options.get("planes") else 1 << 16
+    codec.PLANES_FROM = 1 if options.get("planes") else 1 << 17
     options = {name: value for name, value in options.items() if name != "planes"}
     metadata = i2compress.Metadata(icc=b"golden profile", exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>") if codes.dtype == np.uint16 else None
     settings = i2compress.EncodeSettings(**{"quality": 85, "steps": 200, "threads": 1, "device": "cpu", **options})  # type: ignore[arg-type]
