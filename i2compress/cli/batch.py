@@ -101,13 +101,19 @@ def read_input(source: str) -> bytes:
         raise SignalError(f"{source} cannot be read ({error}); expected a file, check its name and permissions") from error
 
 
-def write_output(target: str, data: bytes, *, force: bool) -> None:
-    """Write all bytes to a path, whole or not at all, or to standard output for "-"."""
+def write_output(target: str, data: bytes, *, force: bool, verify: bool = False) -> None:
+    """Write all bytes to a path, whole or not at all, or to standard output for "-".
+
+    Raises:
+        I2Error: `verify`, and the path reads back differently.
+    """
     if target == STDIO:
         write_stdout(data)
         return
     with atomic_writer(target, force=force) as file:
         file.write(data)
+    if verify and read_input(target) != data:
+        raise I2Error(f"{target} reads back differently from what was written; check the disk and encode again")
 
 
 def _default(source: str, folder: str | None, name: Callable[[str], Path]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
-from ..errors import I2Error, UsageError
+from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch, sound, waveform
 from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_bitrate, parse_duration
@@ -131,9 +131,7 @@ def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: 
     name = job.source if job.target == STDIO else job.target
     with out.progress(name) as on_step:
         encoded = encode_signal(signal, settings, on_step=on_step, stop=stop)
-    batch.write_output(job.target, encoded.data, force=force)
-    if verify and job.target != STDIO and batch.read_input(job.target) != encoded.data:
-        raise I2Error(f"{job.target} reads back differently from what was written; check the disk and encode again")
+    batch.write_output(job.target, encoded.data, force=force, verify=verify)
     _report(job, signal, encoded, source_bytes, out)
     if stop():
         out.line(f"{name}: stopped early, after {encoded.steps} steps")

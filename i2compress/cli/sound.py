@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..config import DEFAULT_FIELD, EncodeSettings, View
 from ..container import ChunkSize, chunk_sizes, is_sound
-from ..errors import I2Error, SignalError, TargetError, UsageError
+from ..errors import SignalError, TargetError, UsageError
 from ..files import STDIO
 from ..waveform import is_waveform
 from . import batch
@@ -84,9 +84,7 @@ def encode_one(
             raise KeyboardInterrupt
         with out.progress(name) as on_step:
             encoded = encode_sound(source, settings, on_step=on_step, stop=stop)
-        batch.write_output(job.target, encoded.data, force=force)
-        if verify and job.target != STDIO and batch.read_input(job.target) != encoded.data:
-            raise I2Error(f"{job.target} reads back differently from what was written; check the disk and encode again")
+        batch.write_output(job.target, encoded.data, force=force, verify=verify)
         _report_encode(job, source, encoded, len(data) if data is not None else os.path.getsize(job.source), out)
     if stop():
         out.line(f"{name}: stopped early, after {encoded.steps} steps")
@@ -202,6 +200,11 @@ def verify(path: str, data: bytes, against: str | None, min_psnr: float | None, 
         for _ in file.blocks():
             pass
     seconds = time.perf_counter() - began
+    report_verified(path, what, snr, psnr, min_psnr, seconds, out)
+
+
+def report_verified(path: str, what: str, snr: float | None, psnr: float | None, min_psnr: float | None, seconds: float, out: Output) -> None:
+    """Say that a sound is whole and how good it is. Raises TargetError below `min_psnr`."""
     if psnr is not None and min_psnr is not None and psnr < min_psnr:
         raise TargetError(f"{path} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q or -e")
     if not out.quiet:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..config import EncodeSettings
-from ..errors import I2Error, SignalError, TargetError, UsageError
+from ..errors import SignalError, UsageError
 from ..files import STDIO
 from . import batch, sound
 from .output import Json, Output, duration, size
@@ -34,9 +34,7 @@ def encode_one(
     name = job.source if job.target == STDIO else job.target
     with out.progress(name) as on_step:
         encoded = encode_signal(signal, settings, on_step=on_step, stop=stop)
-    batch.write_output(job.target, encoded.data, force=force)
-    if verify and job.target != STDIO and batch.read_input(job.target) != encoded.data:
-        raise I2Error(f"{job.target} reads back differently from what was written; check the disk and encode again")
+    batch.write_output(job.target, encoded.data, force=force, verify=verify)
     count, samples = len(encoded.data), signal.grid[0]
     rate, snr = 8 * count * signal.rate / samples, _snr(signal, encoded.psnr)
     what = sound.describe(samples, signal.rate, signal.channels, signal.bit_depth, signal.floating)
@@ -93,12 +91,7 @@ def verify(path: str, file: "I2File", against: str | None, min_psnr: float | Non
         psnr = metrics.psnr(metrics.mean_squared_error(np.asarray(values), source.values), peak=2.0)
         snr = _snr(source, psnr - 20 * math.log10(2))
     seconds = time.perf_counter() - began
-    if psnr is not None and min_psnr is not None and psnr < min_psnr:
-        raise TargetError(f"{path} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q, -e or --width")
-    if not out.quiet:
-        quality = "" if snr is None else f", {snr:.2f} dB SNR, {psnr:.2f} dB PSNR"
-        out.text(f"{path}: OK, {what}{quality}, decoded in {duration(seconds)}")
-    out.record(path, "ok", {"kind": "audio", "snr": snr, "psnr": psnr, "seconds": seconds})
+    sound.report_verified(path, what, snr, psnr, min_psnr, seconds, out)
 
 
 def _snr(signal: "Signal", psnr: float) -> float:
