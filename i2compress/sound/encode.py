@@ -45,6 +45,8 @@ FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
 PILOT, PILOT_LEAST = 0.3, 20  # of the steps: the short fit from which a bitrate's lambda is foreseen; steps at least
 PILOT_RANGE, PILOT_HALVINGS = 3.0, 10  # how far lambda is moved from there, either way, and how finely
 SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the short one
+MISSED = 0.05  # of a segment's bytes: further off than this after the trim, it is fitted once more
+FITS = 2 + PILOT  # at most, for a bitrate: they share a time limit
 WEIGHT_BYTES = 200
 LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
 
@@ -221,6 +223,13 @@ class _Work:
         if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None
         fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
+        taken = len(fitted.content.weights) + sum(map(len, fitted.content.latents))
+        if budget is not None and abs(taken / budget - 1) > MISSED and not (self.stop is not None and self.stop()):
+            # Too far off for the trim: the few steps of a low effort leave a context model that costs more than was foreseen.
+            again, most = self._gain_code(plane, _lambda_at(plane, lam, budget / taken))
+            if most:
+                code, bins = again, most
+                fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
         if self.settings.tune == "hearing":
@@ -263,13 +272,7 @@ class _Work:
         fitted = self._fit(plane, importance, code, bins, replace(settings, steps=steps, time_limit=limit), weights)
         # A short fit's latents are nearly those of a long one, its context model is not: the bits of an ideal one tell more.
         found = WEIGHT_BYTES + float(ideal_bits(np.abs(fitted.latents)).sum()) / 8 * SETTLED
-        # What is foreseen for other lambdas is off by the same factor as for this one.
-        wanted = budget / found * float(cost(plane, lam)[0].sum())
-        low, high = lam / PILOT_RANGE, lam * PILOT_RANGE
-        for _ in range(PILOT_HALVINGS):
-            middle = math.sqrt(low * high)
-            low, high = (middle, high) if float(cost(plane, middle)[0].sum()) > wanted else (low, middle)
-        return math.sqrt(low * high)
+        return _lambda_at(plane, lam, budget / found)
 
     def _stretch(
         self, first: int, last: int, splits: npt.NDArray[np.int64], following: npt.NDArray[np.int64] | None
@@ -300,7 +303,19 @@ class _Work:
         steps = SOUND_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
         first, last = self.header.bounds(number)
         limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
+        if limit is not None and self.budget is not None:
+            limit /= FITS
         return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
+
+
+def _lambda_at(plane: FloatArray, lam: float, share: float) -> float:
+    """Lambda at which a plane takes `share` of its bytes at `lam`: what is foreseen for other lambdas is off by the same factor as for this one."""
+    wanted = share * float(cost(plane, lam)[0].sum())
+    low, high = lam / PILOT_RANGE, lam * PILOT_RANGE
+    for _ in range(PILOT_HALVINGS):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if float(cost(plane, middle)[0].sum()) > wanted else (low, middle)
+    return math.sqrt(low * high)
 
 
 def _gain(code: int) -> float:
