@@ -159,7 +159,7 @@ def _encode_coordinates(
 
 
 def levels_for(grid: tuple[int, ...]) -> int:
-    """Latent grids of a picture: as many as leave the coarsest two samples across, at most 7."""
+    """Levels of latent grids of a picture: as many as leave the coarsest two samples across, at most 7."""
     return max(1, min(MAX_LEVELS, math.floor(math.log2(min(grid)))))
 
 

@@ -72,7 +72,7 @@ class EncodeSettings:
         lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
-        time_limit: seconds after which the fit is brought to its end.
+        time_limit: seconds in which the whole encode is to end, about; the fit makes as many steps as it can.
         field: one of FIELDS.
         explicit: the explicit twin of the field instead of the implicit one.
         width: channels of the implicit layer, up to 64 for a pyramid and 2048 for the others; None for the default.

@@ -33,7 +33,7 @@ __all__ = [
     "sound_schedule",
 ]
 
-COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # 2 to 18 dB above Adam at 1e-3 after 200 steps
+COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # in few steps well above Adam at 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
