@@ -26,6 +26,7 @@ from .header import MAX_AXIS
 from .metrics import mean_squared_error, psnr
 from .render import Renderer
 from .render.renderer import GridRenderer
+from .render.view import output_depth
 from .signal import FloatArray, Kind, Metadata, Signal, to_codes
 
 if TYPE_CHECKING:
@@ -291,10 +292,13 @@ class I2File:
         """
         return I2File(container.read(data, allow_partial=allow_partial), threads=threads)
 
-    def output_shape(self, view: View | None = None) -> tuple[int, int, int]:
-        """H, W and channels of what a view of a picture gives. Raises UsageError where the crop lies outside."""
-        height, width = self._renderer.shape(View() if view is None else view)
-        return height, width, self.spec.channels
+    def output_shape(self, view: View | None = None) -> tuple[int, ...]:
+        """H, W and channels of what a view of a picture gives; samples and channels of a waveform.
+
+        Raises:
+            UsageError: a crop or a time that lies outside, or a view of another kind of signal.
+        """
+        return *self._renderer.shape(View() if view is None else view), self.spec.channels
 
     def values(self) -> FloatArray:
         """The values on the source grid, not clipped, float32 `[*grid, D]`."""
@@ -314,7 +318,8 @@ class I2File:
         if kind is Kind.IMAGE:
             return Signal(values=values, kind=kind, bit_depth=depth, metadata=self.metadata)
         form = self.waveform
-        return Signal(values=values, kind=kind, bit_depth=form.bit_depth, floating=form.floating, rate=form.rate, metadata=self.metadata)
+        depth, floating = output_depth(view, form.bit_depth, form.floating)
+        return Signal(values=values, kind=kind, bit_depth=depth, floating=floating, rate=view.rate or form.rate, metadata=self.metadata)
 
 
 def _open_pyramid(content: Container, threads: int) -> tuple[PyramidSpec, dict[str, npt.NDArray[np.floating]], list[Grid], Renderer]:

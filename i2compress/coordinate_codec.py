@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import waveform
 from .coding.weights import WeightGroup, decode_weights, encode_weights
 from .config import EncodeSettings
 from .container import Container, Header, lambda_code
@@ -18,6 +19,7 @@ from .field.coordinate_spec import CoordinateSpec
 from .field.spec import Arrays
 from .field.weights import dequantise
 from .render.coordinate import CoordinateRenderer
+from .render.waveform import WaveformRenderer
 from .signal import FloatArray, Kind, Signal
 
 if TYPE_CHECKING:
@@ -135,7 +137,13 @@ def read(content: Container, *, threads: int | None = None) -> Opened:
     weights = dequantise(groups, base)
     check_contraction(spec, weights)
     gain, offset = RANGES[Kind(header.kind)]
-    renderer = CoordinateRenderer(spec, weights, gain=gain, offset=offset, threads=threads or os.cpu_count() or 1)
+    threads = threads or os.cpu_count() or 1
+    renderer: CoordinateRenderer
+    if header.kind == Kind.AUDIO and len(header.grid) == 1:
+        rate = waveform.parsed(content.metadata).rate
+        renderer = WaveformRenderer(spec, weights, gain=gain, offset=offset, rate=rate, threads=threads)
+    else:
+        renderer = CoordinateRenderer(spec, weights, gain=gain, offset=offset, threads=threads)
     return Opened(spec=spec, weights=weights, renderer=renderer)
 
 

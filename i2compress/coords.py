@@ -5,6 +5,8 @@ Sample i of an axis lies at position i, its cell reaches from i - 1/2 to i + 1/2
 2**l (k + 1/2) - 1/2. Fields of normalised coordinates map [-1/2, n - 1/2] to [-1, 1].
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,13 +16,13 @@ def phase_offsets(scale: int) -> list[float]:
     return [(k + 0.5) / scale - 0.5 for k in range(scale)]
 
 
-def normalised(size: int, part: tuple[int, int] | None = None, offset: float = 0.0) -> npt.NDArray[np.float64]:
+def normalised(size: float, part: tuple[int, int] | None = None, offset: float = 0.0) -> npt.NDArray[np.float64]:
     """Normalised coordinates of an axis of `size` samples, `[size]` in (-1, 1), symmetric about 0.
 
     Args:
-        size: samples of the whole axis.
+        size: samples of the whole axis; a fraction where they are those of another rate.
         part: samples start .. stop only; None for all.
         offset: how far each is moved, in samples.
     """
-    start, stop = part or (0, size)
-    return (2 * np.arange(start, stop) + (1 + 2 * offset)) / size - 1
+    start, stop = part or (0, math.floor(size))
+    return np.asarray((2 * np.arange(start, stop) + (1 + 2 * offset)) / size - 1, np.float64)

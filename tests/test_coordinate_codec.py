@@ -275,7 +275,13 @@ def test_the_command_writes_reads_and_checks_a_waveform(tmp_path: Path, capsys: 
     assert f"{record['snr']:.2f} dB SNR" in capsys.readouterr().out
     assert main(["info", str(tmp_path / "a.i2")]) == 0
     assert "I2 audio, 2000 samples" in capsys.readouterr().out
-    assert main(["decode", str(tmp_path / "a.i2"), "--rate", "4000", "-f"]) == 2
+    assert main(["decode", str(tmp_path / "a.i2"), "--rate", "4000", "--time", "0.1:0.2", "-f"]) == 0
+    assert (soundfile.info(tmp_path / "a.i2.wav").samplerate, soundfile.info(tmp_path / "a.i2.wav").frames) == (4000, 400)
+    capsys.readouterr()
+    for wrong in (["--scale", "2"], ["--time", "3:4"], ["--rate", "16000", "--max-samples", "3999"]):
+        assert main(["decode", str(tmp_path / "a.i2"), "-o", str(tmp_path / "none.wav"), *wrong]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "none.wav").exists()
     assert main(["encode", str(path), "--field", "siren", "--bitrate", "24k", "-f"]) == 2
 
 

@@ -116,8 +116,6 @@ def _decode_one(job: batch.Job, wish: _Wish, out: Output) -> None:
         file = I2File.from_bytes(data, threads=wish.threads)
         waveform.decode_one(job, file, wish.view, out, format=wish.format, force=wish.force, most=wish.max_samples)
         return
-    if wish.view.sound:
-        raise UsageError("--rate and --time are for sound, and this is a picture; use --scale or --crop")
     file = I2File.from_bytes(data, threads=wish.threads, allow_partial=wish.allow_partial)
     height, width, channels = file.output_shape(wish.view)
     if height * width > wish.max_pixels:

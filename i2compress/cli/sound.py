@@ -120,8 +120,7 @@ def decode_one(
     file = I2Sound.from_bytes(data, threads=threads, allow_partial=allow_partial)
     depth, floating = file.depth(view)
     first, last = file.span(view)
-    if (last - first) * file.header.channels > most:
-        raise UsageError(f"the output has {last - first} samples a channel; expected at most {most} in all: use --time, or raise --max-samples")
+    check_length(last - first, file.header.channels, most)
     layout = SoundLayout(
         rate=view.rate or file.header.rate, channels=file.header.channels, bit_depth=depth, floating=floating, metadata=file.metadata
     )
@@ -135,6 +134,12 @@ def decode_one(
     out.line(f"{job.source if job.target == STDIO else job.target}: {what}, {duration(seconds)}")
     fields: dict[str, Json] = {"output": job.target, **_layout_fields(last - first, layout), "complete": file.complete, "seconds": seconds}
     out.record(job.source, "ok", fields)
+
+
+def check_length(samples: int, channels: int, most: int) -> None:
+    """Raises UsageError where an output has more samples in all than --max-samples allows."""
+    if samples * channels > most:
+        raise UsageError(f"the output has {samples} samples a channel; expected at most {most} in all: use --time, or raise --max-samples")
 
 
 @contextmanager

@@ -52,23 +52,21 @@ def encode_one(
 def decode_one(job: batch.Job, file: "I2File", view: "View", out: Output, *, format: str | None, force: bool, most: int) -> None:
     """Decode a waveform."""
     from ..media.audio import SoundLayout
+    from ..render.view import output_depth
 
-    began = time.perf_counter()
-    samples, channels = file.header.grid[0], file.header.channels
-    if samples * channels > most:
-        raise UsageError(f"the output has {samples} samples a channel; expected at most {most} in all: raise --max-samples")
-    if view.sound:
-        raise UsageError("--rate and --time are not for a waveform in a coordinate field; decode all of it")
-    form = file.waveform
-    depth, floating = (form.bit_depth, form.floating) if view.bit_depth is None else (view.bit_depth, False)
-    layout = SoundLayout(rate=form.rate, channels=channels, bit_depth=depth, floating=floating, metadata=file.metadata)
+    began, form = time.perf_counter(), file.waveform
+    samples, channels = file.output_shape(view)
+    sound.check_length(samples, channels, most)
+    depth, floating = output_depth(view, form.bit_depth, form.floating)
+    rate = view.rate or form.rate
+    layout = SoundLayout(rate=rate, channels=channels, bit_depth=depth, floating=floating, metadata=file.metadata)
     with sound.writer(job, layout, format, force, "wav") as writer:
         for band in file.bands(view):
             writer.write(band)
     seconds = time.perf_counter() - began
     name = job.source if job.target == STDIO else job.target
-    out.line(f"{name}: {sound.describe(samples, form.rate, channels, depth, floating)}, {duration(seconds)}")
-    fields: dict[str, Json] = {"output": job.target, "samples": samples, "rate": form.rate, "channels": channels, "bit_depth": depth}
+    out.line(f"{name}: {sound.describe(samples, rate, channels, depth, floating)}, {duration(seconds)}")
+    fields: dict[str, Json] = {"output": job.target, "samples": samples, "rate": rate, "channels": channels, "bit_depth": depth}
     out.record(job.source, "ok", {**fields, "complete": file.complete, "seconds": seconds})
 
 

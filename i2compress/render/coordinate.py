@@ -121,13 +121,24 @@ class CoordinateNetwork:
 
 
 class CoordinateSource:
-    """Blocks of a coordinate field; see render.blocks.Source."""
+    """Blocks of a coordinate field; see render.blocks.Source.
 
-    def __init__(self, spec: CoordinateFile, network: CoordinateNetwork) -> None:
+    Args:
+        spec: sizes of the field.
+        network: computes its values.
+        grid: samples along each axis, where they are not the file's.
+        extents: how many of those samples cover each axis of the field, where that is a fraction.
+    """
+
+    def __init__(
+        self, spec: CoordinateFile, network: CoordinateNetwork, grid: tuple[int, ...] | None = None, extents: tuple[float, ...] | None = None
+    ) -> None:
         self.network = network
         self.axes = len(spec.grid)
         self._iterations = spec.iterations
-        self._grid = (1,) * (3 - self.axes) + tuple(spec.grid)
+        lead = (1,) * (3 - self.axes)
+        self._grid = lead + tuple(spec.grid if grid is None else grid)
+        self._extents = self._grid if extents is None else lead + tuple(extents)
         self._wide = spec.network.width > _WIDE
 
     @property
@@ -160,7 +171,7 @@ class CoordinateSource:
 
     def inject(self, block: Window, offsets: list[float]) -> list[FloatArray]:
         """What the network's step needs at a block's samples moved by these offsets."""
-        axes = [normalised(size, part, offset) for part, size, offset in zip(block, self.grid, offsets, strict=True)]
+        axes = [normalised(size, part, offset) for part, size, offset in zip(block, self._extents, offsets, strict=True)]
         return self.network.inject(axes[3 - self.axes :])
 
     def path(self, block: Window, limit: int, tolerance: float, target: FloatArray) -> _Path:

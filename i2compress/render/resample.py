@@ -121,16 +121,17 @@ class Lanczos:
         """The whole output along `axis` of every band."""
         return (self.apply(band, axis, origin, (0, self.span.out)) for band in bands)
 
-    def stream(self, bands: Iterator[FloatArray], axis: int, origin: int) -> Iterator[FloatArray]:
-        """Output in bands, from solved values in bands of which the first starts at solved sample `origin`."""
-        held, done = next(bands), 0
+    def stream(self, bands: Iterator[FloatArray], axis: int, origin: int, outputs: Range | None = None) -> Iterator[FloatArray]:
+        """Output in bands, from solved values in bands of which the first starts at solved sample `origin`; all of it, or these samples."""
+        done, stop = (0, self.span.out) if outputs is None else outputs
+        held = next(bands)
         while True:
             end = origin + held.shape[axis]
-            ready = bisect_right(range(self.span.out), end, lo=done, key=self.last)
+            ready = bisect_right(range(stop), end, lo=done, key=self.last)
             if ready > done:
                 yield self.apply(held, axis, origin, (done, ready))
                 done = ready
-            if done == self.span.out:
+            if done == stop:
                 return
             keep = min(self.first(done), end) - origin
             held, origin = held[(slice(None),) * axis + (slice(keep, None),)], origin + keep

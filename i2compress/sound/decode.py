@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from ..codec import I2File
 from ..config import View
-from ..errors import UsageError
 from ..mdct import Evaluation, Synthesis
-from ..signal import SOUND_DEPTHS, FloatArray, Kind, Metadata, Signal
+from ..render.view import output_depth, output_span, sound_span
+from ..signal import FloatArray, Kind, Metadata, Signal
 from .analysis import rotate
 from .format import PEAK_UNIT, Segment, SoundFile, read_sound
 from .masking import band_gains
@@ -42,20 +42,13 @@ class I2Sound:
     def span(self, view: View | None = None) -> tuple[int, int]:
         """First output sample of a view and the one after its last. Raises UsageError where it has none."""
         view = View() if view is None else view
-        if view.pixels:
-            raise UsageError("--scale, --size, --max-size and --crop are for pictures, and this is sound; use --rate and --time")
-        start, stop = self._source_span(view)
+        start, stop = sound_span(self.header.samples, self.header.rate, view)
         step = self._step(view)
-        return math.ceil(start / step), math.ceil(stop / step)
+        return output_span(math.ceil(start / step), math.ceil(stop / step), view)
 
     def depth(self, view: View | None = None) -> tuple[int, bool]:
-        """Bits of the output's samples, and whether they are floating point. Raises UsageError."""
-        asked = None if view is None else view.bit_depth
-        if asked is None or asked == self.header.bit_depth:
-            return self.header.bit_depth, self.header.floating
-        if asked not in SOUND_DEPTHS[False]:
-            raise UsageError(f"bit depth is {asked}; expected one of {', '.join(map(str, SOUND_DEPTHS[False]))}")
-        return asked, False
+        """Bits of the output's samples, and whether they are floating point."""
+        return output_depth(View() if view is None else view, self.header.bit_depth, self.header.floating)
 
     def blocks(self, view: View | None = None) -> Iterator[FloatArray]:
         """float32 `[n, C]` in about [-1, 1], from start to end, a few frames at a time.
@@ -78,15 +71,6 @@ class I2Sound:
 
     def _step(self, view: View) -> float:
         return 1.0 if view.rate is None else self.header.rate / view.rate
-
-    def _source_span(self, view: View) -> tuple[int, int]:
-        if view.time is None:
-            return 0, self.header.samples
-        start, stop = (math.floor(min(self.header.samples, seconds * self.header.rate + 0.5)) for seconds in view.time)
-        if start >= stop:
-            length = self.header.samples / self.header.rate
-            raise UsageError(f"time is {view.time[0]:g} to {view.time[1]:g} s; expected a part of the sound, which has {length:.6g} s")
-        return start, stop
 
     def _plain(self, first: int, last: int) -> Iterator[FloatArray]:
         """Source samples first..last."""
