@@ -13,7 +13,7 @@ LEAST_OVERLAP = 0.4  # shared range of quality over the whole range; below, a fi
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The mean of one codec at one quality over all sources; times in seconds, memory in bytes (the largest)."""
+    """The mean of one codec at one quality over all sources; times in seconds, of the clock and of the processor, memory in bytes (the largest)."""
 
     quality: float
     bytes: float
@@ -21,6 +21,8 @@ class Step:
     metrics: Mapping[str, float | None]
     encoding_time: float
     decoding_time: float
+    encoding_cpu: float | None
+    decoding_cpu: float | None
     encoding_memory: int | None
     decoding_memory: int | None
     extra: Mapping[str, float]
@@ -65,6 +67,8 @@ def _step(quality: float, group: Sequence[Point]) -> Step:
         metrics={name: _mean_known([point.metrics.get(name) for point in group]) for name in group[0].metrics},
         encoding_time=_mean([point.encoding_time for point in group]),
         decoding_time=_mean([point.decoding_time for point in group]),
+        encoding_cpu=_mean_known([point.encoding_cpu for point in group]),
+        decoding_cpu=_mean_known([point.decoding_cpu for point in group]),
         encoding_memory=_largest([point.encoding_memory for point in group]),
         decoding_memory=_largest([point.decoding_memory for point in group]),
         extra={name: _mean([point.extra[name] for point in group]) for name in group[0].extra if all(name in point.extra for point in group)},

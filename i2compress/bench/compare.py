@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import I2Error
 from .origin import metadata
 from .parts import Codec, FitOptions, Point, Source
 from .results import number, table, write
+from .scoring import complete
 from .search import Target, matched
-from .store import Store
+from .store import Store, samples
 from .strip import Crop, Panel, busiest, strip
 
 FITS = 4
@@ -50,6 +51,7 @@ def compare(
     options: FitOptions,
     *,
     fits: int = FITS,
+    jobs: int = 1,
     skipped: Mapping[str, str],
     on_row: Callable[[Row, int], None] | None = None,
 ) -> Comparison:
@@ -62,6 +64,7 @@ def compare(
         store: where points are kept, so that a second run finds them.
         options: of fitted codecs.
         fits: see above.
+        jobs: processes that score the files in the end.
         skipped: codecs that cannot run, and why.
         on_row: called with each codec's row and how many are done.
     """
@@ -76,7 +79,16 @@ def compare(
         if on_row is not None:
             on_row(rows[-1], len(rows))
     order = [codec.name for codec in codecs]
-    return Comparison(source=source, target=target, rows=sorted(rows, key=lambda row: order.index(row.codec)), skipped=skipped, metadata=metadata())
+    rows = _scored(sorted(rows, key=lambda row: order.index(row.codec)), source, store, jobs)
+    return Comparison(source=source, target=target, rows=rows, skipped=skipped, metadata=metadata())
+
+
+def _scored(rows: Sequence[Row], source: Source, store: Store, jobs: int) -> list[Row]:
+    """The rows, their points with every measure."""
+    found = complete([(source, row.point) for row in rows if row.point is not None], store, jobs=jobs)
+    scored = iter(found)
+    made = [(row, row.error if row.point is None else next(scored)) for row in rows]
+    return [Row(codec=row.codec, error=new) if isinstance(new, I2Error) else replace(row, point=new) for row, new in made]
 
 
 def write_all(comparison: Comparison, store: Store, folder: Path, crop: Crop | None) -> list[Path]:
@@ -104,13 +116,24 @@ def markdown(comparison: Comparison, store: Store) -> str:
 def rows_table(comparison: Comparison, store: Store) -> str:
     """A line for each codec, in Markdown."""
     metrics = store.metrics
-    head = ["codec", "quality", "bytes", "bpp", *(metric.title for metric in metrics), "encode [s]", "decode [s]", "target"]
+    head = [
+        "codec",
+        "quality",
+        "bytes",
+        "bpp",
+        *(metric.title for metric in metrics),
+        "encode [s]",
+        "decode [s]",
+        "encode [CPU s]",
+        "decode [CPU s]",
+        "target",
+    ]
     rows = []
     for row in comparison.rows:
         if row.point is not None:
             point = row.point
             scores = [number(point.metrics.get(metric.name), metric.digits) for metric in metrics]
-            times = [number(point.encoding_time, 3), number(point.decoding_time, 3)]
+            times = [number(seconds, 3) for seconds in (point.encoding_time, point.decoding_time, point.encoding_cpu, point.decoding_cpu)]
             met = "met" if row.met else "not met, closest"
             rows.append([row.codec, f"{point.work.quality:g}", f"{point.bytes}", f"{point.bpp:.3f}", *scores, *times, met])
     return table(head, rows)
@@ -118,11 +141,11 @@ def rows_table(comparison: Comparison, store: Store) -> str:
 
 def picture(comparison: Comparison, store: Store, crop: Crop | None) -> bytes:
     """PNG of source and decoded pictures, by the part `crop` (x, y, width, height) or the busiest one."""
-    samples = store.modality.read(comparison.source.path)
-    panels = [Panel(title="source", detail=comparison.source.name, samples=samples)]
+    original = samples(store.modality.read, comparison.source)
+    panels = [Panel(title="source", detail=comparison.source.name, samples=original)]
     for point in comparison.points:
         codec = store.modality.codecs[point.codec]
         decoded = codec.decode(store.data(point, comparison.source), point.work.threads)
         psnr = number(point.metrics.get("psnr-rgb"), 2)
         panels.append(Panel(title=point.codec, detail=f"{point.bytes} B, {point.bpp:.3f} bpp, {psnr} dB", samples=decoded))
-    return strip(panels, busiest(samples) if crop is None else crop)
+    return strip(panels, busiest(original) if crop is None else crop)

@@ -1,13 +1,12 @@
 """The one set of measures that every codec's decoded picture is scored by, on 8-bit RGB code values."""
 
-import io
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from ..metrics import mean_squared_error, psnr
+from . import ssimulacra
 from .parts import Metric, Samples
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def ms_ssim_rgb(source: Samples, decoded: Samples) -> float | None:
 
 def ssimulacra2(source: Samples, decoded: Samples) -> float:
     """SSIMULACRA 2: 100 equal, 90 visually lossless, 70 high, 50 medium, 30 low quality; it may be negative."""
-    from ssimulacra2 import compute_ssimulacra2
-
-    return float(compute_ssimulacra2(_file(source), _file(decoded)))
+    return ssimulacra.score(source, decoded)
 
 
 def _tensors(source: Samples, decoded: Samples) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -52,13 +49,6 @@ def _tensors(source: Samples, decoded: Samples) -> "tuple[torch.Tensor, torch.Te
 
     first, second = (torch.from_numpy(np.moveaxis(samples, -1, 0)[None].astype(np.float32)) for samples in (source, decoded))
     return first, second
-
-
-def _file(samples: Samples) -> io.BytesIO:
-    """The package reads files only; an uncompressed one costs least."""
-    file = io.BytesIO()
-    Image.fromarray(samples).save(file, "BMP")
-    return file
 
 
 def _needs(package: str) -> str | None:

@@ -16,8 +16,13 @@ _PACKAGES = ("i2compress", "numpy", "torch", "pillow", "pillow-jxl-plugin", "pyt
 @cache
 def machine() -> str:
     """CPU model and the cores this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     return f"{_cpu()}, {count} core{'s' if count > 1 else ''}, {platform.system()}"
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

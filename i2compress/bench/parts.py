@@ -49,6 +49,10 @@ class Coded(NamedTuple):
     extra: Mapping[str, float] = {}
 
 
+def _nothing() -> None:
+    """A preparation that is none; it has a name, so that other processes find it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Codec:
     """One codec as a user would call it.
@@ -75,7 +79,7 @@ class Codec:
     decode: Callable[[bytes, int | None], Samples]
     missing: Callable[[], str | None]
     versions: Callable[[], dict[str, str]]
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[], None] = _nothing
     lowest: int = 0
     highest: int = 100
     fitted: bool = False
@@ -150,6 +154,7 @@ class Point:
         bytes, bpp: length of the file, and in bits for each sample position (pixel).
         metrics: by name; None where one does not apply.
         encoding_time, decoding_time: seconds, the fastest of up to 3 runs in a fresh process.
+        encoding_cpu, decoding_cpu: seconds of the processor in that run, user and system, of all threads; None in points of before it was measured.
         encoding_memory, decoding_memory: bytes by which the process grew at most over what it held before; None where the system does not tell.
         extra: what only this codec knows.
         versions, origin: of the codec's packages; machine, commit and date of the measurement.
@@ -166,6 +171,8 @@ class Point:
     decoding_time: float
     encoding_memory: int | None
     decoding_memory: int | None
+    encoding_cpu: float | None = None
+    decoding_cpu: float | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, str | int | None] = field(default_factory=dict)

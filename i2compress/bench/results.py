@@ -13,6 +13,8 @@ from .bd import Bd, Step
 from .parts import Metric, Modality, Point
 from .store import make_folder
 
+COSTS = ("encoding_time", "decoding_time", "encoding_cpu", "decoding_cpu", "encoding_memory", "decoding_memory")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -72,7 +74,7 @@ def compressai(results: Results, codec: str) -> dict[str, object]:
     lists: dict[str, list[object]] = {"q": [step.quality for step in steps], "bpp": [step.bpp for step in steps]}
     for metric in results.metrics:
         lists[metric.name] = [_finite(step.metrics.get(metric.name)) for step in steps]
-    for name in ("encoding_time", "decoding_time", "encoding_memory", "decoding_memory"):
+    for name in COSTS:
         lists[name] = [getattr(step, name) for step in steps]
     for name in steps[0].extra if steps else ():
         lists[name] = [step.extra.get(name) for step in steps]
@@ -83,7 +85,7 @@ def compressai(results: Results, codec: str) -> dict[str, object]:
 
 def _csv(results: Results) -> str:
     """A line for each file."""
-    plain = ("bytes", "bpp", "encoding_time", "decoding_time", "encoding_memory", "decoding_memory")
+    plain = ("bytes", "bpp", *COSTS)
     extras = sorted({name for point in results.points for name in point.extra})
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -140,12 +142,12 @@ def bd_table(results: Results) -> str:
 def means_table(results: Results) -> str:
     """A line for each codec and quality."""
     titles = [metric.title for metric in results.metrics]
-    head = ["codec", "quality", "bytes", "bpp", *titles, "encode [s]", "decode [s]", "encode [MB]", "decode [MB]"]
+    head = ["codec", "quality", "bytes", "bpp", *titles, *(f"{side} [{unit}]" for unit in ("s", "CPU s", "MB") for side in ("encode", "decode"))]
     rows = []
     for codec, steps in results.curves.items():
         for step in steps:
             scores = [number(step.metrics.get(metric.name), metric.digits) for metric in results.metrics]
-            times = [number(step.encoding_time, 3), number(step.decoding_time, 3)]
+            times = [number(seconds, 3) for seconds in (step.encoding_time, step.decoding_time, step.encoding_cpu, step.decoding_cpu)]
             memory = [number(None if size is None else size / 1e6, 0) for size in (step.encoding_memory, step.decoding_memory)]
             rows.append([codec, f"{step.quality:g}", f"{step.bytes:.0f}", f"{step.bpp:.3f}", *scores, *times, *memory])
     return table(head, rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import media
 from ..errors import I2Error, SignalError, UsageError
 from .parts import Codec, FitOptions, Metric, Modality, Point, Source, Work
+from .scoring import OnScore, complete
 from .store import Store, digest
 
 
@@ -107,17 +108,34 @@ def plan(files: Sequence[Source], codecs: Sequence[Codec], qualities: Mapping[st
     ]
 
 
-def run(tasks: Sequence[Task], store: Store, on_point: OnPoint | None = None) -> tuple[list[Point], list[Failure]]:
-    """The points of `tasks`, in their order, and those that failed; only what no earlier run has finished is measured."""
+def run(
+    tasks: Sequence[Task], store: Store, on_point: OnPoint | None = None, *, jobs: int = 1, on_score: OnScore | None = None
+) -> tuple[list[Point], list[Failure]]:
+    """The points of `tasks`, in their order, and those that failed; only what no earlier run has finished is measured.
+
+    Args:
+        tasks: encoded and decoded one after the other, so that nothing of ours disturbs what is timed.
+        store: where points are kept.
+        on_point: called after each task.
+        jobs: processes that score the decoded files afterwards.
+        on_score: called with how many of how many files are scored.
+    """
+    measured, failures = _measured(tasks, store, on_point)
+    scored = complete([(task.source, point) for task, point in measured], store, jobs=jobs, on_score=on_score)
+    failures += [Failure(task=task, error=found) for (task, _), found in zip(measured, scored, strict=True) if isinstance(found, I2Error)]
+    return [found for found in scored if isinstance(found, Point)], failures
+
+
+def _measured(tasks: Sequence[Task], store: Store, on_point: OnPoint | None) -> tuple[list[tuple[Task, Point]], list[Failure]]:
     began, spent = time.monotonic(), _Spent([task.codec.name for task in tasks if store.find(task.source, task.codec, task.work) is None])
-    points: list[Point] = []
+    points: list[tuple[Task, Point]] = []
     failures: list[Failure] = []
     for done, task in enumerate(tasks, 1):
         known, start = store.find(task.source, task.codec, task.work), time.monotonic()
         point = None
         try:
             point = store.get(task.source, task.codec, task.work)
-            points.append(point)
+            points.append((task, point))
         except I2Error as error:
             failures.append(Failure(task=task, error=error))
         if known is None:

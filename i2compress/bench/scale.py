@@ -15,10 +15,10 @@ from PIL import Image
 from ..errors import SignalError
 from . import fitted
 from .origin import metadata
-from .parts import Codec, FitOptions, Metric, Point, Samples, Source
+from .parts import Codec, FitOptions, Point, Samples, Source
 from .results import number, table, write
 from .search import Target, matched
-from .store import Store, digest, scores
+from .store import Store, digest
 
 FACTORS = (2, 4)
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
@@ -109,7 +109,7 @@ def _reduced(source: Source, factor: int, store: Store) -> tuple[Samples, Source
 
 def _uncoded(whole: Samples, small: Source, factor: int, store: Store, source: Source) -> list[Enlarged]:
     made = _filtered(store.modality.read(small.path), whole)
-    return [_row(source, factor, UNCODED, method, point=None, found=scores(_measures(store), whole, samples)) for method, samples in made.items()]
+    return [_row(source, factor, UNCODED, method, point=None, found=_scores(store, whole, samples)) for method, samples in made.items()]
 
 
 def _enlarged(point: Point, whole: Samples, small: Source, factor: int, *, store: Store, source: Source) -> list[Enlarged]:
@@ -117,9 +117,7 @@ def _enlarged(point: Point, whole: Samples, small: Source, factor: int, *, store
     made = _filtered(store.modality.codecs[point.codec].decode(data, threads), whole)
     if point.codec == fitted.I2C.name:
         made = {FIELD: fitted.enlarge(data, threads, scale=factor), **made}
-    return [
-        _row(source, factor, point.codec, method, point=point, found=scores(_measures(store), whole, samples)) for method, samples in made.items()
-    ]
+    return [_row(source, factor, point.codec, method, point=point, found=_scores(store, whole, samples)) for method, samples in made.items()]
 
 
 def _row(source: Source, factor: int, codec: str, method: str, *, point: Point | None, found: dict[str, float | None]) -> Enlarged:
@@ -133,8 +131,8 @@ def _filtered(small: Samples, whole: Samples) -> dict[str, Samples]:
     return {name: np.asarray(picture.resize((width, height), kind)) for name, kind in FILTERS.items()}
 
 
-def _measures(store: Store) -> list[Metric]:
-    return [metric for metric in store.metrics if metric.name in MEASURES]
+def _scores(store: Store, whole: Samples, samples: Samples) -> dict[str, float | None]:
+    return {metric.name: metric.measure(whole, samples) for metric in store.metrics if metric.name in MEASURES}
 
 
 def write_all(rows: Sequence[Enlarged], folder: Path) -> list[Path]:

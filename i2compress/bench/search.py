@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .parts import Codec, FitOptions, Point, Source
-from .store import Store
+from .store import Store, samples
 
 TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # of ln(bytes), about 1 %; in dB
 _SLOPES = {"bytes": 0.036, "psnr": 0.12}  # ln(bytes) and dB that a fitted codec gains for one step of quality: the first guess only
@@ -104,13 +104,13 @@ def _next(tries: list[Try], target: Target) -> float:
 
 
 def matched(store: Store, source: Source, codec: Codec, target: Target, options: FitOptions, *, fits: int, known: Sequence[Point] = ()) -> Point:
-    """The codec's point at the target, measured like every other; `known` points of this codec and source spare encodes.
+    """The codec's point at the target, as Store.get gives it; `known` points of this codec and source spare encodes.
 
     Raises:
         I2Error: the codec failed.
     """
     metric = next(iter(store.modality.metrics.values()))
-    samples = store.modality.read(source.path)
+    original = samples(store.modality.read, source)
 
     def judged(quality: float, count: int, value: float | None) -> Try:
         value = math.inf if value is None else value
@@ -121,12 +121,12 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
         return judged(quality, point.bytes, point.metrics[metric.name])
 
     def quick(quality: float) -> Try:
-        data = codec.encode(samples, codec.work(quality, options)).data
+        data = codec.encode(original, codec.work(quality, options)).data
         decoded = None if target.kind == "bytes" else codec.decode(data, options.threads)
-        return judged(quality, len(data), None if decoded is None else metric.measure(samples, decoded))
+        return judged(quality, len(data), None if decoded is None else metric.measure(original, decoded))
 
     if codec.fitted:
-        found = refine(target, fit, start=_guess(target, store.modality.count(samples)), fits=fits)
+        found = refine(target, fit, start=_guess(target, store.modality.count(original)), fits=fits)
     else:
         codec.prepare()
         found = enclose(codec, target, quick, [judged(point.work.quality, point.bytes, point.metrics[metric.name]) for point in known])

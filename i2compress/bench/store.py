@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import I2Error, UsageError
@@ -48,39 +49,41 @@ class Store:
         return self._path(source, codec, point.work).with_suffix("." + codec.extension).read_bytes()
 
     def get(self, source: Source, codec: Codec, work: Work) -> Point:
-        """The point, measured now if need be.
+        """The point with its first measure at least, encoded and decoded now if need be; scoring.complete adds the other measures.
 
         Raises:
             I2Error: the codec failed.
         """
-        known = self.find(source, codec, work)
-        if known is None:
-            return self._measured(source, codec, work)
-        lacking = [metric for metric in self.metrics if metric.name not in known.metrics]
-        if not lacking:
-            return known
-        decoded = codec.decode(self.data(known, source), work.threads)
-        added = scores(lacking, self.modality.read(source.path), decoded)
-        point = replace(known, metrics={**known.metrics, **added})
-        self._write(self._path(source, codec, work), json.dumps(asdict(point), indent=1).encode())
+        return self.find(source, codec, work) or self._measured(source, codec, work)
+
+    def lacking(self, point: Point) -> list[Metric]:
+        """The measures that the point does not have yet."""
+        return [metric for metric in self.metrics if metric.name not in point.metrics]
+
+    def add(self, point: Point, source: Source, found: Mapping[str, float | None]) -> Point:
+        """The point with more measures, kept."""
+        point = replace(point, metrics={**point.metrics, **found})
+        self._write(self._path(source, self.modality.codecs[point.codec], point.work), json.dumps(asdict(point), indent=1).encode())
         return point
 
     def _measured(self, source: Source, codec: Codec, work: Work) -> Point:
-        samples = self.modality.read(source.path)
-        coded, encoding = measure.encode(self.modality, codec.name, samples, work)
+        original, first = samples(self.modality.read, source), self.metrics[0]
+        coded, encoding = measure.encode(self.modality, codec.name, original, work)
         decoded, decoding = measure.decode(self.modality, codec.name, coded.data, work)
-        if decoded.shape != samples.shape:
-            raise I2Error(f"{codec.name} gave {decoded.shape} back for {source.name}; expected {samples.shape}: leave the codec out")
+        if decoded.shape != original.shape:
+            raise I2Error(f"{codec.name} gave {decoded.shape} back for {source.name}; expected {original.shape}: leave the codec out")
         point = Point(
             codec=codec.name,
             source=source.name,
             digest=source.digest,
             work=work,
             bytes=len(coded.data),
-            bpp=8 * len(coded.data) / self.modality.count(samples),
-            metrics=scores(self.metrics, samples, decoded),
+            bpp=8 * len(coded.data) / self.modality.count(original),
+            metrics={first.name: first.measure(original, decoded)},
             encoding_time=encoding.seconds,
             decoding_time=decoding.seconds,
+            encoding_cpu=encoding.cpu,
+            decoding_cpu=decoding.cpu,
             encoding_memory=encoding.memory,
             decoding_memory=decoding.memory,
             extra=dict(coded.extra),
@@ -103,9 +106,14 @@ class Store:
             file.write(data)
 
 
-def scores(metrics: Iterable[Metric], samples: Samples, decoded: Samples) -> dict[str, float | None]:
-    """Every measure of a decoded picture, by name."""
-    return {metric.name: metric.measure(samples, decoded) for metric in metrics}
+def samples(read: Callable[[str], Samples], source: Source) -> Samples:
+    """A source's samples, the last two sources' from memory."""
+    return _samples(read, source.path, source.digest)
+
+
+@lru_cache(maxsize=2)
+def _samples(read: Callable[[str], Samples], path: str, digest: str) -> Samples:
+    return read(path)
 
 
 def digest(samples: Samples) -> str:

@@ -1,5 +1,6 @@
 """i2c bench: i2compress and its peers over a set of files, and decoding above the coded size."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from .bench_options import (
     DEFAULT_CODECS,
     Codecs,
     Effort,
+    Jobs,
     Report,
     Seed,
     Steps,
@@ -22,6 +24,7 @@ from .bench_options import (
     parse_list,
     parse_numbers,
     parse_qualities,
+    scorers,
 )
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Output
@@ -60,6 +63,7 @@ def image(
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
+    jobs: Jobs = None,
     anchor: Anchor = None,
     pictures: Pictures = 4,
     out_dir: OutDir = "bench",
@@ -76,40 +80,46 @@ def image(
     if pictures < 0:
         raise UsageError(f"pictures is {pictures}; expected 0 or more")
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
-    code = _bench(inputs=inputs, names=names, qualities=chosen, options=options, anchor=anchor, pictures=pictures, out_dir=out_dir, out=out)
-    raise typer.Exit(code)
+    plan = _Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, pictures=pictures)
+    raise typer.Exit(_bench(plan, out_dir, out))
 
 
-def _bench(
-    *,
-    inputs: list[str],
-    names: list[str],
-    qualities: dict[str, list[float]],
-    options: "FitOptions",
-    anchor: str | None,
-    pictures: int,
-    out_dir: str,
-    out: Output,
-) -> ExitCode:
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What was asked for: files, names of codecs, qualities by codec, i2c's options, processes that score, the anchor, pictures in the slider."""
+
+    inputs: list[str]
+    names: list[str]
+    qualities: dict[str, list[float]]
+    options: "FitOptions"
+    jobs: int
+    anchor: str | None
+    pictures: int
+
+
+def _bench(plan: _Plan, out_dir: str, out: Output) -> ExitCode:
     from ..bench import run as bench_run
     from ..bench import summary
 
     store, skipped = open_store("image", out_dir, out)
-    codecs, missing = choose_codecs(names, store, out)
-    files = bench_run.sources(inputs, store.modality)
-    tasks = bench_run.plan(files, codecs, qualities, options)
+    codecs, missing = choose_codecs(plan.names, store, out)
+    files = bench_run.sources(plan.inputs, store.modality)
+    tasks = bench_run.plan(files, codecs, plan.qualities, plan.options)
     with out.progress(f"{len(tasks)} points") as on_step:
         report = counted(on_step)
-        points, failures = bench_run.run(tasks, store, lambda progress: _show(progress, report))
+        scored = counted(on_step)
+        points, failures = bench_run.run(
+            tasks, store, lambda progress: _show(progress, report), jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total)
+        )
     for failure in failures:
         out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", failure.error)
     if not points:
         return ExitCode.FAILED
     used = list(dict.fromkeys(point.codec for point in points))
-    chosen = summary.pick_anchor(used, anchor)
+    chosen = summary.pick_anchor(used, plan.anchor)
     results = summary.summarise(points, failures, store, sources=len(files), anchor=chosen, skipped={**missing, **skipped})
     with out.progress("report") as on_step:
-        summary.write_files(results, store, files[:pictures], options, on_picture=counted(on_step))
+        summary.write_files(results, store, files[: plan.pictures], plan.options, on_picture=counted(on_step))
     _summary(results, out, store.folder)
     return ExitCode.FAILED if failures else ExitCode.OK
 

@@ -21,6 +21,7 @@ DEFAULT_CODECS = "i2c,jpeg,webp,avif,avif-psnr,jxl,jpeg2000"
 Codecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="i2c and its peers; a missing one is named and skipped.")]
 Effort = Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps of i2c, instead of the effort's.")]
+Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", help="Processes that score decoded files; one a core by default.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random in i2c.")]
 
 
@@ -64,6 +65,15 @@ def fit_options(effort: int, steps: int | None, seed: int, device: str, threads:
 
     EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
     return FitOptions(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
+
+
+def scorers(jobs: int | None) -> int:
+    """How many processes score: one for each core where nothing is asked for."""
+    from ..bench.origin import cores
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"jobs is {jobs}; expected at least 1")
+    return jobs or cores()
 
 
 def open_store(modality: str, folder: str, out: Output) -> "tuple[Store, dict[str, str]]":

@@ -8,7 +8,7 @@ import typer
 
 from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
-from .bench_options import DEFAULT_CODECS, Codecs, Effort, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list
+from .bench_options import DEFAULT_CODECS, Codecs, Effort, Jobs, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list, scorers
 from .options import AsJson, Debug, Device, Quiet, Threads, parse_crop
 from .output import Output
 
@@ -41,6 +41,7 @@ def compare(
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
+    jobs: Jobs = None,
     out_dir: Folder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -51,7 +52,7 @@ def compare(
     if fits < 1:
         raise UsageError(f"fits is {fits}; expected at least 1")
     out = Output("compare", as_json=as_json, quiet=quiet, debug=debug)
-    options = fit_options(effort, steps, seed, device, threads)
+    options, processes = fit_options(effort, steps, seed, device, threads), scorers(jobs)
     from ..bench import compare as bench_compare
 
     file = _source(source)
@@ -64,7 +65,7 @@ def compare(
             psnr, bpp = (0.0, 0.0) if row.point is None else (row.point.metrics["psnr-rgb"] or 0.0, row.point.bpp)
             report(row.codec, done, len(chosen), psnr=psnr, bpp=bpp)
 
-        found = bench_compare.compare(file, chosen, target, store, options, fits=fits, skipped=missing, on_row=show)
+        found = bench_compare.compare(file, chosen, target, store, options, fits=fits, jobs=processes, skipped=missing, on_row=show)
     bench_compare.write_all(found, store, store.folder, part)
     out.text(bench_compare.rows_table(found, store).rstrip())
     raise typer.Exit(_report(found, out, store.folder))

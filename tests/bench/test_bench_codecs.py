@@ -69,6 +69,15 @@ def test_a_measure_falls_as_the_picture_gets_worse(name: str) -> None:
     assert values == sorted(values, reverse=True), values  # type: ignore[type-var]  # none is None
 
 
+@pytest.mark.parametrize("shape", [(64, 80), (97, 61), (12, 40)])
+def test_ssimulacra_2_is_that_of_its_package(shape: tuple[int, int], tmp_path: Path) -> None:
+    package = pytest.importorskip("ssimulacra2")
+    source, other = photo(*shape), photo(*shape, seed=1)
+    for decoded in (np.clip(source.astype(int) + 9, 0, 255).astype(np.uint8), other, source):
+        files = saved(tmp_path / "source.png", source), saved(tmp_path / "decoded.png", decoded)
+        assert METRICS["ssimulacra2"].measure(source, decoded) == package.compute_ssimulacra2(*files)
+
+
 def test_a_measure_that_does_not_apply_says_none() -> None:
     if METRICS["ms-ssim-rgb"].missing():
         pytest.skip("pytorch-msssim is not installed")

@@ -1,5 +1,6 @@
 """Points survive an interruption, and nothing is measured twice."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 from bench_fakes import JPEG_ONLY, PSNR, constant, photo, saved
 
 from i2compress.bench import measure, run
-from i2compress.bench.parts import Codec, FitOptions
+from i2compress.bench.metrics import METRICS
+from i2compress.bench.parts import Codec, FitOptions, Metric
+from i2compress.bench.results import means_table
 from i2compress.bench.store import Store
+from i2compress.bench.summary import summarise
 from i2compress.errors import I2Error, ResourceError
 
 
@@ -32,10 +36,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     def encode(modality: object, name: str, samples: object, work: measure.Work) -> object:
         qualities.append(work.quality)
-        return JPEG_ONLY.codecs[name].encode(samples, work), measure.Cost(seconds=0.1, memory=None)  # type: ignore[arg-type]
+        return JPEG_ONLY.codecs[name].encode(samples, work), measure.Cost(seconds=0.1, cpu=0.2, memory=None)  # type: ignore[arg-type]
 
     def decode(modality: object, name: str, data: bytes, work: measure.Work) -> object:
-        return JPEG_ONLY.codecs[name].decode(data, 1), measure.Cost(seconds=0.1, memory=None)
+        return JPEG_ONLY.codecs[name].decode(data, 1), measure.Cost(seconds=0.1, cpu=0.2, memory=None)
 
     monkeypatch.setattr(measure, "encode", encode)
     monkeypatch.setattr(measure, "decode", decode)
@@ -79,6 +83,37 @@ def test_a_new_measure_is_added_without_encoding_again(tasks: list[run.Task], st
     assert len(counted) == 3
 
 
+def test_several_processes_score_like_one(tasks: list[run.Task], store: Store, counted: list[float]) -> None:
+    pytest.importorskip("pytorch_msssim")
+    more = replace(store, metrics=(PSNR, METRICS["ssim-rgb"]))
+    seen: list[tuple[int, int]] = []
+    points, failures = run.run(tasks, more, jobs=2, on_score=lambda done, total: seen.append((done, total)))
+    assert (len(points), failures, seen) == (3, [], [(1, 3), (2, 3), (3, 3)])
+    original = JPEG_ONLY.read(tasks[0].source.path)
+    decoded = JPEG_ONLY.codecs["jpeg"].decode(more.data(points[0], tasks[0].source), 1)
+    assert points[0].metrics["ssim-rgb"] == pytest.approx(METRICS["ssim-rgb"].measure(original, decoded), abs=1e-6)
+    assert more.find(tasks[0].source, tasks[0].codec, tasks[0].work) == points[0]
+
+
+def test_a_file_that_cannot_be_scored_is_a_failure_of_its_own(tasks: list[run.Task], store: Store, counted: list[float]) -> None:
+    def refusing(source: object, decoded: object) -> float:
+        raise I2Error("no")
+
+    points, failures = run.run(tasks, replace(store, metrics=(PSNR, Metric(name="bad", title="bad", digits=1, measure=refusing))))
+    assert (points, [str(failure.error) for failure in failures]) == ([], ["no"] * 3)
+
+
+def test_a_point_of_before_processor_time_was_measured_still_loads(tasks: list[run.Task], store: Store, counted: list[float]) -> None:
+    points, _ = run.run(tasks[:1], store)
+    (path,) = (store.folder / "points").glob("*.json")
+    fields = json.loads(path.read_text())
+    assert points[0].encoding_cpu == fields.pop("encoding_cpu") == 0.2
+    path.write_text(json.dumps({name: value for name, value in fields.items() if name != "decoding_cpu"}))
+    found = store.find(tasks[0].source, tasks[0].codec, tasks[0].work)
+    assert found is not None and (found.encoding_cpu, found.decoding_cpu) == (None, None)
+    assert "| - | - |" in means_table(summarise([found], [], store, sources=1, anchor="jpeg", skipped={}))
+
+
 def test_a_codec_that_fails_takes_no_other_point_with_it(tasks: list[run.Task], store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure.encode
 
@@ -91,6 +126,7 @@ def test_a_codec_that_fails_takes_no_other_point_with_it(tasks: list[run.Task], 
     points, failures = run.run(tasks, store)
     assert ([point.work.quality for point in points], len(failures)) == ([30, 90], 1)
     assert points[0].encoding_time > 0
+    assert points[0].encoding_cpu is not None and 0 < points[0].encoding_cpu < 5
     assert points[0].encoding_memory is None or points[0].encoding_memory >= 0
 
 

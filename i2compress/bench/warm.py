@@ -1,0 +1,12 @@
+"""What the server of measuring processes imports once: every quick codec with its plugins, which costs each process a tenth of a second otherwise."""
+
+from contextlib import suppress
+
+from . import measure as measure  # the processes' own code
+from .modalities import MODALITIES
+
+for _modality in MODALITIES.values():
+    for _codec in _modality.codecs.values():
+        if not _codec.fitted:  # torch would be in every process, and may not be forked once it has run
+            with suppress(ImportError):  # a plugin that is not installed
+                _codec.prepare()
