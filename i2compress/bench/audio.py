@@ -24,7 +24,11 @@ FLOOR_DB = -80.0  # under the loudest place of the source's spectrogram: what li
 
 @dataclass(frozen=True, kw_only=True)
 class AudioPoint:
-    """One file, measured; times in seconds, rates in bits a second of the source's length."""
+    """One file, measured; times in seconds, rates in bits a second of the source's length.
+
+    `encoding_cpu` is the processor's share of `encoding_time`: user and system time of all threads of this process, which other work on the
+    machine hardly changes. None in files of before it was measured.
+    """
 
     source: str
     codec: str
@@ -36,6 +40,7 @@ class AudioPoint:
     encoding_time: float
     decoding_time: float
     seconds: float
+    encoding_cpu: float | None = None
 
 
 def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
@@ -63,13 +68,14 @@ def log_spectral_distance(source: FloatArray, decoded: FloatArray) -> float:
 
     Hann windows of 2048 samples, 512 apart; power more than 80 dB under the loudest place of the source counts as that.
     """
-    first, second = _spectrogram(source), _spectrogram(decoded)
+    first, second = spectrogram(source), spectrogram(decoded)
     floor = float(first.max()) * 10 ** (FLOOR_DB / 10) + 1e-30
     difference = 10 * np.log10(np.maximum(first, floor) / np.maximum(second, floor))
     return float(np.sqrt(np.square(difference).mean(-1)).mean())
 
 
-def _spectrogram(x: FloatArray) -> FloatArray:
+def spectrogram(x: FloatArray) -> FloatArray:
+    """Power `[frames, C, bins]` of `x` `[n, C]` by Hann windows of 2048 samples, 512 apart."""
     padded = np.pad(x, ((0, max(0, STFT - len(x))), (0, 0)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, STFT, 0)[::STFT_HOP]
     return np.asarray(np.square(np.abs(np.fft.rfft(frames * np.hanning(STFT), axis=-1))))
@@ -78,7 +84,7 @@ def _spectrogram(x: FloatArray) -> FloatArray:
 def run(
     paths: Sequence[str], names: Sequence[str], folder: Path, *, effort: int, on_point: Callable[[int, int, AudioPoint], None] | None = None
 ) -> list[AudioPoint]:
-    """Measure what no earlier run into `folder` has, and write results.json there after every point.
+    """Measure what no earlier run into `folder` has, and write results.json there after every point, and the coded files into files/.
 
     Raises:
         UsageError: a codec that is not known.
@@ -101,22 +107,36 @@ def run(
         key = (Path(path).stem, codec.name, float(point))
         if key not in known:
             signal = media.read(path)
-            known[key] = _measure(key[0], codec, float(point), signal.values.astype(np.float64), signal.rate)
+            known[key], data = _measure(key[0], codec, float(point), signal.values.astype(np.float64), signal.rate)
+            keep(folder, key[0], codec, point, data)
             save(list(known.values()), folder, effort)
         if on_point is not None:
             on_point(done, len(tasks), known[key])
     return list(known.values())
 
 
-def _measure(name: str, codec: AudioCodec, point: float, samples: FloatArray, rate: int) -> AudioPoint:
-    began = time.perf_counter()
+def kept(folder: Path, source: str, codec: AudioCodec, point: float) -> Path:
+    """Where a run leaves a coded file."""
+    return folder / "files" / f"{source}-{codec.name}-{point:g}.{codec.extension}"
+
+
+def keep(folder: Path, source: str, codec: AudioCodec, point: float, data: bytes) -> None:
+    """Write a coded file where `kept` says."""
+    path = kept(folder, source, codec, point)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+def _measure(name: str, codec: AudioCodec, point: float, samples: FloatArray, rate: int) -> tuple[AudioPoint, bytes]:
+    """The point, and the coded file."""
+    began, busy = time.perf_counter(), time.process_time()
     data = codec.encode(samples, rate, point)
-    middle = time.perf_counter()
+    middle, busy = time.perf_counter(), time.process_time() - busy
     decoded = codec.decode(data, rate)
     end = time.perf_counter()
     back = aligned(samples, decoded)
     seconds = len(samples) / rate
-    return AudioPoint(
+    measured = AudioPoint(
         source=name,
         codec=codec.name,
         point=point,
@@ -127,7 +147,9 @@ def _measure(name: str, codec: AudioCodec, point: float, samples: FloatArray, ra
         encoding_time=middle - began,
         decoding_time=end - middle,
         seconds=seconds,
+        encoding_cpu=busy,
     )
+    return measured, data
 
 
 def load(folder: Path) -> list[AudioPoint]:

@@ -21,6 +21,7 @@ class AudioCodec:
 
     Args:
         name, note: in tables.
+        extension: of its files, without a dot.
         points: of a curve: kbps for peers, quality for i2c; one that means nothing for FLAC.
         encode: samples `[n, C]`, rate and point to the bytes of a file.
         decode: bytes and rate to samples at that rate.
@@ -28,6 +29,7 @@ class AudioCodec:
 
     name: str
     note: str
+    extension: str
     points: tuple[float, ...]
     encode: Callable[[FloatArray, int, float], bytes]
     decode: Callable[[bytes, int], FloatArray]
@@ -99,11 +101,24 @@ def codecs(*, effort: int, depth: tuple[int, bool]) -> dict[str, AudioCodec]:
     flac = partial(_encode_av, codec="flac", container="flac", rates=())
     fit = partial(_encode_i2c, effort=effort, depth=depth)
     table = (
-        AudioCodec(name="i2c-snr", note="i2c --tune snr", points=(15, 35, 55, 75), encode=partial(fit, tune="snr"), decode=_decode_i2c),
-        AudioCodec(name="i2c", note="i2c, tuned for hearing", points=(15, 35, 55, 75), encode=partial(fit, tune="hearing"), decode=_decode_i2c),
-        AudioCodec(name="opus", note="libopus in Ogg, VBR", points=(8, 12, 16, 24, 32, 48, 64, 96, 128, 192), encode=opus, decode=_decode_av),
-        AudioCodec(name="mp3", note="LAME in MP3, CBR", points=(24, 32, 48, 64, 96, 128, 192), encode=mp3, decode=_decode_av),
-        AudioCodec(name="aac", note="ffmpeg's own AAC in ADTS", points=(16, 24, 32, 48, 64, 96, 128, 192), encode=aac, decode=_decode_av),
-        AudioCodec(name="flac", note="FLAC of 16 bits", points=(0,), encode=flac, decode=_decode_av),
+        AudioCodec(
+            name="i2c-snr", note="i2c --tune snr", extension="i2", points=(15, 35, 55, 75), encode=partial(fit, tune="snr"), decode=_decode_i2c
+        ),
+        AudioCodec(
+            name="i2c",
+            note="i2c, tuned for hearing",
+            extension="i2",
+            points=(15, 35, 55, 75),
+            encode=partial(fit, tune="hearing"),
+            decode=_decode_i2c,
+        ),
+        AudioCodec(
+            name="opus", note="libopus in Ogg, VBR", extension="ogg", points=(8, 12, 16, 24, 32, 48, 64, 96, 128, 192), encode=opus, decode=_decode_av
+        ),
+        AudioCodec(name="mp3", note="LAME in MP3, CBR", extension="mp3", points=(24, 32, 48, 64, 96, 128, 192), encode=mp3, decode=_decode_av),
+        AudioCodec(
+            name="aac", note="ffmpeg's own AAC in ADTS", extension="aac", points=(16, 24, 32, 48, 64, 96, 128, 192), encode=aac, decode=_decode_av
+        ),
+        AudioCodec(name="flac", note="FLAC of 16 bits", extension="flac", points=(0,), encode=flac, decode=_decode_av),
     )
     return {codec.name: codec for codec in table}

@@ -1,4 +1,4 @@
-"""What a run of the audio benchmark says: tables in Markdown, and curves."""
+"""What a run of the audio benchmark says: tables in Markdown, curves, and spectrograms."""
 
 import io
 import math
@@ -8,8 +8,8 @@ from pathlib import Path
 from .audio import ANCHOR, AudioPoint, bd_rates, curve
 
 
-def tables(points: Sequence[AudioPoint]) -> str:
-    """BD-rates by source, then every point."""
+def tables(points: Sequence[AudioPoint], pictures: Sequence[str] = ()) -> str:
+    """BD-rates by source, then every point, then the pictures with these file names."""
     sources = list(dict.fromkeys(p.source for p in points))
     names = [name for name in dict.fromkeys(p.codec for p in points) if name != ANCHOR]
     lines = []
@@ -24,11 +24,14 @@ def tables(points: Sequence[AudioPoint]) -> str:
                 cells = ["" if value is None else f"{value:+.1f}" for value in found]
                 lines.append(f"| {name} | {' | '.join(cells)} | {sum(known) / len(known):+.1f} |")
         lines.append("")
-    lines += ["| source | codec | setting | kbps | SNR dB | LSD dB | encode s/s | decode x real time |", "|---|---|---:|---:|---:|---:|---:|---:|"]
+    lines += ["| source | codec | setting | kbps | SNR dB | LSD dB | encode s/s | encode CPU s/s | decode x real time |", f"|---|---|{'---:|' * 7}"]
     for p in sorted(points, key=lambda p: (sources.index(p.source), p.codec, p.bitrate)):
         snr = "equal" if math.isinf(p.snr) else f"{p.snr:.2f}"
-        speed = f"{p.encoding_time / p.seconds:.2f} | {p.seconds / p.decoding_time:.0f}"
+        busy = "" if p.encoding_cpu is None else f"{p.encoding_cpu / p.seconds:.2f}"
+        speed = f"{p.encoding_time / p.seconds:.2f} | {busy} | {p.seconds / p.decoding_time:.0f}"
         lines.append(f"| {p.source} | {p.codec} | {p.point:g} | {p.bitrate / 1000:.2f} | {snr} | {p.lsd:.2f} | {speed} |")
+    for name in pictures:
+        lines += ["", f"![{name.removesuffix('.png')}]({name})"]
     return "\n".join(lines) + "\n"
 
 

@@ -32,7 +32,7 @@ def audio(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """SNR, log-spectral distance, rate and time over sound files: results.json, results.md and curves.png."""
+    """SNR, log-spectral distance, rate and time over sound files: results.json, results.md, curves.png and spectrograms."""
     from ..bench.audio import run
 
     out = Output("bench", quiet=quiet, debug=debug)
@@ -50,8 +50,10 @@ def audio(
         out.failure(out_dir, error)
         raise typer.Exit(exit_code(error)) from error
     from ..bench.audio_report import plot, tables
+    from ..bench.spectrograms import spectrograms
 
-    text = tables(points)
-    (Path(out_dir) / "results.md").write_text(text, encoding="utf-8")
-    plot(points, Path(out_dir) / "curves.png")
+    folder = Path(out_dir)
+    text = tables(points, spectrograms(inputs, points, folder, effort=effort))
+    (folder / "results.md").write_text(text, encoding="utf-8")
+    plot(points, folder / "curves.png")
     out.text(text)
