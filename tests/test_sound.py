@@ -14,8 +14,8 @@ from i2compress.errors import FormatError, LimitError, SignalError, TruncatedErr
 from i2compress.media.audio import SoundLayout, SoundReader, open_sound_writer, to_codes
 from i2compress.signal import Kind, Signal
 from i2compress.sound import encode as encoder
-from i2compress.sound.decode import I2Sound
-from i2compress.sound.encode import encode_sound
+from i2compress.sound.decode import FRAMES_AT_ONCE, I2Sound
+from i2compress.sound.encode import SignalSource, encode_sound
 from i2compress.sound.format import SoundHeader, bark_bands, read_sound
 
 FAST = EncodeSettings(steps=25, threads=1, device="cpu", tune="snr")
@@ -80,6 +80,24 @@ def test_a_part_in_time_decodes_only_the_segments_it_needs(stereo: tuple[Signal,
     monkeypatch.setattr(file, "coefficients", lambda number: (asked.append(number), real(number))[1])
     file.render(View(time=(1.45, 1.5)))
     assert asked == [file.header.segments - 1]
+
+
+def test_a_long_sound_is_read_and_written_in_pieces_that_do_not_grow_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "SEGMENT_SAMPLES", RATE)
+    monkeypatch.setattr(encoder, "LOOK_SECONDS", 1.0)
+    asked: list[int] = []
+
+    class Watched(SignalSource):
+        def read(self, start: int, count: int) -> npt.NDArray[np.float64]:
+            asked.append(count)
+            return super().read(start, count)
+
+    data = encode_sound(Watched(sound(np.resize(chord(1.0), (8 * RATE, 1)))), FAST, stop=lambda: True).data
+    file = I2Sound.from_bytes(data, threads=1)
+    assert file.header.segments == 8
+    assert max(asked) <= RATE + 2 * file.header.hop
+    assert max(len(block) for block in file.blocks()) <= FRAMES_AT_ONCE * file.header.hop
+    assert max(len(block) for block in file.blocks(View(rate=2 * RATE))) <= 2 * (FRAMES_AT_ONCE + 1) * file.header.hop
 
 
 @pytest.mark.parametrize("rate", [4000, 7350, 11025, 16000])
