@@ -2,45 +2,54 @@
 
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from .audio_codecs import AudioCodec, codecs
-from .origin import metadata
+from ..errors import SignalError
+from ..signal import Kind
+from .parts import Point, Work
 
 FloatArray = npt.NDArray[np.float64]
 
 FARTHEST = 8192  # samples that a decoder may be late or early
-ANCHOR = "opus"
+SNR, LSD = "snr", "lsd"
+RESULTS = "results.json"
 STFT, STFT_HOP = 2048, 512
 FLOOR_DB = -80.0  # under the loudest place of the source's spectrogram: what lies below counts as this
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioPoint:
-    """One file, measured; times in seconds, rates in bits a second of the source's length.
+class Sound:
+    """Samples `[n, C]` in -1..1 with their rate, and the depth of the file that they come from."""
 
-    `encoding_cpu` is the processor's share of `encoding_time`: user and system time of all threads of this process, which other work on the
-    machine hardly changes. None in files of before it was measured.
-    """
+    values: FloatArray
+    rate: int
+    bit_depth: int
+    floating: bool
 
-    source: str
-    codec: str
-    point: float
-    bytes: int
-    bitrate: float
-    snr: float
-    lsd: float
-    encoding_time: float
-    decoding_time: float
-    seconds: float
-    encoding_cpu: float | None = None
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What makes two sounds of the same bytes different: length, channels, rate and depth."""
+        return (*self.values.shape, self.rate, self.bit_depth)
+
+    def tobytes(self) -> bytes:
+        """Of the samples."""
+        return self.values.tobytes()
+
+
+def read(path: str) -> Sound:
+    """A file's samples. Raises SignalError where it is none of sound."""
+    from .. import media
+
+    signal = media.read(path)
+    if signal.kind is not Kind.AUDIO:
+        raise SignalError(f"{path} is no sound ({signal.kind.name.lower()}); expected a sound file")
+    return Sound(values=signal.values.astype(np.float64), rate=signal.rate, bit_depth=signal.bit_depth, floating=signal.floating)
 
 
 def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
@@ -81,112 +90,61 @@ def spectrogram(x: FloatArray) -> FloatArray:
     return np.asarray(np.square(np.abs(np.fft.rfft(frames * np.hanning(STFT), axis=-1))))
 
 
-def run(
-    paths: Sequence[str], names: Sequence[str], folder: Path, *, effort: int, on_point: Callable[[int, int, AudioPoint], None] | None = None
-) -> list[AudioPoint]:
-    """Measure what no earlier run into `folder` has, and write results.json there after every point, and the coded files into files/.
+def earlier(folder: Path) -> list[Point]:
+    """The points of results.json, which is all that is committed of a run; none where there is none.
 
-    Raises:
-        UsageError: a codec that is not known.
-        SignalError: a source that cannot be read.
+    Those of before sources and versions were written have neither: they stand for any source of their name. Unknown fields are passed over.
     """
-    from .. import media
-
-    folder.mkdir(parents=True, exist_ok=True)
-    known = {(p.source, p.codec, p.point): p for p in load(folder)}
-    tasks: list[tuple[str, AudioCodec, float]] = []
-    for path in paths:
-        signal = media.read(path)
-        table = codecs(effort=effort, depth=(signal.bit_depth, signal.floating))
-        unknown = [name for name in names if name not in table]
-        if unknown:
-            raise UsageError(f"codec {unknown[0]!r} is not known; expected some of {', '.join(table)}")
-        tasks += [(path, table[name], point) for name in names for point in table[name].points]
-    tasks.sort(key=lambda task: task[1].name.startswith("i2c"))
-    for done, (path, codec, point) in enumerate(tasks, 1):
-        key = (Path(path).stem, codec.name, float(point))
-        if key not in known:
-            signal = media.read(path)
-            known[key], data = _measure(key[0], codec, float(point), signal.values.astype(np.float64), signal.rate)
-            keep(folder, key[0], codec, point, data)
-            save(list(known.values()), folder, effort)
-        if on_point is not None:
-            on_point(done, len(tasks), known[key])
-    return list(known.values())
+    path = folder / RESULTS
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return [_point(fields, found.get("effort"), found.get("origin", {})) for fields in found["points"]]
 
 
-def kept(folder: Path, source: str, codec: AudioCodec, point: float) -> Path:
-    """Where a run leaves a coded file."""
-    return folder / "files" / f"{source}-{codec.name}-{point:g}.{codec.extension}"
-
-
-def keep(folder: Path, source: str, codec: AudioCodec, point: float, data: bytes) -> None:
-    """Write a coded file where `kept` says."""
-    path = kept(folder, source, codec, point)
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-
-
-def _measure(name: str, codec: AudioCodec, point: float, samples: FloatArray, rate: int) -> tuple[AudioPoint, bytes]:
-    """The point, and the coded file."""
-    began, busy = time.perf_counter(), time.process_time()
-    data = codec.encode(samples, rate, point)
-    middle, busy = time.perf_counter(), time.process_time() - busy
-    decoded = codec.decode(data, rate)
-    end = time.perf_counter()
-    back = aligned(samples, decoded)
-    seconds = len(samples) / rate
-    measured = AudioPoint(
-        source=name,
-        codec=codec.name,
-        point=point,
-        bytes=len(data),
-        bitrate=8 * len(data) / seconds,
-        snr=snr(samples, back),
-        lsd=log_spectral_distance(samples, back),
-        encoding_time=middle - began,
-        decoding_time=end - middle,
-        seconds=seconds,
-        encoding_cpu=busy,
+def _point(fields: dict[str, Any], effort: int | None, origin: dict[str, Any]) -> Point:
+    codec = str(fields["codec"])
+    work = fields.get("work") or {"quality": fields["point"], "effort": effort if codec.startswith("i2c") else None}
+    return Point(
+        codec=codec,
+        source=fields["source"],
+        digest=fields.get("digest", ""),
+        work=Work(**work),
+        bytes=fields["bytes"],
+        bpp=fields["bitrate"],
+        metrics={SNR: fields["snr"], LSD: fields["lsd"]},
+        encoding_time=fields["encoding_time"],
+        decoding_time=fields["decoding_time"],
+        encoding_memory=None,
+        decoding_memory=None,
+        encoding_cpu=fields.get("encoding_cpu"),
+        decoding_cpu=fields.get("decoding_cpu"),
+        versions=fields.get("versions", {}),
+        origin=fields.get("origin") or {name: origin.get(name) for name in ("machine", "commit", "date")},
     )
-    return measured, data
 
 
-def load(folder: Path) -> list[AudioPoint]:
-    """The points of an earlier run; none where there is none."""
-    path = folder / "results.json"
-    return [AudioPoint(**point) for point in json.loads(path.read_text())["points"]] if path.exists() else []
+def record(points: Sequence[Point], metadata: Mapping[str, object]) -> dict[str, bytes]:
+    """results.json with these points."""
+    efforts = [point.work.effort for point in points if point.work.effort is not None]
+    content = {"schema": 1, "effort": max(efforts, default=None), "origin": metadata, "points": [_fields(point) for point in points]}
+    return {RESULTS: (json.dumps(content, indent=1) + "\n").encode()}
 
 
-def save(points: Sequence[AudioPoint], folder: Path, effort: int) -> None:
-    """Write results.json."""
-    content = {"schema": 1, "effort": effort, "origin": metadata(), "points": [asdict(point) for point in points]}
-    (folder / "results.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
-
-
-def bd_rates(points: Sequence[AudioPoint], measure: str = "snr") -> dict[tuple[str, str], float]:
-    """Percent more (+) or fewer (-) bytes than the anchor at equal SNR (or LSD), by (codec, source); only where curves overlap."""
-    import bjontegaard
-
-    found = {}
-    sources, names = dict.fromkeys(p.source for p in points), dict.fromkeys(p.codec for p in points)
-    for source in sources:
-        anchor = curve(points, ANCHOR, source, measure)
-        for name in names:
-            test = curve(points, name, source, measure)
-            if name == ANCHOR or min(len(anchor), len(test)) < 4 or min(anchor[-1][1], test[-1][1]) <= max(anchor[0][1], test[0][1]):
-                continue
-            series = [list(side) for pair in (anchor, test) for side in zip(*pair, strict=True)]
-            found[name, source] = float(bjontegaard.bd_rate(*series, method="akima", require_matching_points=False, min_overlap=0))
-    return found
-
-
-def curve(points: Sequence[AudioPoint], codec: str, source: str, measure: str = "snr") -> list[tuple[float, float]]:
-    """(bits a second, SNR or -LSD), both rising: points that cost more for nothing are left out."""
-    sign = 1 if measure == "snr" else -1
-    pairs = sorted((p.bitrate, sign * getattr(p, measure)) for p in points if p.codec == codec and p.source == source)
-    rising: list[tuple[float, float]] = []
-    for rate, value in pairs:
-        if math.isfinite(value) and (not rising or value > rising[-1][1]):
-            rising.append((rate, value))
-    return rising
+def _fields(point: Point) -> dict[str, object]:
+    own = {name: getattr(point, name) for name in ("digest", "versions", "origin")} if point.digest else {}
+    return {
+        "source": point.source,
+        "codec": point.codec,
+        "point": point.work.quality,
+        "bytes": point.bytes,
+        "bitrate": point.bpp,
+        **point.metrics,
+        "encoding_time": point.encoding_time,
+        "decoding_time": point.decoding_time,
+        "encoding_cpu": point.encoding_cpu,
+        "decoding_cpu": point.decoding_cpu,
+        "seconds": 8 * point.bytes / point.bpp,
+        "work": asdict(point.work),
+        **own,
+    }

@@ -1,59 +1,49 @@
 """Codecs of sound for the benchmark: i2c, and peers through PyAV (ffmpeg's libraries), each as a whole file in memory."""
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..config import EncodeSettings
-from ..signal import Kind, Signal
+from ..errors import I2Error
+from . import fitted
+from .audio import Sound, aligned
+from .parts import Codec, Coded, Work
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AudioCodec:
-    """One codec.
-
-    Args:
-        name, note: in tables.
-        extension: of its files, without a dot.
-        points: of a curve: kbps for peers, quality for i2c; one that means nothing for FLAC.
-        encode: samples `[n, C]`, rate and point to the bytes of a file.
-        decode: bytes and rate to samples at that rate.
-    """
-
-    name: str
-    note: str
-    extension: str
-    points: tuple[float, ...]
-    encode: Callable[[FloatArray, int, float], bytes]
-    decode: Callable[[bytes, int], FloatArray]
-
-
-def _encode_i2c(samples: FloatArray, rate: int, quality: float, *, tune: str, effort: int, depth: tuple[int, bool]) -> bytes:
+def _encode_i2c(sound: Sound, work: Work, *, tune: str) -> Coded:
+    from ..signal import Kind, Signal
     from ..sound.encode import encode_sound
 
-    signal = Signal(values=samples.astype(np.float32), kind=Kind.AUDIO, rate=rate, bit_depth=depth[0], floating=depth[1])
-    return encode_sound(signal, EncodeSettings(quality=quality, tune=tune, effort=effort, threads=1)).data
+    signal = Signal(values=sound.values.astype(np.float32), kind=Kind.AUDIO, rate=sound.rate, bit_depth=sound.bit_depth, floating=sound.floating)
+    chosen = fitted.settings(work, tune=tune)
+    return Coded(encode_sound(signal, chosen).data, device=fitted.device(chosen))
 
 
-def _decode_i2c(data: bytes, rate: int) -> FloatArray:
+def _decode_i2c(data: bytes, threads: int | None) -> Sound:
     from ..media.audio import to_codes
     from ..sound.decode import I2Sound
 
-    file = I2Sound.from_bytes(data, threads=1)
-    blocks = [to_codes(block, *file.depth()) for block in file.blocks()]
-    return np.concatenate(blocks).astype(np.float64)
+    file = I2Sound.from_bytes(data, threads=threads)
+    depth, floating = file.depth()
+    blocks = [to_codes(block, depth, floating) for block in file.blocks()]
+    return Sound(values=np.concatenate(blocks).astype(np.float64), rate=file.header.rate, bit_depth=depth, floating=floating)
 
 
-def _encode_av(samples: FloatArray, rate: int, kbps: float, *, codec: str, container: str, rates: tuple[int, ...]) -> bytes:
+def _prepare_i2c() -> None:
+    from ..sound import decode, encode  # noqa: F401  # torch takes seconds to import
+
+
+def _encode_av(sound: Sound, work: Work, *, codec: str, container: str, rates: tuple[int, ...]) -> Coded:
     import av
 
+    samples, rate = sound.values, sound.rate
     layout = "mono" if samples.shape[1] == 1 else "stereo"
     used = rate if not rates or rate in rates else min((r for r in rates if r >= rate), default=max(rates))
     file = io.BytesIO()
@@ -61,7 +51,7 @@ def _encode_av(samples: FloatArray, rate: int, kbps: float, *, codec: str, conta
         stream: Any = out.add_stream(codec, rate=used)
         stream.layout = layout
         if codec != "flac":
-            stream.bit_rate = round(1000 * kbps)
+            stream.bit_rate = round(1000 * work.quality)
         form = stream.codec_context.format.name if stream.codec_context.format else "s16"
         stream.codec_context.open()
         size = stream.codec_context.frame_size
@@ -76,49 +66,106 @@ def _encode_av(samples: FloatArray, rate: int, kbps: float, *, codec: str, conta
                 out.mux(packet)
         for packet in stream.encode(None):
             out.mux(packet)
-    return file.getvalue()
+    return Coded(file.getvalue())
 
 
-def _decode_av(data: bytes, rate: int) -> FloatArray:
+def _decode_av(data: bytes, threads: int | None) -> Sound:
     import av
 
     with av.open(io.BytesIO(data)) as file:
         stream = file.streams.audio[0]
+        rate = stream.rate
         resampler = av.AudioResampler(format="flt", layout=stream.layout.name, rate=rate)
         pieces = []
         for frame in file.decode(stream):  # type: ignore[union-attr]  # opened for reading
             frame.pts = None
             pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
         pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
-        return np.concatenate(pieces, 1).reshape(-1, stream.channels).astype(np.float64)
+        values = np.concatenate(pieces, 1).reshape(-1, stream.channels).astype(np.float64)
+    return Sound(values=values, rate=rate, bit_depth=32, floating=True)
 
 
-def codecs(*, effort: int, depth: tuple[int, bool]) -> dict[str, AudioCodec]:
-    """The table; the anchor is "opus"."""
-    opus = partial(_encode_av, codec="libopus", container="ogg", rates=(8000, 12000, 16000, 24000, 48000))
-    mp3 = partial(_encode_av, codec="libmp3lame", container="mp3", rates=(16000, 22050, 24000, 32000, 44100, 48000))
-    aac = partial(_encode_av, codec="aac", container="adts", rates=())
-    flac = partial(_encode_av, codec="flac", container="flac", rates=())
-    fit = partial(_encode_i2c, effort=effort, depth=depth)
-    table = (
-        AudioCodec(
-            name="i2c-snr", note="i2c --tune snr", extension="i2", points=(15, 35, 55, 75), encode=partial(fit, tune="snr"), decode=_decode_i2c
-        ),
-        AudioCodec(
-            name="i2c",
-            note="i2c, tuned for hearing",
-            extension="i2",
-            points=(15, 35, 55, 75),
-            encode=partial(fit, tune="hearing"),
-            decode=_decode_i2c,
-        ),
-        AudioCodec(
-            name="opus", note="libopus in Ogg, VBR", extension="ogg", points=(8, 12, 16, 24, 32, 48, 64, 96, 128, 192), encode=opus, decode=_decode_av
-        ),
-        AudioCodec(name="mp3", note="LAME in MP3, CBR", extension="mp3", points=(24, 32, 48, 64, 96, 128, 192), encode=mp3, decode=_decode_av),
-        AudioCodec(
-            name="aac", note="ffmpeg's own AAC in ADTS", extension="aac", points=(16, 24, 32, 48, 64, 96, 128, 192), encode=aac, decode=_decode_av
-        ),
-        AudioCodec(name="flac", note="FLAC of 16 bits", extension="flac", points=(0,), encode=flac, decode=_decode_av),
+def onto(source: Sound, decoded: Sound) -> Sound:
+    """The decoded sound at the source's rate, without the decoder's delay and of the source's length."""
+    if decoded.values.shape[1] != source.values.shape[1]:
+        raise I2Error(f"{decoded.values.shape[1]} channels came back; expected {source.values.shape[1]}: leave the codec out")
+    values = _resampled(decoded.values, decoded.rate, source.rate)
+    return Sound(values=aligned(source.values, values), rate=source.rate, bit_depth=source.bit_depth, floating=source.floating)
+
+
+def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+    """`samples` `[n, C]` at another rate, by ffmpeg's resampler; C is 1 or 2."""
+    if rate == wanted:
+        return samples
+    import av
+
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.astype("f4").reshape(1, -1)), format="flt", layout=layout)
+    frame.sample_rate = rate
+    resampler = av.AudioResampler(format="flt", layout=layout, rate=wanted)
+    pieces = [piece.to_ndarray() for piece in [*resampler.resample(frame), *resampler.resample(None)]]
+    return np.concatenate(pieces, 1).reshape(-1, samples.shape[1]).astype(np.float64)
+
+
+def _import_av() -> None:
+    import av  # noqa: F401
+
+
+def _missing(encoder: str) -> str | None:
+    if find_spec("av") is None:
+        return "av is not installed; pip install av"
+    import av.codec
+
+    return None if encoder in av.codecs_available else f"this PyAV is built without {encoder}; install PyAV's own wheel"
+
+
+def _versions() -> dict[str, str]:
+    import av
+
+    return {"av": version("av"), "libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
+
+
+def _i2c(name: str, note: str, tune: str) -> Codec:
+    return Codec(
+        name=name,
+        note=note,
+        extension="i2",
+        qualities=(15.0, 35.0, 55.0, 75.0),
+        encode=partial(_encode_i2c, tune=tune),
+        decode=_decode_i2c,
+        missing=fitted.nothing_missing,
+        versions=partial(fitted.versions, fitted.SOUND_SHAPING),
+        prepare=_prepare_i2c,
+        fitted=True,
     )
-    return {codec.name: codec for codec in table}
+
+
+def _av(name: str, note: str, kbps: tuple[float, ...], *, codec: str, container: str, rates: tuple[int, ...] = ()) -> Codec:
+    return Codec(
+        name=name,
+        note=note,
+        extension=container,
+        qualities=kbps,
+        encode=partial(_encode_av, codec=codec, container=container, rates=rates),
+        decode=_decode_av,
+        missing=partial(_missing, codec),
+        versions=_versions,
+        prepare=_import_av,
+        lowest=1,
+        highest=512,
+    )
+
+
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_MP3_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
+
+_ENTRIES = (
+    _i2c("i2c-snr", "i2c --tune snr", "snr"),
+    _i2c("i2c", "i2c, tuned for hearing", "hearing"),
+    _av("opus", "libopus in Ogg, VBR", (8, 12, 16, 24, 32, 48, 64, 96, 128, 192), codec="libopus", container="ogg", rates=_OPUS_RATES),
+    _av("mp3", "LAME in MP3, CBR", (24, 32, 48, 64, 96, 128, 192), codec="libmp3lame", container="mp3", rates=_MP3_RATES),
+    _av("aac", "ffmpeg's own AAC in ADTS", (16, 24, 32, 48, 64, 96, 128, 192), codec="aac", container="adts"),
+    _av("flac", "FLAC of 16 bits", (0,), codec="flac", container="flac"),
+)
+
+CODECS = {codec.name: codec for codec in _ENTRIES}

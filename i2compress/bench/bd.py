@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from .parts import Metric, Point
 
 FEWEST_POINTS = 4
-LEAST_OVERLAP = 0.4  # shared range of quality over the whole range; below, a figure says little about either codec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,7 @@ class Bd:
         gain: of the metric's own unit at equal rate; dB for PSNR; for MS-SSIM dB of -10 log10(1 - x).
         sources: how many gave a figure.
         of: how many there are.
+        rates: of each source, by its name.
     """
 
     codec: str
@@ -46,6 +46,7 @@ class Bd:
     gain: float | None
     sources: int
     of: int
+    rates: Mapping[str, float | None]
 
 
 def curves(points: Sequence[Point], sources: int) -> dict[str, list[Step]]:
@@ -75,48 +76,58 @@ def _step(quality: float, group: Sequence[Point]) -> Step:
     )
 
 
-def against(points: Sequence[Point], anchor: str, metrics: Sequence[Metric]) -> list[Bd]:
-    """Every other codec against `anchor`, in every metric; an empty list where `bjontegaard` is not installed."""
+def against(points: Sequence[Point], anchor: str, metrics: Sequence[Metric], *, overlap: float) -> list[Bd]:
+    """Every other codec against `anchor`, in every metric; an empty list where `bjontegaard` is not installed.
+
+    Args:
+        points: of all codecs and sources.
+        anchor: a codec's name.
+        metrics: which.
+        overlap: range of quality that two curves share, over the whole range; below, there is no figure.
+    """
     if find_spec("bjontegaard") is None:
         return []
     codecs = dict.fromkeys(point.codec for point in points if point.codec != anchor)
-    return [_against(points, anchor, codec, metric.name) for codec in codecs for metric in metrics]
+    return [_against(points, (anchor, codec), metric, overlap) for codec in codecs for metric in metrics]
 
 
-def _against(points: Sequence[Point], anchor: str, codec: str, metric: str) -> Bd:
-    sources = list(dict.fromkeys(point.source for point in points))
-    found = []
-    for source in sources:
+def _against(points: Sequence[Point], pair: tuple[str, str], metric: Metric, overlap: float) -> Bd:
+    found: dict[str, tuple[float, float] | None] = {}
+    for source in dict.fromkeys(point.source for point in points):
         mine = [point for point in points if point.source == source]
-        figures = _figures(_curve(mine, anchor, metric), _curve(mine, codec, metric))
-        found += [] if figures is None else [figures]
-    rate, gain = (_mean_known([figures[index] for figures in found]) for index in (0, 1))
-    return Bd(codec=codec, metric=metric, rate=rate, gain=gain, sources=len(found), of=len(sources))
+        first, second = (_curve(mine, codec, metric) for codec in pair)
+        found[source] = _figures(first, second, overlap)
+    known = [figures for figures in found.values() if figures is not None]
+    rate, gain = (_mean_known([figures[index] for figures in known]) for index in (0, 1))
+    rates = {source: None if figures is None else figures[0] for source, figures in found.items()}
+    return Bd(codec=pair[1], metric=metric.name, rate=rate, gain=gain, sources=len(known), of=len(found), rates=rates)
 
 
-def _curve(points: Sequence[Point], codec: str, metric: str) -> list[tuple[float, float]]:
+def _curve(points: Sequence[Point], codec: str, metric: Metric) -> list[tuple[float, float]]:
     """(rate, quality) with both rising: a point that costs more for no better quality is no part of what the codec can do."""
-    pairs = [(point.bpp, point.metrics.get(metric)) for point in points if point.codec == codec]
+    pairs = [(point.bpp, point.metrics.get(metric.name)) for point in points if point.codec == codec]
     rising: list[tuple[float, float]] = []
-    for rate, value in sorted((rate, _in_db(metric, value)) for rate, value in pairs if value is not None):
+    known = ((rate, _rising(metric, value)) for rate, value in pairs if value is not None)
+    for rate, value in sorted(known, key=lambda pair: (pair[0], -pair[1])):  # of equal rates the better one
         if math.isfinite(value) and (not rising or (value > rising[-1][1] and rate > rising[-1][0])):
             rising.append((rate, value))
     return rising
 
 
-def _in_db(metric: str, value: float) -> float:
-    """MS-SSIM and SSIM crowd towards 1; on a scale of dB their curves are as even as PSNR's."""
-    if not metric.startswith(("ms-ssim", "ssim-")):
-        return value
+def _rising(metric: Metric, value: float) -> float:
+    """More is better. MS-SSIM and SSIM crowd towards 1; on a scale of dB their curves are as even as PSNR's."""
+    if not metric.name.startswith(("ms-ssim", "ssim-")):
+        return -value if metric.falling else value
     return math.inf if value >= 1 else -10 * math.log10(1 - value)
 
 
-def _figures(anchor: list[tuple[float, float]], test: list[tuple[float, float]]) -> tuple[float, float] | None:
+def _figures(anchor: list[tuple[float, float]], test: list[tuple[float, float]], overlap: float) -> tuple[float, float] | None:
     """BD-rate in percent and BD-quality, where both curves have enough points and share enough quality."""
     if min(len(anchor), len(test)) < FEWEST_POINTS:
         return None
     lows, highs = (anchor[0][1], test[0][1]), (anchor[-1][1], test[-1][1])
-    if (min(highs) - max(lows)) / (max(highs) - min(lows)) < LEAST_OVERLAP or min(anchor[-1][0], test[-1][0]) <= max(anchor[0][0], test[0][0]):
+    shared, rates = min(highs) - max(lows), min(anchor[-1][0], test[-1][0]) - max(anchor[0][0], test[0][0])
+    if min(shared, rates) <= 0 or shared / (max(highs) - min(lows)) < overlap:
         return None
     import bjontegaard
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, features
 
 from .fitted import I2C
-from .parts import Codec, Coded, Samples, Work
+from .parts import Codec, Coded, Pixels, Work
 
 Option = str | int | float | bool | list[float] | dict[str, str]
 
@@ -21,18 +21,18 @@ JPEG2000_LOWEST_DB = 20.0  # OpenJPEG is asked for a PSNR; qualities 0..100 ask 
 JPEG2000_DB_STEP = 0.3
 
 
-def _encode(picture: Samples, work: Work, *, form: str, options: Callable[[Work], dict[str, Option]]) -> Coded:
+def _encode(picture: Pixels, work: Work, *, form: str, options: Callable[[Work], dict[str, Option]]) -> Coded:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, form, **options(work))
     return Coded(file.getvalue())
 
 
-def _decode(data: bytes, threads: int | None) -> Samples:
+def _decode(data: bytes, threads: int | None) -> Pixels:
     with Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def _decode_avif(data: bytes, threads: int | None) -> Samples:
+def _decode_avif(data: bytes, threads: int | None) -> Pixels:
     from PIL import AvifImagePlugin
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = threads or 0  # Pillow has no other way to say it; 0 is all

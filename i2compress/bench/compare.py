@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import I2Error
 from .origin import metadata
 from .parts import Codec, FitOptions, Point, Source
-from .results import number, table, write
+from .results import number, table, where, write
 from .scoring import complete
 from .search import Target, matched
 from .store import Store, samples
@@ -105,9 +105,7 @@ def write_all(comparison: Comparison, store: Store, folder: Path, crop: Crop | N
 
 def markdown(comparison: Comparison, store: Store) -> str:
     """The table, with what it is about."""
-    meta = comparison.metadata
-    where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
-    head = f"# {comparison.source.name}, {comparison.target}\n\n`{meta.get('command')}`\n\n{where}\n\n"
+    head = f"# {comparison.source.name}, {comparison.target}\n\n{where(comparison.metadata)}\n\n"
     lost = [f"- **{row.codec}**: {row.error}" for row in comparison.rows if row.error is not None]
     lost += [f"- **{name}**: {reason}" for name, reason in comparison.skipped.items()]
     return head + rows_table(comparison, store) + ("\n" + "\n".join(lost) + "\n" if lost else "")

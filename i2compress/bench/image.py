@@ -7,10 +7,10 @@ from ..errors import SignalError
 from ..signal import to_codes
 from .codecs import CODECS
 from .metrics import METRICS
-from .parts import Modality, Samples
+from .parts import Modality, Pixels, Rate
 
 
-def read(path: str) -> Samples:
+def read(path: str) -> Pixels:
     """uint8 `[H, W, 3]`: the one kind of picture that every codec in the table holds; gray becomes RGB.
 
     Raises:
@@ -24,9 +24,12 @@ def read(path: str) -> Samples:
     return np.ascontiguousarray(np.broadcast_to(codes, (*codes.shape[:2], 3)), np.uint8)
 
 
-def count(samples: Samples) -> int:
+def count(samples: Pixels) -> int:
     """Pixels."""
     return int(samples.shape[0] * samples.shape[1])
 
 
-IMAGE = Modality(name="image", read=read, codecs=CODECS, metrics=METRICS, count=count)
+BPP = Rate(name="bpp", title="bpp", digits=3)
+ANCHORS = ("avif-psnr", "avif", "jxl", "webp", "jpeg")  # the strongest in PSNR first: flattering anchors help nobody
+
+IMAGE = Modality(name="image", read=read, codecs=CODECS, metrics=METRICS, count=count, rate=BPP, anchors=ANCHORS, slider=True)

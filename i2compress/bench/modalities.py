@@ -2,5 +2,6 @@
 
 from .image import IMAGE
 from .parts import Modality
+from .sound import AUDIO
 
-MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE,)}
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (IMAGE, AUDIO)}

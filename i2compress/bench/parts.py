@@ -1,15 +1,18 @@
 """What a benchmark is made of: codecs, measures, sources and the points they give."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..config import DEFAULT_EFFORT
+from ..errors import I2Error
 
-Samples = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+Samples = Any  # what a modality reads and its codecs give back: Pixels `[H, W, 3]`, or an object with shape and tobytes(), such as a Sound
 Number = float | int | None
 
 
@@ -43,10 +46,11 @@ class FitOptions:
 
 
 class Coded(NamedTuple):
-    """A file's bytes, and numbers that only this codec has (loss, optimiser steps)."""
+    """A file's bytes, numbers that only this codec has (loss, optimiser steps), and the device it ran on where there is a choice."""
 
     data: bytes
     extra: Mapping[str, float] = {}
+    device: str | None = None
 
 
 def _nothing() -> None:
@@ -99,7 +103,8 @@ class Metric:
         name: key in files.
         title: in tables and plots, with the unit.
         digits: after the decimal point.
-        measure: source and decoded samples to a number, more is better; None where it does not apply (too small a picture).
+        measure: source and decoded samples to a number; None where it does not apply (too small a picture).
+        falling: less is better.
         missing: why it cannot run here, or None.
     """
 
@@ -107,26 +112,8 @@ class Metric:
     title: str
     digits: int
     measure: Callable[[Samples, Samples], float | None]
+    falling: bool = False
     missing: Callable[[], str | None] = lambda: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Modality:
-    """A kind of media that can be benchmarked: one module that fills this in.
-
-    Args:
-        name: of the command, `i2c bench NAME`.
-        read: path to samples; raises SignalError.
-        codecs: by name, in the order of tables.
-        metrics: by name; the first one is what BD figures and targets are about.
-        count: how many samples the rate is counted on (pixels).
-    """
-
-    name: str
-    read: Callable[[str], Samples]
-    codecs: Mapping[str, Codec]
-    metrics: Mapping[str, Metric]
-    count: Callable[[Samples], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +138,13 @@ class Point:
     Args:
         codec, source, digest: which codec, the source's name and its samples' SHA-256.
         work: quality and settings.
-        bytes, bpp: length of the file, and in bits for each sample position (pixel).
+        bytes, bpp: length of the file, and bits for each pixel (second, or what else the modality counts).
         metrics: by name; None where one does not apply.
         encoding_time, decoding_time: seconds, the fastest of up to 3 runs in a fresh process.
         encoding_cpu, decoding_cpu: seconds of the processor in that run, user and system, of all threads; None in points of before it was measured.
         encoding_memory, decoding_memory: bytes by which the process grew at most over what it held before; None where the system does not tell.
         extra: what only this codec knows.
-        versions, origin: of the codec's packages; machine, commit and date of the measurement.
+        versions, origin: of the codec's packages; machine, commit, date and device (where there is a choice) of the measurement.
     """
 
     codec: str
@@ -176,3 +163,78 @@ class Point:
     extra: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How a modality's rate is called.
+
+    Args:
+        name: key in files; its values are bits for each of what Modality.count counts.
+        title: in tables and plots.
+        digits: after the decimal point there.
+        unit: how many make one in tables and plots: 1000 for kbps.
+    """
+
+    name: str
+    title: str
+    digits: int
+    unit: float = 1.0
+
+
+class Files(Protocol):
+    """The coded files of a run."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the results."""
+
+    def holds(self, source: Source, point: Point) -> bool:
+        """True where the coded file is there."""
+
+    def coded(self, source: Source, point: Point) -> bytes:
+        """The coded file, made again if need be."""
+
+
+def _same(source: Samples, decoded: Samples) -> Samples:
+    """What came back, which must be as large as the source."""
+    if decoded.shape != source.shape:
+        raise I2Error(f"{decoded.shape} came back; expected {source.shape}: leave the codec out")
+    return decoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """A kind of media that can be benchmarked: one module that fills this in.
+
+    Args:
+        name: of the command, `i2c bench NAME`.
+        read: path to samples; raises SignalError.
+        codecs: by name, in the order of tables.
+        metrics: by name; the first one is what BD figures and targets are about.
+        count: what the rate is counted on: pixels, seconds.
+        onto: source and decoded samples to decoded ones that can be measured against the source; raises I2Error.
+        rate: how bits for each of those are called.
+        anchors: of BD figures, the strongest first.
+        least_overlap: of two curves for a BD figure: the range of quality that they share, over the whole range.
+        slider: the report shows pictures side by side.
+        each: results.md has a line for each file too.
+        plots: PNG files by name from all points, the sources of the run and the coded files, besides the curves of means.
+        earlier: points that a folder holds in an older layout, without their coded files.
+        record: files by name that `earlier` reads, from the points and what is known of the run.
+    """
+
+    name: str
+    read: Callable[[str], Samples]
+    codecs: Mapping[str, Codec]
+    metrics: Mapping[str, Metric]
+    count: Callable[[Samples], float]
+    rate: Rate
+    anchors: Sequence[str]
+    onto: Callable[[Samples, Samples], Samples] = _same
+    least_overlap: float = 0.4
+    slider: bool = False
+    each: bool = False
+    plots: Callable[[Sequence[Point], Sequence[Source], Files], dict[str, bytes]] | None = None
+    earlier: Callable[[Path], Sequence[Point]] | None = None
+    record: Callable[[Sequence[Point], Mapping[str, object]], dict[str, bytes]] | None = None

@@ -55,29 +55,30 @@ def _style(results: Results, codec: str) -> dict[str, str | float]:
 
 def _curves(results: Results, metric: Metric, axes: "Axes") -> None:
     for codec, steps in results.curves.items():
-        pairs = [(step.bpp, value) for step in steps if (value := step.metrics.get(metric.name)) is not None]
+        pairs = [(step.bpp / results.modality.rate.unit, value) for step in steps if (value := step.metrics.get(metric.name)) is not None]
         axes.plot([x for x, _ in pairs], [y for _, y in pairs], label=codec, **_style(results, codec))  # type: ignore[arg-type]
-    _rate_axis(axes)
+    _rate_axis(axes, results)
     axes.set_ylabel(metric.title)
     axes.set_title(_title(results), fontsize="medium")
 
 
 def _times(results: Results, axes: "Axes") -> None:
     for codec, steps in results.curves.items():
-        axes.plot([step.bpp for step in steps], [step.encoding_time for step in steps], label=codec, **_style(results, codec))  # type: ignore[arg-type]
+        rates = [step.bpp / results.modality.rate.unit for step in steps]
+        axes.plot(rates, [step.encoding_time for step in steps], label=codec, **_style(results, codec))  # type: ignore[arg-type]
         dashed = {**_style(results, codec), "linestyle": ":"}
-        axes.plot([step.bpp for step in steps], [step.decoding_time for step in steps], **dashed)  # type: ignore[arg-type]
-    _rate_axis(axes)
+        axes.plot(rates, [step.decoding_time for step in steps], **dashed)  # type: ignore[arg-type]
+    _rate_axis(axes, results)
     axes.set_yscale("log")
     axes.set_ylabel("seconds (encode solid, decode dotted)")
     axes.set_title(_title(results), fontsize="medium")
 
 
-def _rate_axis(axes: "Axes") -> None:
+def _rate_axis(axes: "Axes", results: Results) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
-    axes.set_xlabel("bits per pixel")
+    axes.set_xlabel(results.modality.rate.title)
 
 
 def _title(results: Results) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import I2Error
 from .parts import FitOptions, Point, Samples, Source
-from .results import Results, about, bd_table, means_table, number
+from .results import Results, about, bd_table, means_table, number, source_tables
 from .search import Target, matched
 from .store import Store, samples
 
@@ -91,10 +91,8 @@ def _uri(samples: Samples) -> str:
     """Lossless WebP, which every browser shows as it is: the decoded samples, not another decoder's."""
     height, width = samples.shape[:2]
     top, left = max(0, (height - _LONGEST) // 2), max(0, (width - _LONGEST) // 2)
-    file = io.BytesIO()
-    Image.fromarray(samples[top : top + _LONGEST, left : left + _LONGEST]).save(
-        file, "WEBP", lossless=True, method=0, quality=0
-    )  # a tenth of the time for a twelfth more bytes
+    file, part = io.BytesIO(), Image.fromarray(samples[top : top + _LONGEST, left : left + _LONGEST])
+    part.save(file, "WEBP", lossless=True, method=0, quality=0)  # the least effort: a tenth of the time, a twelfth more bytes
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
@@ -107,7 +105,7 @@ def page(results: Results, plots: Mapping[str, bytes], shown: Mapping[str, Seque
         "title": f"i2c bench {results.modality.name}",
         "about": _paragraphs(about(results)),
         "plots": images or "<p>No plots: matplotlib is not installed.</p>",
-        "bd": _paragraphs(bd_table(results)) if results.bds else "<p>No BD figures: one codec only, or the package bjontegaard is not installed.</p>",
+        "bd": _bd(results),
         "means": _paragraphs(means_table(results)),
         "codecs": "".join(f"<li><b>{html.escape(codec)}</b>: {html.escape(results.note(codec))}</li>" for codec in results.curves),
         "skipped": f"<h2>Skipped</h2><ul>{skipped}</ul>" if skipped else "",
@@ -116,6 +114,12 @@ def page(results: Results, plots: Mapping[str, bytes], shown: Mapping[str, Seque
     }
     template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _bd(results: Results) -> str:
+    if not results.bds:
+        return "<p>No BD figures: one codec only, or the package bjontegaard is not installed.</p>"
+    return _paragraphs(bd_table(results) + "\n" + source_tables(results))
 
 
 def _plot(name: str, data: bytes) -> str:

@@ -71,7 +71,7 @@ def write(path: Path, data: bytes) -> Path:
 def compressai(results: Results, codec: str) -> dict[str, object]:
     """One codec's curve in CompressAI's schema: name, description, results (a list for each measure, rising quality)."""
     steps = results.curves[codec]
-    lists: dict[str, list[object]] = {"q": [step.quality for step in steps], "bpp": [step.bpp for step in steps]}
+    lists: dict[str, list[object]] = {"q": [step.quality for step in steps], results.modality.rate.name: [step.bpp for step in steps]}
     for metric in results.metrics:
         lists[metric.name] = [_finite(step.metrics.get(metric.name)) for step in steps]
     for name in COSTS:
@@ -89,8 +89,9 @@ def _csv(results: Results) -> str:
     extras = sorted({name for point in results.points for name in point.extra})
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
+    titles = (results.modality.rate.name if name == "bpp" else name for name in plain)
     names = [metric.name for metric in results.metrics]
-    table.writerow(["source", "codec", "quality", *plain, *names, *extras, "effort", "threads", "versions", "machine", "commit", "date"])
+    table.writerow(["source", "codec", "quality", *titles, *names, *extras, "effort", "threads", "versions", "machine", "commit", "date"])
     for point in results.points:
         numbers = [getattr(point, name) for name in plain]
         scores = [point.metrics.get(name) for name in names]
@@ -103,13 +104,15 @@ def _csv(results: Results) -> str:
     return text.getvalue()
 
 
-def markdown(results: Results) -> str:
-    """The tables, to be committed."""
+def markdown(results: Results, pictures: Sequence[str] = ()) -> str:
+    """The tables, to be committed, and links to PNG files of these names."""
     parts = [
         f"# i2c bench {results.modality.name}\n",
         about(results),
-        "## BD figures\n\n" + bd_table(results) if results.bds else "",
-        "## Means over all sources\n\n" + means_table(results),
+        "## BD figures\n\n" + bd_table(results) + "\n" + source_tables(results) if results.bds else "",
+        "## Means over all sources\n\n" + means_table(results) if any(results.curves.values()) else "",
+        "## Every file\n\n" + files_table(results) if results.modality.each else "",
+        "## Pictures\n\n" + "\n\n".join(f"![{name.removesuffix('.png')}]({name})" for name in pictures) if pictures else "",
         "## Codecs\n\n" + "\n".join(f"- **{codec}**: {results.note(codec)}" for codec in results.curves),
         "## Skipped\n\n" + "\n".join(f"- **{name}**: {reason}" for name, reason in results.skipped.items()) if results.skipped else "",
     ]
@@ -118,16 +121,29 @@ def markdown(results: Results) -> str:
 
 def about(results: Results) -> str:
     """What was measured, where and by which command, in Markdown."""
-    meta = results.metadata
-    where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
+    measured = [_span(results, name, title) for name, title in (("machine", "on"), ("device", "i2c on"), ("commit", "at commit"), ("date", "of"))]
     sources = f"{len(results.sources)} source{'s' if len(results.sources) > 1 else ''}: {', '.join(results.sources)}."
-    return f"`{meta.get('command')}`\n\n{where}\n\n{sources}\n"
+    return f"{where(results.metadata)}\n\nPoints {', '.join(part for part in measured if part)}.\n\n{sources}\n"
+
+
+def where(metadata: Mapping[str, object]) -> str:
+    """The command, and where and when it ran, in Markdown."""
+    commit = metadata.get("commit") or "none (not a checkout)"
+    return f"`{metadata.get('command')}`\n\nTables made on {metadata.get('machine')}, at commit {commit}, {metadata.get('date')}."
+
+
+def _span(results: Results, name: str, title: str) -> str:
+    """What the points say about their own measurement, which another run may have made: all values, or the first and the last date."""
+    found = sorted({str(value) for point in results.points if (value := point.origin.get(name)) is not None})
+    if name == "date":
+        found = list(dict.fromkeys([date[:10] for date in (*found[:1], *found[-1:])]))
+    return f"{title} {' to '.join(found) if name == 'date' else ' and '.join(found)}" if found else ""
 
 
 def bd_table(results: Results) -> str:
     """BD-rate and BD-quality of every codec against the anchor, with how many sources gave a figure."""
-    metrics = [metric for metric in results.metrics if any(bd.metric == metric.name for bd in results.bds)]
-    head = ["codec", *(f"BD-rate {metric.name}" for metric in metrics), "BD-PSNR [dB]", "sources"]
+    metrics = _bd_metrics(results)
+    head = ["codec", *(f"BD-rate {metric.name}" for metric in metrics), f"BD-{metrics[0].title}", "sources"]
     rows = []
     for codec in dict.fromkeys(bd.codec for bd in results.bds):
         mine = {bd.metric: bd for bd in results.bds if bd.codec == codec}
@@ -139,18 +155,46 @@ def bd_table(results: Results) -> str:
     return note + "\n" + table(head, rows)
 
 
+def source_tables(results: Results) -> str:
+    """BD-rates of each source, a table for each measure."""
+    parts = []
+    for metric in _bd_metrics(results):
+        bds = [bd for bd in results.bds if bd.metric == metric.name]
+        rows = [[source, *(number(bd.rates[source], 1, sign=True, unit=" %") for bd in bds)] for source in bds[0].rates]
+        rows.append(["mean", *(number(bd.rate, 1, sign=True, unit=" %") for bd in bds)])
+        note = f"BD-rate {metric.name} of each source against **{results.anchor}**:\n\n"
+        parts.append(note + table(["source", *(bd.codec for bd in bds)], rows))
+    return "\n".join(parts)
+
+
+def _bd_metrics(results: Results) -> list[Metric]:
+    return [metric for metric in results.metrics if any(bd.metric == metric.name for bd in results.bds)]
+
+
 def means_table(results: Results) -> str:
     """A line for each codec and quality."""
-    titles = [metric.title for metric in results.metrics]
-    head = ["codec", "quality", "bytes", "bpp", *titles, *(f"{side} [{unit}]" for unit in ("s", "CPU s", "MB") for side in ("encode", "decode"))]
-    rows = []
-    for codec, steps in results.curves.items():
-        for step in steps:
-            scores = [number(step.metrics.get(metric.name), metric.digits) for metric in results.metrics]
-            times = [number(seconds, 3) for seconds in (step.encoding_time, step.decoding_time, step.encoding_cpu, step.decoding_cpu)]
-            memory = [number(None if size is None else size / 1e6, 0) for size in (step.encoding_memory, step.decoding_memory)]
-            rows.append([codec, f"{step.quality:g}", f"{step.bytes:.0f}", f"{step.bpp:.3f}", *scores, *times, *memory])
-    return table(head, rows)
+    head = ["codec", "quality", *_columns(results)]
+    return table(head, [[codec, f"{step.quality:g}", *_cells(results, step)] for codec, steps in results.curves.items() for step in steps])
+
+
+def files_table(results: Results) -> str:
+    """A line for each file."""
+    points = sorted(results.points, key=lambda point: (results.sources.index(point.source), point.codec, point.bpp))
+    head = ["source", "codec", "quality", *_columns(results)]
+    return table(head, [[point.source, point.codec, f"{point.work.quality:g}", *_cells(results, point)] for point in points])
+
+
+def _columns(results: Results) -> list[str]:
+    costs = (f"{side} [{unit}]" for unit in ("s", "CPU s", "MB") for side in ("encode", "decode"))
+    return ["bytes", results.modality.rate.title, *(metric.title for metric in results.metrics), *costs]
+
+
+def _cells(results: Results, row: Step | Point) -> list[str]:
+    rate = results.modality.rate
+    scores = [number(row.metrics.get(metric.name), metric.digits) for metric in results.metrics]
+    times = [number(seconds, 3) for seconds in (row.encoding_time, row.decoding_time, row.encoding_cpu, row.decoding_cpu)]
+    memory = [number(None if size is None else size / 1e6, 0) for size in (row.encoding_memory, row.decoding_memory)]
+    return [f"{row.bytes:.0f}", number(row.bpp / rate.unit, rate.digits), *scores, *times, *memory]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,8 +15,8 @@ from PIL import Image
 from ..errors import SignalError
 from . import fitted
 from .origin import metadata
-from .parts import Codec, FitOptions, Point, Samples, Source
-from .results import number, table, write
+from .parts import Codec, FitOptions, Pixels, Point, Source
+from .results import number, table, where, write
 from .search import Target, matched
 from .store import Store, digest
 
@@ -93,7 +93,7 @@ def bench(
     return rows
 
 
-def _reduced(source: Source, factor: int, store: Store) -> tuple[Samples, Source]:
+def _reduced(source: Source, factor: int, store: Store) -> tuple[Pixels, Source]:
     """The source cut to a multiple of `factor`, and a file of its Lanczos reduction."""
     samples = store.modality.read(source.path)
     height, width = (side // factor for side in samples.shape[:2])
@@ -107,12 +107,12 @@ def _reduced(source: Source, factor: int, store: Store) -> tuple[Samples, Source
     return whole, Source(name=f"{source.name} 1/{factor}", path=str(path), digest=digest(small))
 
 
-def _uncoded(whole: Samples, small: Source, factor: int, store: Store, source: Source) -> list[Enlarged]:
+def _uncoded(whole: Pixels, small: Source, factor: int, store: Store, source: Source) -> list[Enlarged]:
     made = _filtered(store.modality.read(small.path), whole)
     return [_row(source, factor, UNCODED, method, point=None, found=_scores(store, whole, samples)) for method, samples in made.items()]
 
 
-def _enlarged(point: Point, whole: Samples, small: Source, factor: int, *, store: Store, source: Source) -> list[Enlarged]:
+def _enlarged(point: Point, whole: Pixels, small: Source, factor: int, *, store: Store, source: Source) -> list[Enlarged]:
     data, threads = store.data(point, small), point.work.threads
     made = _filtered(store.modality.codecs[point.codec].decode(data, threads), whole)
     if point.codec == fitted.I2C.name:
@@ -125,13 +125,13 @@ def _row(source: Source, factor: int, codec: str, method: str, *, point: Point |
     return Enlarged(source=source.name, factor=factor, codec=codec, method=method, bytes=count, quality=quality, metrics=found)
 
 
-def _filtered(small: Samples, whole: Samples) -> dict[str, Samples]:
+def _filtered(small: Pixels, whole: Pixels) -> dict[str, Pixels]:
     height, width = whole.shape[:2]
     picture = Image.fromarray(small)
     return {name: np.asarray(picture.resize((width, height), kind)) for name, kind in FILTERS.items()}
 
 
-def _scores(store: Store, whole: Samples, samples: Samples) -> dict[str, float | None]:
+def _scores(store: Store, whole: Pixels, samples: Pixels) -> dict[str, float | None]:
     return {metric.name: metric.measure(whole, samples) for metric in store.metrics if metric.name in MEASURES}
 
 
@@ -147,10 +147,8 @@ def write_all(rows: Sequence[Enlarged], folder: Path) -> list[Path]:
 
 def markdown(rows: Sequence[Enlarged]) -> str:
     """A table for each factor, with where it comes from."""
-    meta = metadata()
-    where = f"{meta.get('machine')}; commit {meta.get('commit') or 'none (not a checkout)'}; {meta.get('date')}"
     names = ", ".join(dict.fromkeys(row.source for row in rows))
-    head = f"# i2c bench scale\n\n`{meta.get('command')}`\n\n{where}\n\nSources: {names}. Peers at most as large as i2c's file.\n"
+    head = f"# i2c bench scale\n\n{where(metadata())}\n\nSources: {names}. Peers at most as large as i2c's file.\n"
     factors = dict.fromkeys(row.factor for row in rows)
     return head + "".join(f"\n## Reduced {factor}x, coded, enlarged {factor}x\n\n{factor_table(rows, factor)}" for factor in factors)
 

@@ -18,6 +18,7 @@ class _Job(NamedTuple):
     read: Callable[[str], Samples]
     prepare: Callable[[], None]
     decode: Callable[[bytes, int | None], Samples]
+    onto: Callable[[Samples, Samples], Samples]
     measures: Mapping[str, Callable[[Samples, Samples], float | None]]
     source: Source
     data: bytes
@@ -45,15 +46,17 @@ def complete(pairs: Sequence[Pair], store: Store, *, jobs: int = 1, on_score: On
 
 
 def _job(source: Source, point: Point, store: Store) -> _Job:
-    codec = store.modality.codecs[point.codec]
+    modality = store.modality
+    codec, data = modality.codecs[point.codec], store.data(point, source)
     measures = {metric.name: metric.measure for metric in store.lacking(point)}
-    return _Job(store.modality.read, codec.prepare, codec.decode, measures, source, store.data(point, source), point.work.threads)
+    return _Job(modality.read, codec.prepare, codec.decode, modality.onto, measures, source, data, point.work.threads)
 
 
 def _score(job: _Job) -> dict[str, float | None] | I2Error:
     try:
         job.prepare()
-        original, decoded = samples(job.read, job.source), job.decode(job.data, job.threads)
+        original = samples(job.read, job.source)
+        decoded = job.onto(original, job.decode(job.data, job.threads))
         return {name: measure(original, decoded) for name, measure in job.measures.items()}
     except I2Error as error:
         return error

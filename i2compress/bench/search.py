@@ -133,7 +133,7 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
     return store.get(source, codec, codec.work(found.quality, options))
 
 
-def _guess(target: Target, count: int) -> float:
+def _guess(target: Target, count: float) -> float:
     """A fitted codec's quality for a usual photograph: 50 gives about 0.4 bits a pixel and 34 dB."""
     if target.psnr is not None:
         return round(50 + (target.psnr - 34) / _SLOPES["psnr"])

@@ -3,50 +3,48 @@
 import math
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 
-from .audio import ANCHOR, FLOOR_DB, AudioPoint, FloatArray, aligned, keep, kept, spectrogram
-from .audio_codecs import codecs
+from .audio import FLOOR_DB, FloatArray, read, spectrogram
+from .audio_codecs import CODECS, onto
+from .parts import Files, Point, Source
 
 BITRATE = 24_000  # that the points shown are next to
-SHOWN = ("i2c", "i2c-snr", ANCHOR)
+SHOWN = ("i2c", "i2c-snr", "opus")
 _COLOURS = 128  # of a palette: half the bytes of true colour, and no plainer
 
 
-def spectrograms(paths: Sequence[str], points: Sequence[AudioPoint], folder: Path, *, effort: int) -> list[str]:
-    """Draw every clip beside its i2c and anchor files of about 24 kbps; coded files that `folder` lacks are made again.
+def spectrograms(points: Sequence[Point], sources: Sequence[Source], files: Files) -> dict[str, bytes]:
+    """PNG files by name: every clip beside its i2c and anchor files of about 24 kbps, and what earlier runs have drawn of others.
 
-    Returns:
-        Names of the pictures in `folder` of any source of `points`: those of earlier runs too.
-
-    Raises:
-        SignalError: a source that cannot be read.
+    Files of older results that are gone are made again, except where their picture is there.
     """
-    from .. import media
-
-    for path in paths:
-        signal, name = media.read(path), Path(path).stem
-        samples, table = signal.values.astype(np.float64), codecs(effort=effort, depth=(signal.bit_depth, signal.floating))
-        panels = [(f"{name}, source", samples)]
-        for point in nearest(points, name):
-            codec = table[point.codec]
-            file = kept(folder, name, codec, point.point)
-            if not file.exists():
-                keep(folder, name, codec, point.point, codec.encode(samples, signal.rate, point.point))
-            decoded = aligned(samples, codec.decode(file.read_bytes(), signal.rate))
-            panels.append((f"{codec.note}, {point.bitrate / 1000:.1f} kbps", decoded))
-        if len(panels) > 1:
-            (folder / _name(name)).write_bytes(draw(panels, signal.rate))
-    names = [_name(source) for source in dict.fromkeys(p.source for p in points)]
-    return [name for name in names if (folder / name).exists()]
+    made: dict[str, bytes] = {}
+    for name in dict.fromkeys(point.source for point in points):
+        path, chosen = files.folder / f"spectrogram-{name}.png", nearest(points, name)
+        source = next((source for source in sources if source.name == name), None)
+        if path.exists() and (source is None or not all(files.holds(source, point) for point in chosen)):
+            made[path.name] = path.read_bytes()
+        elif source is not None and chosen:
+            made[path.name] = _clip(source, chosen, files)
+    return made
 
 
-def nearest(points: Sequence[AudioPoint], source: str) -> list[AudioPoint]:
+def _clip(source: Source, points: Sequence[Point], files: Files) -> bytes:
+    original = read(source.path)
+    panels = [(f"{source.name}, source", original.values)]
+    for point in points:
+        codec = CODECS[point.codec]
+        decoded = onto(original, codec.decode(files.coded(source, point), 1))
+        panels.append((f"{codec.note}, {point.bpp / 1000:.1f} kbps", decoded.values))
+    return draw(panels, original.rate)
+
+
+def nearest(points: Sequence[Point], source: str) -> list[Point]:
     """The point of each codec of SHOWN whose rate is next to BITRATE, in that order."""
     found = [[p for p in points if p.source == source and p.codec == codec] for codec in SHOWN]
-    return [min(curve, key=lambda p: abs(math.log(p.bitrate / BITRATE))) for curve in found if curve]
+    return [min(curve, key=lambda p: abs(math.log(p.bpp / BITRATE))) for curve in found if curve]
 
 
 def draw(panels: Sequence[tuple[str, FloatArray]], rate: int) -> bytes:
@@ -72,7 +70,3 @@ def draw(panels: Sequence[tuple[str, FloatArray]], rate: int) -> bytes:
     figure.savefig(drawn, format="png")
     Image.open(drawn).convert("RGB").quantize(_COLOURS).save(picture, "PNG", optimize=True)
     return picture.getvalue()
-
-
-def _name(source: str) -> str:
-    return f"spectrogram-{source}.png"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .parts import Samples
+from .parts import Pixels
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ class _Scale(NamedTuple):
     square: FloatArray
 
 
-def score(source: Samples, decoded: Samples) -> float:
+def score(source: Pixels, decoded: Pixels) -> float:
     """Equal to ssimulacra2.compute_ssimulacra2 of files with these samples; a test holds it to that."""
     from ssimulacra2 import ssimulacra2 as steps
 
@@ -41,7 +41,7 @@ def _kept(shape: tuple[int, ...], data: bytes) -> list[_Scale]:
     return list(_scales(np.frombuffer(data, np.uint8).reshape(shape)))
 
 
-def _scales(samples: Samples) -> Iterator[_Scale]:
+def _scales(samples: Pixels) -> Iterator[_Scale]:
     from ssimulacra2 import ssimulacra2 as steps
 
     linear = steps.srgb_to_linear(samples.astype(np.float64))

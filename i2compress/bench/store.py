@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import I2Error, UsageError
+from ..errors import UsageError
 from ..files import atomic_writer
 from . import measure
 from .origin import machine, origin
@@ -26,11 +26,13 @@ class Store:
         folder: of the results.
         modality: what is measured.
         metrics: the measures of each point; one that an earlier run did not have is added to its points.
+        earlier: points of results in an older layout, whose coded files are gone; they are taken as they are.
     """
 
     folder: Path
     modality: Modality
     metrics: tuple[Metric, ...]
+    earlier: tuple[Point, ...] = ()
 
     def find(self, source: Source, codec: Codec, work: Work) -> Point | None:
         """The point, where an earlier run has finished it."""
@@ -40,13 +42,36 @@ class Store:
             coded = path.with_suffix("." + codec.extension).stat().st_size
             point = Point(**{**fields, "work": Work(**fields["work"]), "source": source.name})
         except (OSError, ValueError, TypeError, KeyError):
-            return None  # not there, cut short, or of another version: measured again
+            return self._earlier(source, codec, work)  # not there, cut short, or of another version
         return point if coded == point.bytes else None
+
+    def _earlier(self, source: Source, codec: Codec, work: Work) -> Point | None:
+        for point in self.earlier:
+            same = point.source == source.name and point.codec == codec.name
+            if same and point.digest == source.digest and point.work == work and point.versions == codec.versions():
+                return point
+            if same and not point.digest and (point.work.quality, point.work.effort) == (work.quality, work.effort):
+                return point
+        return None
+
+    def others(self, points: Sequence[Point]) -> list[Point]:
+        """The earlier points that are not among these: results of an older layout are shown as a whole."""
+        known = {(point.source, point.codec, point.work.quality) for point in points}
+        return [point for point in self.earlier if (point.source, point.codec, point.work.quality) not in known]
 
     def data(self, point: Point, source: Source) -> bytes:
         """The coded file of a point."""
         codec = self.modality.codecs[point.codec]
         return self._path(source, codec, point.work).with_suffix("." + codec.extension).read_bytes()
+
+    def holds(self, source: Source, point: Point) -> bool:
+        """True where the point's coded file is there: older results come without."""
+        codec = self.modality.codecs[point.codec]
+        return self._path(source, codec, point.work).with_suffix("." + codec.extension).exists()
+
+    def coded(self, source: Source, point: Point) -> bytes:
+        """The point's coded file; where it is gone, the point is measured again, which makes one."""
+        return self.data(point if self.holds(source, point) else self._measured(source, self.modality.codecs[point.codec], point.work), source)
 
     def get(self, source: Source, codec: Codec, work: Work) -> Point:
         """The point with its first measure at least, encoded and decoded now if need be; scoring.complete adds the other measures.
@@ -58,7 +83,7 @@ class Store:
 
     def lacking(self, point: Point) -> list[Metric]:
         """The measures that the point does not have yet."""
-        return [metric for metric in self.metrics if metric.name not in point.metrics]
+        return [] if point in self.earlier else [metric for metric in self.metrics if metric.name not in point.metrics]
 
     def add(self, point: Point, source: Source, found: Mapping[str, float | None]) -> Point:
         """The point with more measures, kept."""
@@ -70,8 +95,7 @@ class Store:
         original, first = samples(self.modality.read, source), self.metrics[0]
         coded, encoding = measure.encode(self.modality, codec.name, original, work)
         decoded, decoding = measure.decode(self.modality, codec.name, coded.data, work)
-        if decoded.shape != original.shape:
-            raise I2Error(f"{codec.name} gave {decoded.shape} back for {source.name}; expected {original.shape}: leave the codec out")
+        decoded = self.modality.onto(original, decoded)
         point = Point(
             codec=codec.name,
             source=source.name,
@@ -88,7 +112,7 @@ class Store:
             decoding_memory=decoding.memory,
             extra=dict(coded.extra),
             versions=codec.versions(),
-            origin=origin(),
+            origin=origin() if coded.device is None else {**origin(), "device": coded.device},
         )
         path = self._path(source, codec, work)
         self._write(path.with_suffix("." + codec.extension), coded.data)

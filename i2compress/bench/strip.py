@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import UsageError
-from .parts import Samples
+from .parts import Pixels
 
 SIDE = 224  # samples of the part that is shown, where none is asked for
 WIDTH = 300  # of a panel at least, so that its text fits
@@ -27,10 +27,10 @@ class Panel:
 
     title: str
     detail: str
-    samples: Samples
+    samples: Pixels
 
 
-def busiest(samples: Samples) -> Crop:
+def busiest(samples: Pixels) -> Crop:
     """x, y, width and height of the square with the most detail, where codecs have most to lose."""
     height, width = samples.shape[:2]
     side_y, side_x = min(SIDE, height), min(SIDE, width)

@@ -5,19 +5,17 @@ from pathlib import Path
 
 from .bd import against, curves
 from .origin import metadata
-from .parts import FitOptions, Point, Source
+from .parts import FitOptions, Modality, Point, Source
 from .plots import plots
 from .report import OnPicture, page, slider
-from .results import Results, write, write_all
+from .results import Results, markdown, write, write_all
 from .run import Failure
 from .store import Store
 
-PREFERRED_ANCHORS = ("avif-psnr", "avif", "jxl", "webp", "jpeg")  # the strongest in PSNR first: flattering anchors help nobody
 
-
-def pick_anchor(codecs: Sequence[str], asked: str | None) -> str:
+def pick_anchor(codecs: Sequence[str], asked: str | None, modality: Modality) -> str:
     """The codec that BD figures are against: the one asked for where it ran, else the strongest that did."""
-    wanted: list[str] = [*([] if asked is None else [asked]), *PREFERRED_ANCHORS, *codecs]
+    wanted: list[str] = [*([] if asked is None else [asked]), *modality.anchors, *codecs]
     return next(name for name in wanted if name in codecs)
 
 
@@ -40,18 +38,26 @@ def summarise(
         modality=store.modality,
         points=points,
         curves=curves(points, sources),
-        bds=against(points, anchor, store.metrics),
+        bds=against(points, anchor, store.metrics, overlap=store.modality.least_overlap),
         anchor=anchor,
         metrics=store.metrics,
         skipped={**skipped, **failed},
-        metadata=metadata(),
+        metadata={**metadata(), "device": sorted({str(point.origin["device"]) for point in points if "device" in point.origin})},
     )
 
 
-def write_files(results: Results, store: Store, sources: Sequence[Source], options: FitOptions, *, on_picture: OnPicture | None = None) -> list[Path]:
-    """Tables, plots and report, the tables first; `sources` are those in the report's slider. Returns the paths."""
-    paths = write_all(results, store.folder)
+def write_files(
+    results: Results, store: Store, every: Sequence[Source], options: FitOptions, *, pictures: int, on_picture: OnPicture | None = None
+) -> list[Path]:
+    """Tables, plots and report, the tables first, of `every` source; the first `pictures` are in the report's slider. Returns the paths."""
+    modality = store.modality
+    kept = {} if modality.record is None else modality.record(results.points, results.metadata)
+    paths = [*write_all(results, store.folder), *(write(store.folder / name, data) for name, data in kept.items())]
     drawn = plots(results)
+    if modality.plots is not None:
+        own = modality.plots(results.points, every, store)
+        drawn |= own
+        paths += [write(store.folder / "results.md", markdown(results, list(own)).encode())]
     paths += [write(store.folder / name, data) for name, data in drawn.items()]
-    shown = slider(sources, results.points, results.anchor, store, options, on_picture=on_picture)
+    shown = slider(every[:pictures] if modality.slider else (), results.points, results.anchor, store, options, on_picture=on_picture)
     return [*paths, write(store.folder / "report.html", page(results, drawn, shown).encode())]

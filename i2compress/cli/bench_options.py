@@ -33,27 +33,27 @@ def parse_list(text: str) -> list[str]:
     return names
 
 
-def parse_numbers(text: str) -> list[float]:
-    """The numbers, 0 to 100, in 30,50,70."""
+def parse_numbers(text: str, highest: float = 100) -> list[float]:
+    """The numbers, 0 to `highest`, in 30,50,70."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"qualities are {text!r}; expected numbers with commas between, such as 30,50,70") from error
-    if not all(0 <= number <= 100 for number in numbers):
-        raise UsageError(f"qualities are {text!r}; expected numbers from 0 to 100")
+    if not all(0 <= number <= highest for number in numbers):
+        raise UsageError(f"qualities are {text!r}; expected numbers from 0 to {highest:g}")
     return numbers
 
 
-def parse_qualities(texts: list[str], codecs: list[str]) -> dict[str, list[float]]:
+def parse_qualities(texts: list[str], codecs: list[str], highest: float = 100) -> dict[str, list[float]]:
     """Qualities by codec: "30,50" is for every codec, "jpeg=30,50" for one and stronger."""
     chosen: dict[str, list[float]] = {}
     own: dict[str, list[float]] = {}
     for text in texts:
         name, equals, numbers = text.rpartition("=")
         if not equals:
-            chosen |= dict.fromkeys(codecs, parse_numbers(numbers))
+            chosen |= dict.fromkeys(codecs, parse_numbers(numbers, highest))
         elif name in codecs:
-            own[name] = parse_numbers(numbers)
+            own[name] = parse_numbers(numbers, highest)
         else:
             raise UsageError(f"qualities are given for {name!r}; expected one of the codecs of this run: {', '.join(codecs)}")
     return {**chosen, **own}
@@ -86,7 +86,9 @@ def open_store(modality: str, folder: str, out: Output) -> "tuple[Store, dict[st
     for metric, reason in missing.items():
         out.warn(f"{metric} is skipped: {reason}")
     make_folder(Path(folder))
-    return Store(folder=Path(folder), modality=MODALITIES[modality], metrics=metrics), missing
+    kind = MODALITIES[modality]
+    earlier = () if kind.earlier is None else tuple(kind.earlier(Path(folder)))
+    return Store(folder=Path(folder), modality=kind, metrics=metrics, earlier=earlier), missing
 
 
 def choose_codecs(names: list[str], store: "Store", out: Output) -> "tuple[list[Codec], dict[str, str]]":

@@ -1,15 +1,16 @@
 """A modality whose codec is quick and whose points are known, and pictures to feed it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from i2compress.bench.image import IMAGE
-from i2compress.bench.parts import Metric, Modality, Point, Samples, Work
+from i2compress.bench.parts import Metric, Point, Samples, Work
 
 PSNR = IMAGE.metrics["psnr-rgb"]
-JPEG_ONLY = Modality(name="image", read=IMAGE.read, codecs={"jpeg": IMAGE.codecs["jpeg"]}, metrics={"psnr-rgb": PSNR}, count=IMAGE.count)
+JPEG_ONLY = replace(IMAGE, codecs={"jpeg": IMAGE.codecs["jpeg"]}, metrics={"psnr-rgb": PSNR})
 
 
 def photo(height: int = 64, width: int = 80, seed: int = 0) -> Samples:

@@ -1,17 +1,25 @@
 """The audio benchmark's measures, and its peers where their libraries are there."""
 
 import io
+import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_fakes import curve
 from sounds import RATE, chord, wav
 
-from i2compress.bench import audio
-from i2compress.bench.audio_codecs import codecs
-from i2compress.bench.audio_report import tables
+from i2compress.bench import audio, measure
+from i2compress.bench.bd import against
+from i2compress.bench.parts import FitOptions, Point, Source, Work
+from i2compress.bench.sound import AUDIO
 from i2compress.bench.spectrograms import draw, nearest, spectrograms
+from i2compress.bench.store import Store
+from i2compress.cli import main
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "audio"
 
 
 def test_a_late_decoder_is_moved_back() -> None:
@@ -34,53 +42,87 @@ def test_measures_are_those_of_their_definitions() -> None:
 @pytest.mark.parametrize("name", ["opus", "mp3", "aac", "flac"])
 @pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (16000, 1)])
 def test_peers_come_back_at_the_source_rate(name: str, rate: int, channels: int) -> None:
-    pytest.importorskip("av")
-    source = np.clip(chord(0.7, channels, rate), -1, 1 - 2**-15).astype(np.float64)
-    codec = codecs(effort=1, depth=(16, False))[name]
-    data = codec.encode(source, rate, 96)
-    decoded = audio.aligned(source, codec.decode(data, rate))
-    assert audio.snr(source, decoded) > (60 if name == "flac" else 8)
-    assert len(data) < source.size * 2
+    codec = AUDIO.codecs[name]
+    if reason := codec.missing():
+        pytest.skip(reason)
+    values = np.clip(chord(0.7, channels, rate), -1, 1 - 2**-15).astype(np.float64)
+    source = audio.Sound(values=values, rate=rate, bit_depth=16, floating=False)
+    data = codec.encode(source, Work(quality=96)).data
+    decoded = AUDIO.onto(source, codec.decode(data, 1))
+    assert AUDIO.metrics["snr"].measure(source, decoded) > (60 if name == "flac" else 8)  # type: ignore[operator]
+    assert len(data) < values.size * 2
 
 
-def test_bd_rate_of_half_the_bytes_is_minus_fifty() -> None:
+def test_the_points_that_are_published_are_read_and_not_measured_again() -> None:
+    """results.json of runs before sound joined the other kinds, without the coded files."""
     pytest.importorskip("bjontegaard")
+    found = audio.earlier(PUBLISHED)
+    assert len(found) == len(json.loads((PUBLISHED / "results.json").read_text())["points"]) > 150
+    store = Store(folder=PUBLISHED, modality=AUDIO, metrics=tuple(AUDIO.metrics.values()), earlier=tuple(found))
+    source = Source(name="gt_bach", path="gt_bach.wav", digest="x")
+    point = store.get(source, AUDIO.codecs["aac"], Work(quality=16, threads=1))
+    assert (point.bytes, store.lacking(point)) == (16435, [])
+    assert store.find(source, AUDIO.codecs["i2c"], AUDIO.codecs["i2c"].work(15, FitOptions(effort=4))) is None
+    (figure,) = [bd for bd in against(found, "opus", store.metrics, overlap=0) if (bd.codec, bd.metric) == ("i2c-snr", "snr")]
+    assert figure.rates["gt_bach"] == pytest.approx(-85.0, abs=0.1)
 
-    def point(codec: str, rate: float, snr: float) -> audio.AudioPoint:
-        numbers = {"bytes": 1, "lsd": 1.0, "encoding_time": 1.0, "decoding_time": 1.0, "seconds": 1.0}
-        return audio.AudioPoint(source="a", codec=codec, point=rate, bitrate=rate, snr=snr, **numbers)
 
-    points = [point("opus", 1000 * 2**k, 5.0 * k) for k in range(5)] + [point("i2c", 500 * 2**k, 5.0 * k) for k in range(5)]
-    assert audio.bd_rates(points)["i2c", "a"] == pytest.approx(-50, abs=0.1)
-
-
-def test_the_processors_seconds_are_beside_those_of_the_clock(tmp_path: Path) -> None:
-    pytest.importorskip("av")
+def test_a_bench_of_sound_writes_what_a_bench_of_pictures_does_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("opus", "flac"):
+        if reason := AUDIO.codecs[name].missing():
+            pytest.skip(reason)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_bytes(wav(chord(0.3)))
-    (point,) = audio.run([str(tmp_path / "a.wav")], ["flac"], tmp_path, effort=1)
-    assert point.encoding_cpu is not None and point.encoding_cpu > 0
-    (row,) = [line for line in tables([point]).splitlines() if line.startswith("| a |")]
-    assert f"| {point.encoding_time / 0.3:.2f} | {point.encoding_cpu / 0.3:.2f} |" in row
-    (old,) = [line for line in tables([replace(point, encoding_cpu=None)]).splitlines() if line.startswith("| a |")]
-    assert f"| {point.encoding_time / 0.3:.2f} |  |" in old
+    args = ["bench", "audio", "a.wav", "--codecs", "opus,flac", "--qualities", "opus=16,32,64,128", "--jobs", "1"]
+    assert main([*args, "--out", "out"]) == 0
+    first = (tmp_path / "out" / "results.json").read_bytes()
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"opus.json", "points.csv", "results.md", "report.html", "results.json"}
+    assert "![spectrogram-a](spectrogram-a.png)" in (tmp_path / "out" / "results.md").read_text() or not find_spec("matplotlib")
+    assert "| a | opus | 16 |" in (tmp_path / "out" / "results.md").read_text()
+    assert '"bitrate": [' in (tmp_path / "out" / "opus.json").read_text()
+
+    def never(*args: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(measure, "encode", never)
+    assert main([*args, "--out", "out"]) == 0
+    (tmp_path / "committed").mkdir()
+    (tmp_path / "committed" / "results.json").write_bytes(first)
+    (tmp_path / "committed" / "spectrogram-a.png").write_bytes(b"drawn before")
+    assert main([*args, "--out", "committed"]) == 0
+    again = json.loads((tmp_path / "committed" / "results.json").read_bytes())
+    assert again["points"] == json.loads(first)["points"]
 
 
-def test_spectrograms_show_the_points_next_to_24_kbps_of_kept_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("av")
+class Known:
+    """A folder whose coded files are all of Opus at 24 kbps, or gone."""
+
+    def __init__(self, folder: Path, gone: bool) -> None:
+        self.folder, self.gone = folder, gone
+        self.asked: list[str] = []
+
+    def holds(self, source: Source, point: Point) -> bool:
+        return not self.gone
+
+    def coded(self, source: Source, point: Point) -> bytes:
+        self.asked.append(point.codec)
+        return AUDIO.codecs["opus"].encode(audio.read(source.path), Work(quality=24)).data
+
+
+def test_spectrograms_show_the_points_next_to_24_kbps_and_those_of_older_results_stay(tmp_path: Path) -> None:
+    if reason := AUDIO.codecs["opus"].missing():
+        pytest.skip(reason)
     pytest.importorskip("matplotlib")
     (tmp_path / "a.wav").write_bytes(wav(chord(0.3)))
-    paths, folder = [str(tmp_path / "a.wav")], tmp_path / "out"
-    points = audio.run(paths, ["opus"], folder, effort=1)
-    (chosen,) = nearest(points, "a")
-    assert all(abs(np.log(chosen.bitrate / 24000)) <= abs(np.log(p.bitrate / 24000)) for p in points)
-    assert sorted(p.name for p in (folder / "files").iterdir())[:2] == ["a-opus-12.ogg", "a-opus-128.ogg"]
-    assert [(folder / "files" / f"a-opus-{p.point:g}.ogg").stat().st_size for p in points] == [p.bytes for p in points]
-    drawn: list[str] = []
-    monkeypatch.setattr("i2compress.bench.spectrograms.draw", lambda panels, rate: drawn.extend(title for title, _ in panels) or b"png")
-    monkeypatch.setattr("i2compress.bench.spectrograms.keep", lambda *a: pytest.fail("the file was there"))
-    assert spectrograms(paths, points, folder, effort=1) == ["spectrogram-a.png"]
-    assert drawn == ["a, source", f"libopus in Ogg, VBR, {chosen.bitrate / 1000:.1f} kbps"]
-    assert "![spectrogram-a](spectrogram-a.png)" in tables(points, ["spectrogram-a.png"])
+    points = [replace(point, bpp=1000 * point.bpp) for point in (*curve("opus", factor=10), *curve("mp3", factor=10))]
+    assert [point.codec for point in nearest(points, "a")] == ["opus"]
+    assert all(abs(np.log(best.bpp / 24000)) <= abs(np.log(p.bpp / 24000)) for best in nearest(points, "a") for p in points if p.codec == best.codec)
+    sources, files = [Source(name="a", path=str(tmp_path / "a.wav"), digest="")], Known(tmp_path, gone=True)
+    drawn = spectrograms(points, sources, files)
+    assert (list(drawn), files.asked) == (["spectrogram-a.png"], ["opus"])
+    (tmp_path / "spectrogram-a.png").write_bytes(b"drawn before")
+    assert spectrograms(points, sources, files) == spectrograms(points, [], files) == {"spectrogram-a.png": b"drawn before"}
+    assert spectrograms(points, sources, Known(tmp_path, gone=False)) == drawn
 
 
 def test_panels_share_one_range_of_levels() -> None:
@@ -99,8 +141,9 @@ def test_panels_share_one_range_of_levels() -> None:
     assert quiet < 0.85 * same
 
 
-def test_a_run_keeps_what_it_has_measured(tmp_path: Path) -> None:
-    pytest.importorskip("av")
+@pytest.mark.slow
+def test_i2c_is_benched_on_sound(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(chord(0.3)))
-    first = audio.run([str(tmp_path / "a.wav")], ["flac"], tmp_path / "out", effort=1)
-    assert first == audio.run([str(tmp_path / "a.wav")], ["flac"], tmp_path / "out", effort=1) == audio.load(tmp_path / "out")
+    out = str(tmp_path / "out")
+    assert main(["bench", "audio", str(tmp_path / "a.wav"), "--codecs", "i2c-snr", "--qualities", "50", "--steps", "3", "--out", out]) == 0
+    assert "i2c on cpu" in (tmp_path / "out" / "results.md").read_text()

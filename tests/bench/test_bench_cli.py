@@ -40,9 +40,12 @@ def test_a_bench_writes_compressai_json_csv_markdown_plots_and_a_report(folder: 
     jpeg = json.loads((folder / "out" / "jpeg.json").read_text())
     assert set(jpeg) >= {"name", "description", "results", "meta"}
     assert [len(jpeg["results"][key]) for key in ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time")] == [4] * 5
-    assert set(jpeg["meta"]) == {"command", "machine", "commit", "date", "versions"}
+    assert set(jpeg["meta"]) == {"command", "machine", "commit", "date", "versions", "device"}
     assert len((folder / "out" / "points.csv").read_text().splitlines()) == 1 + 2 * 2 * 4
-    assert "| jpeg | 20 |" in (folder / "out" / "results.md").read_text()
+    table = (folder / "out" / "results.md").read_text()
+    assert "| jpeg | 20 |" in table
+    assert re.search(r"Tables made on .*, at commit .*, 20\d\d-", table) and re.search(r"Points on .*, of 20\d\d-\d\d-\d\d\.", table)
+    assert re.search(r"BD-rate psnr-rgb of each source against \*\*webp\*\*:\n\n\| source \| jpeg \|\n.*\n\| a \| .*\n\| b \| .*\n\| mean \|", table)
     if codecs.find_spec("matplotlib"):
         assert width(folder / "out" / "psnr-rgb.png") > 500
 
