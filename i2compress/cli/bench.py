@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import DEFAULT_EFFORT
-from ..errors import UsageError
+from ..errors import ExitCode, UsageError
 from .bench_audio import audio
 from .bench_options import (
     DEFAULT_CODECS,
@@ -25,7 +25,7 @@ from .bench_options import (
 )
 from .bench_run import Anchor, OutDir, Plan, Qualities, bench
 from .options import AsJson, Debug, Device, Quiet, Threads
-from .output import Output
+from .output import Json, Output
 
 if TYPE_CHECKING:
     pass
@@ -93,6 +93,7 @@ def scale(
     """Pictures reduced, coded and enlarged again: the field's own values against Lanczos and bicubic enlargement."""
     from ..bench import run as bench_run
     from ..bench import scale as bench_scale
+    from ..bench import scale_report
 
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
     options = fit_options(effort, steps, seed, device, threads)
@@ -101,12 +102,19 @@ def scale(
     peers = [peer for peer in choose_codecs(parse_list(codecs), store, out)[0] if not peer.fitted]
     files = bench_run.sources(inputs, store.modality)
     with out.progress("scale") as on_step:
-        rows = bench_scale.bench(files, peers, store, options, qualities=numbers, factors=wanted, on_case=counted(on_step))
-    bench_scale.write_all(rows, store.folder)
-    for factor in wanted:
-        out.text(f"{factor}x\n{bench_scale.factor_table(rows, factor)}")
-    out.record(str(store.folder), "ok", {"rows": len(rows)})
-    out.line(f"{store.folder / 'scale.md'}: {len(rows)} rows")
+        rows, failed = bench_scale.bench(files, peers, store, options, qualities=numbers, factors=wanted, on_case=counted(on_step))
+    for name, error in failed.items():
+        out.failure(name, error)
+    if not rows:
+        raise typer.Exit(ExitCode.FAILED)
+    scale_report.write_all(rows, failed, store.folder)
+    found = scale_report.verdicts(rows)
+    out.text(scale_report.verdict_table(found).rstrip())
+    for verdict in found:
+        won: dict[str, Json] = {"winner": " by ".join(verdict.winner), "won_by_field": verdict.won, "cases": verdict.cases}
+        out.record(f"{verdict.factor}x {verdict.measure}", "ok", won)
+    out.line(f"{store.folder / 'scale.md'}: {len(files)} pictures, with scale.json and scale.csv beside it")
+    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
 def _factors(text: str) -> list[int]:
