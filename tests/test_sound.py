@@ -100,6 +100,12 @@ def test_a_long_sound_is_read_and_written_in_pieces_that_do_not_grow_with_it(mon
     assert max(len(block) for block in file.blocks(View(rate=2 * RATE))) <= 2 * (FRAMES_AT_ONCE + 1) * file.header.hop
 
 
+@pytest.mark.parametrize(("rate", "channels", "seconds", "segments"), [(8000, 1, 70, 3), (8000, 2, 30, 1), (48000, 2, 20, 2), (10, 1, 9000, 1)])
+def test_segments_are_some_tens_of_seconds_long(rate: int, channels: int, seconds: int, segments: int) -> None:
+    silence = sound(np.zeros((seconds * rate, channels), np.float32), rate)
+    assert read_sound(encode_sound(silence, FAST).data).header.segments == segments
+
+
 @pytest.mark.parametrize("rate", [4000, 7350, 11025, 16000])
 def test_another_rate_has_the_length_and_the_values_of_the_sound_at_its_times(stereo: tuple[Signal, bytes], rate: int) -> None:
     file = I2Sound.from_bytes(stereo[1], threads=1)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import I2Error
+from ..memory import keep_freed_memory
 from . import fitted
 from .audio import Sound, aligned
 from .parts import Codec, Coded, Work
@@ -38,6 +39,8 @@ def _decode_i2c(data: bytes, threads: int | None) -> Sound:
 
 def _prepare_i2c() -> None:
     from ..sound import decode, encode  # noqa: F401  # torch takes seconds to import
+
+    keep_freed_memory()  # as i2c encode does
 
 
 def _encode_av(sound: Sound, work: Work, *, codec: str, container: str, rates: tuple[int, ...]) -> Coded:

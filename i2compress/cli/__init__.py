@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ExitCode
+from ..memory import keep_freed_memory
 from . import bench, output
 from .compare import compare
 from .decode import decode
@@ -42,6 +43,8 @@ Exit codes:
   130 interrupted    143 terminated
 """
 
+FITTING = ("encode", "compare", "reproduce", "bench")
+
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -66,6 +69,8 @@ def i2c(
     if context.invoked_subcommand is None:
         output.show(context.get_help())
         raise typer.Exit()
+    if context.invoked_subcommand in FITTING:
+        keep_freed_memory()
 
 
 for verb in (encode, decode, info, verify, compare, reproduce):

@@ -37,7 +37,8 @@ from .plane import LAMBDA, STEP, Fitted, fit_plane
 if TYPE_CHECKING:
     from ..fit import Arrays, StepInfo
 
-SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 400 bytes for each
+SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
+SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
 LOOK_SECONDS = 8.0  # of the loudest part, from which frames and rates are chosen
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
@@ -158,7 +159,8 @@ class _Work:
         self.lam = self._lambda(look)
         self.hop = choose_hop(look, self.lam)
         frames = -(-source.samples // self.hop)
-        count = max(1, math.ceil(frames * self.hop * layout.channels / SEGMENT_SAMPLES))
+        length = min(SEGMENT_SAMPLES / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+        count = max(1, math.ceil(frames * self.hop / length))
         self.header = SoundHeader(
             samples=source.samples,
             rate=layout.rate,
