@@ -17,6 +17,7 @@ LAYERS = {
     "config": 0,
     "signal": 0,
     "files": 0,
+    "memory": 0,
     "header": 1,
     "waveform": 1,
     "container": 1,
