@@ -29,7 +29,7 @@ def count(samples: Pixels) -> int:
     return int(samples.shape[0] * samples.shape[1])
 
 
-BPP = Rate(name="bpp", title="bpp", digits=3)
+BPP = Rate(name="bpp", title="bpp", axis="bits per pixel", digits=3)
 ANCHORS = ("avif-psnr", "avif", "jxl", "webp", "jpeg")  # the strongest in PSNR first: flattering anchors help nobody
 
 IMAGE = Modality(name="image", read=read, codecs=CODECS, metrics=METRICS, count=count, rate=BPP, anchors=ANCHORS, slider=True)

@@ -171,13 +171,15 @@ class Rate:
 
     Args:
         name: key in files; its values are bits for each of what Modality.count counts.
-        title: in tables and plots.
-        digits: after the decimal point there.
+        title: in tables.
+        axis: in plots.
+        digits: after the decimal point in tables.
         unit: how many make one in tables and plots: 1000 for kbps.
     """
 
     name: str
     title: str
+    axis: str
     digits: int
     unit: float = 1.0
 

@@ -78,7 +78,7 @@ def _rate_axis(axes: "Axes", results: Results) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
-    axes.set_xlabel(results.modality.rate.title)
+    axes.set_xlabel(results.modality.rate.axis)
 
 
 def _title(results: Results) -> str:

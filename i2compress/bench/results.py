@@ -121,9 +121,9 @@ def markdown(results: Results, pictures: Sequence[str] = ()) -> str:
 
 def about(results: Results) -> str:
     """What was measured, where and by which command, in Markdown."""
-    measured = [_span(results, name, title) for name, title in (("machine", "on"), ("device", "i2c on"), ("commit", "at commit"), ("date", "of"))]
+    measured = [_span(results, name, title) for name, title in (("machine", "on"), ("device", "i2c on"), ("commit", "at commit"), ("date", "on"))]
     sources = f"{len(results.sources)} source{'s' if len(results.sources) > 1 else ''}: {', '.join(results.sources)}."
-    return f"{where(results.metadata)}\n\nPoints {', '.join(part for part in measured if part)}.\n\n{sources}\n"
+    return f"{where(results.metadata)}\n\nPoints measured {', '.join(part for part in measured if part)}.\n\n{sources}\n"
 
 
 def where(metadata: Mapping[str, object]) -> str:

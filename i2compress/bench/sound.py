@@ -37,7 +37,7 @@ AUDIO = Modality(
     },
     count=_seconds,
     onto=onto,
-    rate=Rate(name="bitrate", title="kbps", digits=2, unit=1e3),
+    rate=Rate(name="bitrate", title="kbps", axis="kbps", digits=2, unit=1e3),
     anchors=("opus", "aac", "mp3"),
     least_overlap=0.0,
     each=True,

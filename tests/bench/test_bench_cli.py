@@ -44,7 +44,7 @@ def test_a_bench_writes_compressai_json_csv_markdown_plots_and_a_report(folder: 
     assert len((folder / "out" / "points.csv").read_text().splitlines()) == 1 + 2 * 2 * 4
     table = (folder / "out" / "results.md").read_text()
     assert "| jpeg | 20 |" in table
-    assert re.search(r"Tables made on .*, at commit .*, 20\d\d-", table) and re.search(r"Points on .*, of 20\d\d-\d\d-\d\d\.", table)
+    assert re.search(r"Tables made on .*, at commit .*, 20\d\d-", table) and re.search(r"Points measured on .*, on 20\d\d-\d\d-\d\d\.", table)
     assert re.search(r"BD-rate psnr-rgb of each source against \*\*webp\*\*:\n\n\| source \| jpeg \|\n.*\n\| a \| .*\n\| b \| .*\n\| mean \|", table)
     if codecs.find_spec("matplotlib"):
         assert width(folder / "out" / "psnr-rgb.png") > 500
