@@ -1,6 +1,7 @@
 """All codecs at one size or one quality: one table and one picture strip."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from ..errors import I2Error
 from .origin import metadata
 from .parts import Codec, FitOptions, Point, Source
-from .results import number, table, where, write
+from .results import note, number, table, where, write
 from .scoring import complete
 from .search import Target, matched
 from .store import Store, samples
@@ -39,8 +40,26 @@ class Comparison:
 
     @property
     def points(self) -> list[Point]:
-        """Of the codecs that gave one."""
-        return [row.point for row in self.rows if row.point is not None]
+        """Of the codecs that gave one, the best first: those that met the target, by what the target leaves free."""
+        found = [(row.met, row.point) for row in self.rows if row.point is not None]
+        return [point for _, point in sorted(found, key=lambda pair: (not pair[0], self._order(pair[1])))]
+
+    def _order(self, point: Point) -> float:
+        return point.bytes if self.target.bytes is None else -_first(point)
+
+    def distance(self, point: Point) -> str:
+        """How far the point is from the target, in words."""
+        if self.target.bytes is None:
+            off = f"{self.target.excess(point.bytes, _first(point)):+.2f} dB"
+        else:
+            off = f"{100 * (point.bytes / self.target.bytes - 1):+.1f} %"
+        return off if self.target.met(point.bytes, _first(point)) else f"{off}, not met"
+
+
+def _first(point: Point) -> float:
+    """The measure that targets are about; a point that is equal to its source is beyond every target."""
+    value = next(iter(point.metrics.values()))
+    return math.inf if value is None else value
 
 
 def compare(
@@ -108,32 +127,19 @@ def markdown(comparison: Comparison, store: Store) -> str:
     head = f"# {comparison.source.name}, {comparison.target}\n\n{where(comparison.metadata)}\n\n"
     lost = [f"- **{row.codec}**: {row.error}" for row in comparison.rows if row.error is not None]
     lost += [f"- **{name}**: {reason}" for name, reason in comparison.skipped.items()]
-    return head + rows_table(comparison, store) + ("\n" + "\n".join(lost) + "\n" if lost else "")
+    notes = [f"- **{point.codec}**: {note(store.modality, point)}" for point in comparison.points]
+    return head + rows_table(comparison, store) + "\n" + "\n".join([*notes, *lost]) + "\n"
 
 
 def rows_table(comparison: Comparison, store: Store) -> str:
-    """A line for each codec, in Markdown."""
-    metrics = store.metrics
-    head = [
-        "codec",
-        "quality",
-        "bytes",
-        "bpp",
-        *(metric.title for metric in metrics),
-        "encode [s]",
-        "decode [s]",
-        "encode [CPU s]",
-        "decode [CPU s]",
-        "target",
-    ]
+    """A line for each codec, the best first, in Markdown."""
+    times = ("encode [s]", "decode [s]", "encode [CPU s]", "decode [CPU s]")
+    head = ["codec", "quality", "bytes", "bpp", *(metric.title for metric in store.metrics), *times, "off target"]
     rows = []
-    for row in comparison.rows:
-        if row.point is not None:
-            point = row.point
-            scores = [number(point.metrics.get(metric.name), metric.digits) for metric in metrics]
-            times = [number(seconds, 3) for seconds in (point.encoding_time, point.decoding_time, point.encoding_cpu, point.decoding_cpu)]
-            met = "met" if row.met else "not met, closest"
-            rows.append([row.codec, f"{point.work.quality:g}", f"{point.bytes}", f"{point.bpp:.3f}", *scores, *times, met])
+    for point in comparison.points:
+        scores = [number(point.metrics.get(metric.name), metric.digits) for metric in store.metrics]
+        costs = [number(seconds, 3) for seconds in (point.encoding_time, point.decoding_time, point.encoding_cpu, point.decoding_cpu)]
+        rows.append([point.codec, f"{point.work.quality:g}", f"{point.bytes}", f"{point.bpp:.3f}", *scores, *costs, comparison.distance(point)])
     return table(head, rows)
 
 

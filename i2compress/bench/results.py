@@ -47,10 +47,14 @@ class Results:
 
     def note(self, codec: str) -> str:
         """A codec's settings and package versions in words."""
-        known = next(point for point in self.points if point.codec == codec)
-        fitted = {name: value for name, value in vars(known.work).items() if name != "quality" and value is not None}
-        parts = [self.modality.codecs[codec].note, *(f"{name} {value}" for name, value in (*known.versions.items(), *fitted.items()))]
-        return ", ".join(parts)
+        return note(self.modality, next(point for point in self.points if point.codec == codec))
+
+
+def note(modality: Modality, point: Point) -> str:
+    """The settings and package versions of a point's codec in words."""
+    settings = {name: value for name, value in vars(point.work).items() if name != "quality" and value is not None}
+    parts = [modality.codecs[point.codec].note, *(f"{name} {value}" for name, value in (*point.versions.items(), *settings.items()))]
+    return ", ".join(parts)
 
 
 def write_all(results: Results, folder: Path) -> list[Path]:

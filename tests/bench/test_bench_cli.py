@@ -104,12 +104,18 @@ def test_compare_meets_a_size_with_every_codec_and_draws_a_strip(folder: Path, c
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["input"], row["met"], 900 < row["bytes"] <= 1200) for row in rows] == [("jpeg", True, True), ("webp", True, True)]
     assert width(folder / "out" / "strip.png") > 900
+    table = (folder / "out" / "compare.md").read_text()
+    best = max(rows, key=lambda row: row["psnr-rgb"])
+    first = next(line for line in table.splitlines() if line.startswith(("| jpeg", "| webp")))
+    assert first.startswith(f"| {best['input']} |") and f"| {100 * (best['bytes'] / 1200 - 1):+.1f} % |" in first
+    assert "- **jpeg**: libjpeg-turbo" in table
     assert json.loads((folder / "out" / "compare.json").read_text())["target"] == {"bytes": 1200, "psnr": None}
 
 
 def test_compare_at_a_psnr_that_no_codec_reaches_fails_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["compare", "in/a.png", "--target-psnr", "70", "--codecs", "jpeg"]) == 6
-    assert "no codec met the target" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "no codec met the target" in said.err and " dB, not met |" in said.out
 
 
 @pytest.mark.slow
