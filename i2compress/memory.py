@@ -9,8 +9,8 @@ _MOST = 2**31 - 1
 def keep_freed_memory() -> None:
     """Have glibc keep what is freed for what is asked for next, instead of giving it back to the system.
 
-    A fit frees the same few large tensors and asks for them again at every step; fresh pages for them take up to 40 % of the
-    time of a long sound's. With another C library nothing happens.
+    A fit frees the same few large tensors and asks for them again at every step; fresh pages for them take a
+    good part of its time. With another C library nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
