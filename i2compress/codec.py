@@ -20,7 +20,7 @@ from .config import DEFAULT_FIELD, EncodeSettings, View
 from .container import Container, Header, lambda_code
 from .errors import LimitError, MalformedError, SignalError
 from .field.coordinate_file import FIELD_NUMBERS, CoordinateFile
-from .field.spec import MAX_CONTRACTION, PyramidSpec, prior
+from .field.spec import MAX_CONTRACTION, MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec, prior
 from .field.weights import context_weights, rendering_weights
 from .header import MAX_AXIS
 from .metrics import mean_squared_error, psnr
@@ -37,7 +37,9 @@ MAX_LEVELS = 7
 DEFAULT_WIDTH = 16
 PLANES_FROM = 1 << 17  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
-STEP_CODE = 50  # a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places
+# At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
+# lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
+STEP_CODE, STEP_LAMBDA = 50, 1e-3
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
 TOLERANCE_CODES = 0.25  # of the fixed point, in code values of the output
@@ -115,6 +117,22 @@ def encode_signal(
     )
 
 
+def pyramid_spec(signal: Signal, settings: EncodeSettings) -> PyramidSpec:
+    """The sizes of the field that `signal` is fitted with; the decoder's iterations are found after the fit."""
+    planes = signal.channels if math.prod(signal.grid) >= PLANES_FROM else 1
+    code = STEP_CODE + STEPS_PER_OCTAVE / 2 * math.log2(settings.rate_weight / STEP_LAMBDA)
+    return PyramidSpec(
+        grid=signal.grid,
+        channels=signal.channels,
+        explicit=settings.explicit,
+        width=settings.width or DEFAULT_WIDTH,
+        levels=levels_for(signal.grid),
+        planes=planes,
+        split=SPLIT if planes > 1 else 0,
+        step_code=min(max(round(code), 0), MAX_STEP_CODE),
+    )
+
+
 def _encode_pyramid(
     signal: Signal,
     settings: EncodeSettings,
@@ -125,17 +143,7 @@ def _encode_pyramid(
     """The file, the bytes foreseen, the steps made, and that the fixed point is reached."""
     from .fit import fit_signal
 
-    planes = signal.channels if math.prod(signal.grid) >= PLANES_FROM else 1
-    spec = PyramidSpec(
-        grid=signal.grid,
-        channels=signal.channels,
-        explicit=settings.explicit,
-        width=settings.width or DEFAULT_WIDTH,
-        levels=levels_for(signal.grid),
-        planes=planes,
-        split=SPLIT if planes > 1 else 0,
-        step_code=STEP_CODE,
-    )
+    spec = pyramid_spec(signal, settings)
     result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
     spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, signal, result.distortion))
     data, estimate = _write(spec, result.groups, result.latents, signal, settings)

@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from i2compress.coding.context import LOG2_SCALE_SHIFT
+from i2compress.coding.laplace import SCALE_LOW_LOG2
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import WeightGroup
 from i2compress.config import EncodeSettings
 from i2compress.errors import ResourceError, UsageError
+from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.weights import context_weights, dequantise
 from i2compress.fit import StepInfo, fit_signal, pick_device
 from i2compress.fit.loop import Problem, Schedule, fit
+from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
 from i2compress.fit.quantise import quantise
-from i2compress.fit.rate import ContextModel, laplace_bits, soft_round
+from i2compress.fit.rate import ContextModel, soft_round
 from i2compress.fit.windows import cut, windows
 
 CPU = torch.device("cpu")
@@ -49,8 +53,74 @@ def test_laplace_bits_are_those_of_the_interval_and_of_the_coder_s_least_probabi
         return torch.where(x < 0, 0.5 * torch.exp(x / b), 1 - 0.5 * torch.exp(-x / b))
 
     mass = distribution(residual + 0.5) - distribution(residual - 0.5)
-    bits = laplace_bits(residual, torch.full_like(residual, log2_scale))
+    bits, _, _ = laplace_bits(residual, torch.full_like(residual, log2_scale))
     torch.testing.assert_close(bits, -torch.log2(mass + 2.0**-24), rtol=1e-3, atol=1e-3)
+
+
+def test_the_derivatives_of_the_bits_are_those_of_finite_differences() -> None:
+    residual = torch.tensor([-2.3, -0.7, -0.2, 0.1, 0.6, 1.4, 5.0], dtype=torch.float64)
+    scale = torch.tensor([-2.0, 0.3, -1.0, 1.0, 2.5, -0.5, 0.0], dtype=torch.float64)
+    _, by_residual, by_scale = laplace_bits(residual, scale)
+    step = 1e-6
+    slope = (laplace_bits(residual + step, scale)[0] - laplace_bits(residual - step, scale)[0]) / (2 * step)
+    torch.testing.assert_close(by_residual, slope, rtol=1e-5, atol=1e-7)
+    slope = (laplace_bits(residual, scale + step)[0] - laplace_bits(residual, scale - step)[0]) / (2 * step)
+    torch.testing.assert_close(by_scale, slope, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(7, 11), (2, 5, 9), (1, 40), (40, 1)])
+def test_blocks_cover_an_array_once_and_in_order(shape: tuple[int, ...]) -> None:
+    numbers = np.arange(math.prod(shape)).reshape(shape)
+    parts = [numbers[block] for block in blocks(shape, 10)]
+    assert len(parts) > 1
+    assert np.concatenate([part.ravel() for part in parts]).tolist() == numbers.ravel().tolist()
+
+
+def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2compress.fit.network_bits.BLOCK", {"cpu": 20})
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    offsets, hidden = [(0, -1), (-1, 0), (-2, 1)], 5
+    seen, features, target, places = random(7 + 4, 9 + 2), random(4, 6, 8), random(6, 8), random(2, 6, 8).detach()
+    inputs = len(offsets) + 4 + 2
+    network = [random(hidden, inputs), random(hidden), random(hidden, hidden), random(hidden), random(2, hidden), random(2), random(2, inputs)]
+    w1, b1, w2, b2, w3, b3, ws = network
+
+    def plain() -> torch.Tensor:
+        near = [seen[2 + 1 + dy : 2 + 1 + dy + 6, 1 + 1 + dx : 1 + 1 + dx + 8] for dy, dx in offsets]
+        x = torch.cat([torch.stack(near), features, places]).flatten(1)
+        h1 = torch.relu(w1 @ x + b1[:, None])
+        out = w3 @ (h1 + torch.relu(w2 @ h1 + b2[:, None])) + b3[:, None] + ws @ x
+        scale = torch.exp2((out[1] + LOG2_SCALE_SHIFT).clamp(SCALE_LOW_LOG2, SCALE_HIGH_LOG2))
+        distance = (target.flatten() - out[0]).abs()
+        upper, lower = torch.exp(-(distance - 0.5).abs() / scale), torch.exp(-(distance + 0.5) / scale)
+        mass = torch.where(distance > 0.5, 0.5 * (upper - lower), 1 - 0.5 * (upper + lower))
+        return (0.0004 - torch.log2(mass + 2.0**-24)).sum()
+
+    found = network_bits(offsets, network, [Grid(seen=seen, features=features, places=places, target=target, begin=(1, 1))])
+    torch.testing.assert_close(found, plain())
+    leaves = [*network, seen, features, target]
+    for ours, theirs in zip(torch.autograd.grad(3 * found, leaves), torch.autograd.grad(3 * plain(), leaves), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("origins", [None, [(3, 2), (1, 0), (0, 0)]])
+def test_interpolation_has_the_gradients_of_finite_differences(origins: list[tuple[int, int]] | None) -> None:
+    spec = PyramidSpec(grid=(9, 11), channels=1, levels=3, width=2, hidden=2)
+    field = PyramidField(spec, prior(0, spec)).double()
+    shapes = spec.latent_shapes if origins is None else [(5, 6), (4, 5), (3, 3)]
+    generator = torch.Generator().manual_seed(0)
+    latents = [torch.randn(1, 1, *shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
+    taps = field.tensors["up"]
+
+    def features(taps: torch.Tensor, *latents: torch.Tensor) -> torch.Tensor:
+        field.tensors = torch.nn.ParameterDict({**field.tensors, "up": taps})
+        return field.features(latents, origins)
+
+    assert torch.autograd.gradcheck(features, (taps, *latents))
 
 
 @pytest.mark.parametrize(("grid", "planes"), [((40, 52), 1), ((41, 50), 2), ((12, 10, 14), 1)])
@@ -62,7 +132,7 @@ def test_the_float_rate_model_agrees_with_the_integer_coder(grid: tuple[int, ...
     model = ContextModel(spec, base)
     latents = [generator.laplace(0, 0.8, shape).round().astype(np.int32) for shape in spec.latent_shapes]
     with torch.no_grad():
-        estimate = float(model([torch.from_numpy(grid.astype(np.float32))[None, None] for grid in latents]).sum())
+        estimate = float(model([torch.from_numpy(grid.astype(np.float32))[None, None] for grid in latents]))
     zero = prior(0, spec)
     groups = {n: WeightGroup(symbols=((base[n] - zero[n]) * 1024).round().astype(np.int64), exponent=10) for n in spec.weight_shapes}
     exact = latent_bits(latents, context_weights(spec, groups, zero), tile=256).sum()
@@ -97,8 +167,8 @@ def test_a_window_gives_its_core_as_the_whole_does(grid: tuple[int, ...], core: 
             seen = [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
             inner = cut(whole.field(seen, window.origins), window.inner[0])
             torch.testing.assert_close(inner, cut(everything, window.core[0]))
-            bits += float(whole.context(seen, window).sum())
-        assert bits == pytest.approx(float(whole.context(latents).sum()), rel=1e-5)
+            bits += float(whole.context(seen, window))
+        assert bits == pytest.approx(float(whole.context(latents)), rel=1e-5)
 
 
 def test_the_fit_lowers_the_loss_and_reports_every_step() -> None:
@@ -197,6 +267,6 @@ def test_a_plane_of_sound_is_cut_in_time_only_and_its_parts_count_what_the_whole
     model = ContextModel(spec, prior(0, spec))
     latents = torch.from_numpy(np.random.default_rng(0).integers(-3, 4, spec.grid).astype(np.float32))[None, None]
     with torch.no_grad():
-        whole = float(model([latents]).sum())
-        apart = sum(float(model([cut(latents, part.whole[0])], part).sum()) for part in parts)
+        whole = float(model([latents]))
+        apart = sum(float(model([cut(latents, part.whole[0])], part)) for part in parts)
     assert apart == pytest.approx(whole, rel=1e-4)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..config import EncodeSettings, View
+from ..memory import keep_freed_memory
 from .parts import Codec, Coded, Pixels, Work
 
 # What shapes a file's bytes or its decoded values; the command line, the benchmark and the readers of other formats do not.
@@ -71,6 +72,8 @@ def enlarge(data: bytes, threads: int | None, *, scale: float | None) -> Pixels:
 
 def _prepare() -> None:
     from .. import codec, fit  # noqa: F401  # torch takes seconds to import
+
+    keep_freed_memory()  # as i2c encode does
 
 
 @cache

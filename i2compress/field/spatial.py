@@ -20,8 +20,9 @@ FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 def pointwise(matrix: Tensor, z: Tensor, bias: Tensor | None = None) -> Tensor:
     """`matrix` `[D, C]` times the channels of `z` `[1, C, *grid]`, plus `bias` `[D]`."""
-    axes = z.ndim - 2
-    return CONVOLUTIONS[axes](z, matrix.reshape(*matrix.shape, *(1,) * axes), bias)
+    flat = z.movedim(1, -1).reshape(-1, z.shape[1])
+    out = flat @ matrix.t() if bias is None else torch.addmm(bias, flat, matrix.t())
+    return out.view(1, *z.shape[2:], len(matrix)).movedim(-1, 1)
 
 
 def depthwise(taps: Tensor, z: Tensor) -> Tensor:

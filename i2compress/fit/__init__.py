@@ -90,7 +90,15 @@ def fit_signal(
 def sound_schedule(settings: EncodeSettings) -> Schedule:
     """Steps and rates for the plane of a sound, whose latents start at their places."""
     steps = settings.steps or EFFORTS[settings.effort].steps
-    return Schedule(steps=steps, time_limit=settings.time_limit, latent_rate=1.5e-3, field_rate=0.05, recursion_rate=0.05, iterations=2)
+    return Schedule(
+        steps=steps,
+        time_limit=settings.time_limit,
+        latent_rate=1.5e-3,
+        field_rate=0.05,
+        recursion_rate=0.05,
+        anneal_from=0.5,
+        iterations=2,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 CLIP = 0.1  # of the weights' gradient norm
-ANNEAL_FROM = 0.5  # the share of the fit after which the rates fall
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 
@@ -53,6 +52,7 @@ class Schedule:
     temperature: tuple[float, float] = (0.5, 0.08)
     noise: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
+    anneal_from: float = 0.25  # the share of the fit after which the rates fall
     refresh: tuple[int, int, int] = (50, 1, 10)  # SOAP's preconditioner: every step for 50 steps, then every 10
     rho: float = 0.8
     iterations: int = 4
@@ -140,7 +140,7 @@ class Problem:
         """Bits a sample of the latents of the window's core."""
         bits: Tensor = self.context(latents, window)
         samples = math.prod(part.stop - part.start for part in window.core[0]) * self.samples
-        rate: Tensor = bits.sum() / samples
+        rate: Tensor = bits / samples
         return rate
 
     def loss_of(self, latents: list[Tensor], window: Window) -> tuple[float, float]:
@@ -240,7 +240,7 @@ class Fit(Driver[_State]):
 
     def _set_rates(self, share: float, latent_optimizer: torch.optim.Optimizer) -> None:
         warm = min(1.0, (self.done + 1) / self.schedule.warm_up)
-        through = (share - ANNEAL_FROM) / (FROZEN_FROM - ANNEAL_FROM)
+        through = (share - self.schedule.anneal_from) / (FROZEN_FROM - self.schedule.anneal_from)
         cosine = 0.5 * (1 + math.cos(math.pi * min(max(through, 0.0), 1.0)))
         settle = 0.05 * (1 - 0.9 * (share - FROZEN_FROM) / (1 - FROZEN_FROM))
         first, early, late = self.schedule.refresh
