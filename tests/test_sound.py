@@ -311,3 +311,24 @@ def test_a_lossy_file_can_be_written_and_a_picture_cannot_go_into_a_sound_file(t
 def test_what_is_no_sound_is_refused_in_a_sentence(data: bytes) -> None:
     with pytest.raises(SignalError, match=r"^the input: .*\w"):
         media.read(data, kind=Kind.AUDIO)
+
+
+def test_noise_is_as_strong_as_what_is_missing_everywhere_and_weak_where_only_clicks_are() -> None:
+    from i2compress.sound.format import NO_NOISE, NOISE_PER_OCTAVE
+    from i2compress.sound.noise import SHARE, levels
+
+    frames, hop = 50, 256
+    random = np.random.default_rng(0)
+    plane = np.zeros((1, frames, hop))
+    plane[:, :, 0] = 1.0  # so every frame has the strength of the others
+    coded = plane != 0
+    steady = 0.01 * random.choice([-1.0, 1.0], plane.shape)
+    expected = round(-NOISE_PER_OCTAVE * np.log2(SHARE * 0.01))
+    codes = levels(steady, plane, coded, hop, 16000)
+    assert {code for code in codes if code != NO_NOISE} == {expected}
+    clicks = steady * np.where(np.arange(frames) == 7, np.sqrt(frames), 1e-3)[:, None]  # the same mean power, in one frame
+    assert all(
+        quiet > expected + 4 * NOISE_PER_OCTAVE
+        for quiet, code in zip(levels(clicks, plane, coded, hop, 16000), codes, strict=True)
+        if code != NO_NOISE
+    )

@@ -12,6 +12,9 @@ from .format import BARK_EDGES, NO_NOISE, NOISE_PER_OCTAVE, bark_bands
 FloatArray = npt.NDArray[np.float64]
 
 STRONGEST = 2.0  # of e_f
+_LEAST = 1e-30
+_SILENT = 1e-4  # of the mean power: frames below it get next to no noise whatever the level
+_RANGE = 1e-4  # of a band's mean power: less counts as that
 SHARE = 0.7  # of the strength that is missing in a band: a little less than all of it is less noticed
 
 
@@ -31,7 +34,7 @@ def signs(shape: tuple[int, ...]) -> FloatArray:
 
 
 def levels(wanted: FloatArray, plane: FloatArray, coded: npt.NDArray[np.bool_], hop: int, rate: int) -> tuple[int, ...]:
-    """Codes of A_b of the 25 bands: A_b = 2**(-code / 2), NO_NOISE for none.
+    """Codes of A_b of the 25 bands: A_b = 2**(-code / 2), NO_NOISE for none; from the lower of two means over frames of what is missing.
 
     Args:
         wanted: the plane before its fit, all bins, `[C, F, hop]`.
@@ -42,11 +45,17 @@ def levels(wanted: FloatArray, plane: FloatArray, coded: npt.NDArray[np.bool_], 
     missing = np.ones(wanted.shape, np.bool_)
     missing[..., : coded.shape[2]] = ~coded
     strength = np.square(envelope(plane))[:, None]
-    bands = bark_bands(hop, hop, rate)
-    lacking, reach = ((missing * part).sum((0, 1)) for part in (np.square(wanted), strength))
     count = len(BARK_EDGES) + 1
-    square = np.bincount(bands, lacking, count) / np.maximum(np.bincount(bands, reach, count), 1e-30)
-    codes = np.rint(-NOISE_PER_OCTAVE * np.log2(np.maximum(SHARE * np.sqrt(square), 1e-12)))
+    member = np.eye(count)[bark_bands(hop, hop, rate)]
+    places, lacking = (part.sum(0) @ member for part in (missing, missing * np.square(wanted)))
+    reach = places * strength
+    mean = lacking.sum(0) / np.maximum(reach.sum(0), _LEAST)
+    # What is missing in a few frames only, as between clicks, has a large mean that would fill all the others too. The geometric mean
+    # over the frames is the level at the least log-spectral distance; where quiet frames lack more of their strength it is the larger.
+    audible = (strength > _SILENT) & (places > 0)
+    share = np.log(np.maximum(lacking / np.maximum(reach, _LEAST), _RANGE * mean + _LEAST))
+    geometric = np.exp(np.where(audible, places * share, 0).sum(0) / np.maximum(np.where(audible, places, 0).sum(0), 1))
+    codes = np.rint(-NOISE_PER_OCTAVE * np.log2(np.maximum(SHARE * np.sqrt(np.minimum(mean, geometric)), 1e-12)))
     return tuple(np.clip(codes, 0, NO_NOISE).astype(int).tolist())
 
 
