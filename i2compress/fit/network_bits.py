@@ -80,10 +80,11 @@ class NetworkBits(torch.autograd.Function):
     """The sum of the bits of all grids' latents, differentiable once."""
 
     @staticmethod
-    def forward(ctx: Any, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor) -> Tensor:
-        """See `network_bits`; `tensors` are the network's seven, then seen, features and target of each grid."""
+    def forward(
+        ctx: Any, wanted: bool, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor
+    ) -> Tensor:
+        """See `network_bits`; `wanted`: with gradients; `tensors` are the network's seven, then seen, features and target of each grid."""
         network = tensors[: len(NETWORK)]
-        wanted = any(ctx.needs_input_grad)
         run = _Network(network, wanted)
         gradients: list[Tensor | None] = []
         reach = [max(abs(o[axis]) for o in offsets) for axis in range(len(offsets[0]))]
@@ -115,7 +116,7 @@ class NetworkBits(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad: Any) -> Any:
         """The gradients that forward found, times that of the sum."""
-        return None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
+        return None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
 
 
 class _Network:
@@ -172,5 +173,7 @@ def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], gr
         grids: see Grid.
     """
     parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
-    total: Tensor = NetworkBits.apply(offsets, [(grid.places, grid.begin) for grid in grids], *network, *parts)  # type: ignore[no-untyped-call]
+    constants = [(grid.places, grid.begin) for grid in grids]
+    wanted = torch.is_grad_enabled()  # inside a Function it never is
+    total: Tensor = NetworkBits.apply(wanted, offsets, constants, *network, *parts)  # type: ignore[no-untyped-call]
     return total
