@@ -10,7 +10,7 @@ import pytest
 
 import i2compress
 from i2compress import EncodeSettings, Signal, View
-from i2compress.codec import Encoded, I2File, encode_signal, levels_for, stream_grids
+from i2compress.codec import Encoded, I2File, encode_signal, levels_for, pyramid_spec, stream_grids
 from i2compress.container import read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
 from i2compress.signal import Metadata, to_codes
@@ -76,6 +76,15 @@ def test_more_quality_is_more_bytes_and_more_psnr() -> None:
     low, high = (encode_signal(Signal.from_codes(picture(40, 52)), EncodeSettings(steps=60, quality=q)) for q in (20, 90))
     assert len(low.data) < len(high.data)
     assert low.psnr < high.psnr
+
+
+def test_the_step_of_a_latent_goes_with_the_square_root_of_lambda() -> None:
+    signal = Signal.from_codes(picture(40, 52))
+    steps = {lam: pyramid_spec(signal, EncodeSettings(lam=lam)).step for lam in (1e-12, 1e-4, 4e-4, 1.6e-3, 1.0)}
+    assert steps[4e-4] / steps[1e-4] == pytest.approx(2)
+    assert steps[1.6e-3] / steps[4e-4] == pytest.approx(2)
+    assert 0 < steps[1e-12] < steps[1e-4]
+    assert steps[1.6e-3] < steps[1.0] < 64
 
 
 def test_every_prefix_is_refused_as_truncated() -> None:
