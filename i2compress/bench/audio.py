@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SignalError
+from ..errors import SignalError, UsageError
 from ..signal import Kind
+from . import plain
 from .parts import Point, Work
 
 FloatArray = npt.NDArray[np.float64]
@@ -94,12 +95,21 @@ def earlier(folder: Path) -> list[Point]:
     """The points of results.json, which is all that is committed of a run; none where there is none.
 
     Those of before sources and versions were written have neither: they stand for any source of their name. Unknown fields are passed over.
+
+    Raises:
+        UsageError: it is something else, or was cut short.
     """
     path = folder / RESULTS
     if not path.exists():
         return []
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return [_point(fields, found.get("effort"), found.get("origin", {})) for fields in found["points"]]
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [_point(fields, found.get("effort"), found.get("origin", {})) for fields in found["points"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(
+            f"{path} is not what i2c bench audio writes ({what}); expected its JSON: move the file away, or choose another folder"
+        ) from error
 
 
 def _point(fields: dict[str, Any], effort: int | None, origin: dict[str, Any]) -> Point:
@@ -110,29 +120,36 @@ def _point(fields: dict[str, Any], effort: int | None, origin: dict[str, Any]) -
         source=fields["source"],
         digest=fields.get("digest", ""),
         work=Work(**work),
-        bytes=fields["bytes"],
-        bpp=fields["bitrate"],
-        metrics={SNR: fields["snr"], LSD: fields["lsd"]},
-        encoding_time=fields["encoding_time"],
-        decoding_time=fields["decoding_time"],
+        bytes=int(fields["bytes"]),
+        bpp=_positive(fields["bitrate"]),
+        metrics={SNR: math.inf if fields["snr"] is None else float(fields["snr"]), LSD: float(fields["lsd"])},
+        encoding_time=float(fields["encoding_time"]),
+        decoding_time=float(fields["decoding_time"]),
         encoding_memory=None,
         decoding_memory=None,
         encoding_cpu=fields.get("encoding_cpu"),
         decoding_cpu=fields.get("decoding_cpu"),
-        versions=fields.get("versions", {}),
-        origin=fields.get("origin") or {name: origin.get(name) for name in ("machine", "commit", "date")},
+        versions=dict(fields.get("versions", {})),
+        origin=dict(fields.get("origin") or {name: origin.get(name) for name in ("machine", "commit", "date")}),
     )
 
 
+def _positive(value: object) -> float:
+    number = float(value)  # type: ignore[arg-type]  # TypeError is what it is asked for
+    if not number > 0:
+        raise ValueError(f"a bitrate of {number:g}")
+    return number
+
+
 def record(points: Sequence[Point], metadata: Mapping[str, object]) -> dict[str, bytes]:
-    """results.json with these points."""
+    """results.json with these points; an SNR of inf is null in it."""
     efforts = [point.work.effort for point in points if point.work.effort is not None]
     content = {"schema": 1, "effort": max(efforts, default=None), "origin": metadata, "points": [_fields(point) for point in points]}
-    return {RESULTS: (json.dumps(content, indent=1) + "\n").encode()}
+    return {RESULTS: plain.dumps(content).encode()}
 
 
 def _fields(point: Point) -> dict[str, object]:
-    own = {name: getattr(point, name) for name in ("digest", "versions", "origin")} if point.digest else {}
+    known = {"digest": point.digest, "versions": point.versions} if point.digest else {}
     return {
         "source": point.source,
         "codec": point.codec,
@@ -146,5 +163,6 @@ def _fields(point: Point) -> dict[str, object]:
         "decoding_cpu": point.decoding_cpu,
         "seconds": 8 * point.bytes / point.bpp,
         "work": asdict(point.work),
-        **own,
+        **known,
+        "origin": point.origin,  # always: the next run's own is another one
     }

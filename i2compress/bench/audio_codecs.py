@@ -143,7 +143,7 @@ def _i2c(name: str, note: str, tune: str) -> Codec:
     )
 
 
-def _av(name: str, note: str, kbps: tuple[float, ...], *, codec: str, container: str, rates: tuple[int, ...] = ()) -> Codec:
+def _av(name: str, note: str, kbps: tuple[float, ...], *, codec: str, container: str, rates: tuple[int, ...] = (), lowest: int = 1) -> Codec:
     return Codec(
         name=name,
         note=note,
@@ -154,7 +154,7 @@ def _av(name: str, note: str, kbps: tuple[float, ...], *, codec: str, container:
         missing=partial(_missing, codec),
         versions=_versions,
         prepare=_import_av,
-        lowest=1,
+        lowest=lowest,
         highest=512,
     )
 
@@ -168,7 +168,7 @@ _ENTRIES = (
     _av("opus", "libopus in Ogg, VBR", (8, 12, 16, 24, 32, 48, 64, 96, 128, 192), codec="libopus", container="ogg", rates=_OPUS_RATES),
     _av("mp3", "LAME in MP3, CBR", (24, 32, 48, 64, 96, 128, 192), codec="libmp3lame", container="mp3", rates=_MP3_RATES),
     _av("aac", "ffmpeg's own AAC in ADTS", (16, 24, 32, 48, 64, 96, 128, 192), codec="aac", container="adts"),
-    _av("flac", "FLAC of 16 bits", (0,), codec="flac", container="flac"),
+    _av("flac", "FLAC of 16 bits", (0,), codec="flac", container="flac", lowest=0),
 )
 
 CODECS = {codec.name: codec for codec in _ENTRIES}

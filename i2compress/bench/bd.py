@@ -68,8 +68,8 @@ def _step(quality: float, group: Sequence[Point]) -> Step:
         metrics={name: _mean_known([point.metrics.get(name) for point in group]) for name in group[0].metrics},
         encoding_time=_mean([point.encoding_time for point in group]),
         decoding_time=_mean([point.decoding_time for point in group]),
-        encoding_cpu=_mean_known([point.encoding_cpu for point in group]),
-        decoding_cpu=_mean_known([point.decoding_cpu for point in group]),
+        encoding_cpu=_mean_whole([point.encoding_cpu for point in group]),
+        decoding_cpu=_mean_whole([point.decoding_cpu for point in group]),
         encoding_memory=_largest([point.encoding_memory for point in group]),
         decoding_memory=_largest([point.decoding_memory for point in group]),
         extra={name: _mean([point.extra[name] for point in group]) for name in group[0].extra if all(name in point.extra for point in group)},
@@ -144,6 +144,11 @@ def _mean(values: Sequence[float]) -> float:
 def _mean_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return _mean(known) if known else None
+
+
+def _mean_whole(values: Sequence[float | None]) -> float | None:
+    """None unless all are known: the mean would be of other files than the seconds beside it."""
+    return _mean_known(values) if all(value is not None for value in values) else None
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

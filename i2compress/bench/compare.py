@@ -1,12 +1,12 @@
 """All codecs at one size or one quality: one table and one picture strip."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import I2Error
+from . import plain
 from .origin import metadata
 from .parts import Codec, FitOptions, Point, Source
 from .results import note, number, table, where, write
@@ -118,7 +118,7 @@ def write_all(comparison: Comparison, store: Store, folder: Path, crop: Crop | N
     return [
         write(folder / "strip.png", picture(comparison, store, crop)),
         write(folder / "compare.md", markdown(comparison, store).encode()),
-        write(folder / "compare.json", (json.dumps(record, indent=1) + "\n").encode()),
+        write(folder / "compare.json", plain.dumps(record).encode()),
     ]
 
 

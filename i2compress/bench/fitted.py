@@ -24,8 +24,6 @@ _SHAPING = (
     "fit",
     "render",
     "priors",
-    "sound",
-    "mdct",
 )
 SOUND_SHAPING = (*_SHAPING, "sound", "mdct")
 

@@ -2,13 +2,12 @@
 
 import csv
 import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..files import atomic_writer
+from . import plain
 from .bd import Bd, Step
 from .parts import Metric, Modality, Point
 from .store import make_folder
@@ -59,7 +58,7 @@ def note(modality: Modality, point: Point) -> str:
 
 def write_all(results: Results, folder: Path) -> list[Path]:
     """Writes `<codec>.json`, `points.csv` and `results.md`; returns their paths."""
-    files = {f"{codec}.json": _json(compressai(results, codec)) for codec in results.curves}
+    files = {f"{codec}.json": plain.dumps(compressai(results, codec)) for codec in results.curves}
     files |= {"points.csv": _csv(results), "results.md": markdown(results)}
     return [write(folder / name, text.encode()) for name, text in files.items()]
 
@@ -77,7 +76,7 @@ def compressai(results: Results, codec: str) -> dict[str, object]:
     steps = results.curves[codec]
     lists: dict[str, list[object]] = {"q": [step.quality for step in steps], results.modality.rate.name: [step.bpp for step in steps]}
     for metric in results.metrics:
-        lists[metric.name] = [_finite(step.metrics.get(metric.name)) for step in steps]
+        lists[metric.name] = [step.metrics.get(metric.name) for step in steps]
     for name in COSTS:
         lists[name] = [getattr(step, name) for step in steps]
     for name in steps[0].extra if steps else ():
@@ -137,11 +136,16 @@ def where(metadata: Mapping[str, object]) -> str:
 
 
 def _span(results: Results, name: str, title: str) -> str:
-    """What the points say about their own measurement, which another run may have made: all values, or the first and the last date."""
+    """What the points say about their own measurement, which another run may have made: all values, or the first and the last date.
+
+    Points whose commit was not recorded are counted where others' was.
+    """
     found = sorted({str(value) for point in results.points if (value := point.origin.get(name)) is not None})
     if name == "date":
         found = list(dict.fromkeys([date[:10] for date in (*found[:1], *found[-1:])]))
-    return f"{title} {' to '.join(found) if name == 'date' else ' and '.join(found)}" if found else ""
+    unknown = sum(point.origin.get(name) is None for point in results.points) if name == "commit" and found else 0
+    text = f"{title} {' to '.join(found) if name == 'date' else ' and '.join(found)}" if found else ""
+    return f"{text} (not recorded for {unknown} of {len(results.points)} points)" if unknown else text
 
 
 def bd_table(results: Results) -> str:
@@ -212,11 +216,3 @@ def number(value: float | None, digits: int, *, sign: bool = False, unit: str = 
     if value is None:
         return "-"
     return (f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}") + unit
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"

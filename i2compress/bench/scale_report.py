@@ -2,12 +2,13 @@
 
 import csv
 import io
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import I2Error
+from . import plain
 from .fitted import I2C
 from .origin import metadata
 from .results import number, table, where, write
@@ -88,9 +89,11 @@ def verdict_table(found: Sequence[Verdict]) -> str:
 def factor_table(rows: Sequence[Enlarged], factor: int) -> str:
     """Means over pictures and qualities of every codec and method; the best coded one of each measure in bold."""
     mine = [row for row in rows if row.factor == factor]
-    ways = {way: [case[way] for case in _cases(mine)] for way in (_cases(mine) or [{}])[0]}
+    cases = _cases(mine)
+    ways = {way: [case[way] for case in cases] for way in (cases or [{}])[0]}
+    sources = {row.source for case in cases for row in case.values()}
     for row in mine:
-        if row.codec == UNCODED:
+        if row.codec == UNCODED and row.source in sources:  # so that all means are over the same pictures
             ways.setdefault((row.codec, row.method), []).append(row)
     means = {way: {name: _mean([row.metrics.get(name) for row in group]) for name in MEASURES} for way, group in ways.items()}
     tops = {name: max((mean[name] or 0.0 for (codec, _), mean in means.items() if codec != UNCODED), default=0.0) for name in MEASURES}
@@ -109,7 +112,15 @@ def pictures_table(rows: Sequence[Enlarged]) -> str:
             found = [verdict for name in MEASURES if (verdict := _verdict(factor, name, [case])) is not None]
             first = next(iter(case.values()))
             ahead = [number(_ahead(verdict), DIGITS[verdict.measure], sign=True) for verdict in found]
-            lines.append([first.source, f"{factor}x", number(first.case, 0), *(" by ".join(verdict.winner) for verdict in found), *ahead])
+            lines.append(
+                [
+                    first.source,
+                    f"{factor}x",
+                    "-" if first.case is None else f"{first.case:g}",
+                    *(" by ".join(verdict.winner) for verdict in found),
+                    *ahead,
+                ]
+            )
     names = [name.split(" ")[0] for name in TITLES.values()]
     return table(["source", "reduced", "i2c quality", *(f"best {name}" for name in names), *(f"field ahead, {name}" for name in names)], lines)
 
@@ -117,7 +128,8 @@ def pictures_table(rows: Sequence[Enlarged]) -> str:
 def _ahead(verdict: Verdict) -> float | None:
     others = [mean for way, mean in verdict.means.items() if way != (I2C.name, FIELD)]
     own = verdict.means.get((I2C.name, FIELD))
-    return None if own is None or not others else own - max(others)
+    ahead = math.nan if own is None or not others else own - max(others)
+    return ahead if math.isfinite(ahead) else None  # both equal to the source: inf - inf
 
 
 def markdown(rows: Sequence[Enlarged], failed: Mapping[str, I2Error], meta: Mapping[str, object]) -> str:
@@ -138,9 +150,9 @@ def write_all(rows: Sequence[Enlarged], failed: Mapping[str, I2Error], folder: P
     """Writes `scale.md`, `scale.json` and `scale.csv`; returns their paths."""
     text, meta = io.StringIO(), metadata()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["source", "factor", "codec", "method", "bytes", "quality", *MEASURES])
+    out.writerow(["source", "factor", "codec", "method", "bytes", "case", "quality", *MEASURES])
     for row in rows:
-        out.writerow([row.source, row.factor, row.codec, row.method, row.bytes, row.quality, *(row.metrics.get(name) for name in MEASURES)])
+        out.writerow([row.source, row.factor, row.codec, row.method, row.bytes, row.case, row.quality, *(row.metrics.get(name) for name in MEASURES)])
     found = [
         {**asdict(verdict), "means": [{"codec": codec, "method": method, "mean": mean} for (codec, method), mean in verdict.means.items()]}
         for verdict in verdicts(rows)
@@ -149,7 +161,7 @@ def write_all(rows: Sequence[Enlarged], failed: Mapping[str, I2Error], folder: P
     record = {"meta": meta, "verdicts": found, "rows": [asdict(row) for row in rows], "failed": reasons}
     return [
         write(folder / "scale.md", markdown(rows, failed, meta).encode()),
-        write(folder / "scale.json", (json.dumps(record, indent=1) + "\n").encode()),
+        write(folder / "scale.json", plain.dumps(record).encode()),
         write(folder / "scale.csv", text.getvalue().encode()),
     ]
 

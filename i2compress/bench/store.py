@@ -50,7 +50,7 @@ class Store:
             same = point.source == source.name and point.codec == codec.name
             if same and point.digest == source.digest and point.work == work and point.versions == codec.versions():
                 return point
-            if same and not point.digest and (point.work.quality, point.work.effort) == (work.quality, work.effort):
+            if same and not point.digest and _as_then(point.work, work):
                 return point
         return None
 
@@ -128,6 +128,12 @@ class Store:
         make_folder(path.parent)
         with atomic_writer(path, force=True) as file:
             file.write(data)
+
+
+def _as_then(earlier: Work, work: Work) -> bool:
+    """True where `work` is what points of before settings were written were made with: no own steps, seed 0, one thread."""
+    plain = work.steps is None and not work.seed and work.threads in (None, 1)
+    return plain and (earlier.quality, earlier.effort) == (work.quality, work.effort)
 
 
 def samples(read: Callable[[str], Samples], source: Source) -> Samples:

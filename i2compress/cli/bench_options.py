@@ -1,7 +1,7 @@
 """Options that i2c bench and i2c compare share, and how their values are read."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -59,6 +59,16 @@ def parse_qualities(texts: list[str], codecs: list[str], highest: float = 100) -
     return {**chosen, **own}
 
 
+def check_qualities(codecs: "Sequence[Codec]", qualities: Mapping[str, list[float]]) -> None:
+    """Raises UsageError for a quality beyond its codec's scale, which the encode would refuse after hours of others."""
+    for codec in codecs:
+        for quality in qualities.get(codec.name, ()):
+            if not codec.lowest <= quality <= codec.highest:
+                raise UsageError(
+                    f"quality of {codec.name} is {quality:g}; expected {codec.lowest} to {codec.highest}: give it its own, {codec.name}=..."
+                )
+
+
 def fit_options(effort: int, steps: int | None, seed: int, device: str, threads: int | None) -> "FitOptions":
     """How i2c is to work. Raises UsageError now for what an encode would refuse after the peers' hours."""
     from ..bench.parts import FitOptions
@@ -87,7 +97,10 @@ def open_store(modality: str, folder: str, out: Output) -> "tuple[Store, dict[st
         out.warn(f"{metric} is skipped: {reason}")
     make_folder(Path(folder))
     kind = MODALITIES[modality]
-    earlier = () if kind.earlier is None else tuple(kind.earlier(Path(folder)))
+    found = [] if kind.earlier is None else kind.earlier(Path(folder))
+    for name in dict.fromkeys(point.codec for point in found if point.codec not in kind.codecs):
+        out.warn(f"earlier points of {name} are left out: the codec is not known")
+    earlier = tuple(point for point in found if point.codec in kind.codecs)
     return Store(folder=Path(folder), modality=kind, metrics=metrics, earlier=earlier), missing
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ExitCode, UsageError
-from .bench_options import Report, choose_codecs, counted, open_store
+from .bench_options import Report, check_qualities, choose_codecs, counted, open_store
 from .output import Output
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the
 Qualities = Annotated[
     list[str] | None, typer.Option("--qualities", metavar="[CODEC=]Q,...", help="For all codecs, or for one; repeat it. Each codec's own by default.")
 ]
-Anchor = Annotated[str | None, typer.Option("--anchor", metavar="CODEC", help="What BD figures are against; the strongest AVIF by default.")]
+Anchor = Annotated[str | None, typer.Option("--anchor", metavar="CODEC", help="What BD figures are against; the strongest peer by default.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Plan:
         jobs: processes that score.
         anchor: of BD figures; None is the strongest one of the kind.
         pictures: in the report's slider.
+        own_scales: qualities must lie on the scale of their codec.
     """
 
     inputs: list[str]
@@ -43,6 +44,7 @@ class Plan:
     jobs: int
     anchor: str | None
     pictures: int = 0
+    own_scales: bool = False
 
     def __post_init__(self) -> None:
         if self.anchor is not None and self.anchor not in self.names:
@@ -56,14 +58,19 @@ def bench(modality: str, plan: Plan, out_dir: str, out: Output) -> ExitCode:
 
     store, skipped = open_store(modality, out_dir, out)
     codecs, missing = choose_codecs(plan.names, store, out)
+    if plan.own_scales:
+        check_qualities(codecs, plan.qualities)
     files = bench_run.sources(plan.inputs, store.modality)
     tasks = bench_run.plan(files, codecs, plan.qualities, plan.options)
     with out.progress(f"{len(tasks)} points") as on_step:
-        report = counted(on_step)
-        scored = counted(on_step)
-        points, failures = bench_run.run(
-            tasks, store, lambda progress: _show(progress, report), jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total)
-        )
+        report = scored = counted(on_step)
+
+        def measured(progress: "Progress") -> None:
+            nonlocal scored
+            _show(progress, report)
+            scored = counted(on_step)  # scoring begins where measuring ends
+
+        points, failures = bench_run.run(tasks, store, measured, jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total))
     for failure in failures:
         out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", failure.error)
     points += store.others(points)

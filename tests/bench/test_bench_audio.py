@@ -18,6 +18,8 @@ from i2compress.bench.sound import AUDIO
 from i2compress.bench.spectrograms import draw, nearest, spectrograms
 from i2compress.bench.store import Store
 from i2compress.cli import main
+from i2compress.cli.bench_options import check_qualities, open_store
+from i2compress.cli.output import Output
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "audio"
 
@@ -63,6 +65,8 @@ def test_the_points_that_are_published_are_read_and_not_measured_again() -> None
     point = store.get(source, AUDIO.codecs["aac"], Work(quality=16, threads=1))
     assert (point.bytes, store.lacking(point)) == (16435, [])
     assert store.find(source, AUDIO.codecs["i2c"], AUDIO.codecs["i2c"].work(15, FitOptions(effort=4))) is None
+    for other in (Work(quality=16, threads=4), Work(quality=16, steps=9), Work(quality=16, seed=1)):
+        assert store.find(source, AUDIO.codecs["aac"], other) is None
     (figure,) = [bd for bd in against(found, "opus", store.metrics, overlap=0) if (bd.codec, bd.metric) == ("i2c-snr", "snr")]
     assert figure.rates["gt_bach"] == pytest.approx(-85.0, abs=0.1)
 
@@ -92,6 +96,63 @@ def test_a_bench_of_sound_writes_what_a_bench_of_pictures_does_and_goes_on(tmp_p
     assert main([*args, "--out", "committed"]) == 0
     again = json.loads((tmp_path / "committed" / "results.json").read_bytes())
     assert again["points"] == json.loads(first)["points"]
+
+
+def folder_of(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "results.json").write_text(text)
+    return tmp_path
+
+
+OLD = {"source": "a", "codec": "flac", "point": 0, "bytes": 10, "bitrate": 80, "snr": None, "lsd": 0, "encoding_time": 1, "decoding_time": 1}
+
+
+def test_a_point_without_a_digest_keeps_the_origin_that_it_was_read_with(tmp_path: Path) -> None:
+    first = {"machine": "m", "commit": "first", "date": "2026"}
+    points = audio.earlier(folder_of(tmp_path, json.dumps({"origin": first, "points": [OLD]})))
+    written = audio.record(points, {**first, "commit": "second"})["results.json"].decode()
+    (again,) = audio.earlier(folder_of(tmp_path, written))
+    assert again.origin == first and again.digest == "" and "digest" not in json.loads(written)["points"][0]
+
+
+def test_an_snr_of_inf_is_null_in_the_file_and_inf_again_when_read(tmp_path: Path) -> None:
+    (point,) = audio.earlier(folder_of(tmp_path, json.dumps({"points": [OLD]})))
+    assert point.metrics["snr"] == np.inf
+    text = audio.record([point], {})["results.json"].decode()
+    assert json.loads(text, parse_constant=pytest.fail)["points"][0]["snr"] is None
+    assert "Infinity" not in (PUBLISHED / "results.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"points": [', '{"points": [{"codec": "opus"}]}', '{"points": [3]}', json.dumps({"points": [{**OLD, "bitrate": 0}]})]
+)
+def test_results_that_are_none_are_said_in_a_sentence(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(chord(0.3)))
+    folder_of(tmp_path, text)
+    assert main(["bench", "audio", str(tmp_path / "a.wav"), "--codecs", "flac", "--out", str(tmp_path)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: ") and "results.json" in said and "choose another folder" in said
+
+
+def test_points_of_a_codec_that_is_gone_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder_of(tmp_path, json.dumps({"points": [OLD, {**OLD, "codec": "vorbis"}]}))
+    store, _ = open_store("audio", str(tmp_path), Output("bench", as_json=False, quiet=False, debug=False))
+    assert [point.codec for point in store.earlier] == ["flac"]
+    assert "vorbis" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("qualities", ["i2c=101", "opus=0", "0,50", "flac=600"])
+def test_a_quality_beyond_its_codecs_scale_is_refused_before_any_work(
+    qualities: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("opus", "flac"):
+        if reason := AUDIO.codecs[name].missing():
+            pytest.skip(reason)
+    (tmp_path / "a.wav").write_bytes(wav(chord(0.3)))
+    monkeypatch.setattr(measure, "encode", lambda *args: pytest.fail("encoded"))
+    args = ["bench", "audio", str(tmp_path / "a.wav"), "--codecs", "opus,flac,i2c", "--qualities", qualities, "--out", str(tmp_path / "out")]
+    assert main(args) == 2
+    assert capsys.readouterr().err.startswith("error: qualit")
+    check_qualities([AUDIO.codecs["flac"], AUDIO.codecs["i2c"]], {"flac": [0], "i2c": [0, 100]})
 
 
 class Known:

@@ -40,6 +40,12 @@ def test_means_hold_only_qualities_that_every_source_has() -> None:
     assert (steps[0].encoding_memory, steps[0].decoding_memory) == (1_000_000, None)
 
 
+def test_seconds_of_the_processor_have_a_mean_only_where_every_file_has_them() -> None:
+    first, second = point("jpeg", "a", 10, 1, 30), point("jpeg", "b", 10, 1, 30)
+    (step,) = curves([replace(first, encoding_cpu=1.0, decoding_cpu=2.0), replace(second, decoding_cpu=4.0)], 2)["jpeg"]
+    assert (step.encoding_cpu, step.decoding_cpu) == (None, 3.0)
+
+
 def test_every_source_has_its_own_figure_beside_the_mean_and_less_may_be_better() -> None:
     pytest.importorskip("bjontegaard")
     points = [*curve("anchor"), *curve("other", factor=0.5), *curve("anchor", "b"), *curve("other", "b", factor=2.0), *curve("anchor", "c")]

@@ -1,6 +1,7 @@
 """What i2c bench scale says of rows that are known, and what it does about pictures and codecs that fail."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def test_the_best_coded_way_is_in_bold_and_every_picture_has_its_line() -> None:
     lines = pictures_table(ROWS).splitlines()
     assert "| a | 2x | 50 | avif by lanczos | avif by lanczos | -1.00 | -0.0100 |" in lines
     assert "| b | 2x | 50 | i2c by field | i2c by field | +1.00 | +0.0100 |" in lines
+
+
+def test_qualities_are_not_rounded_and_what_is_equal_to_its_source_is_null(tmp_path: Path) -> None:
+    rows = [row("a", "i2c", method, math.inf, 52.5) for method in ("field", "lanczos")]
+    assert "| a | 2x | 52.5 | i2c by field | i2c by field | - | - |" in pictures_table(rows)
+    write_all(rows, {}, tmp_path)
+    assert json.loads((tmp_path / "scale.json").read_text(), parse_constant=pytest.fail)["rows"][0]["metrics"]["psnr-rgb"] is None
+    assert (tmp_path / "scale.csv").read_text().splitlines()[:2] == [
+        "source,factor,codec,method,bytes,case,quality,psnr-rgb,ssim-rgb",
+        "a,2,i2c,field,500,52.5,52.5,inf,inf",
+    ]
+
+
+def test_uncoded_means_are_over_the_pictures_of_the_others() -> None:
+    left_out = Enlarged(source="c", factor=2, codec="uncoded", method="lanczos", metrics={"psnr-rgb": 10.0, "ssim-rgb": 0.0})
+    assert factor_table([*ROWS, left_out], 2) == factor_table(ROWS, 2)
 
 
 def test_what_failed_is_named_in_the_files(tmp_path: Path) -> None:
