@@ -1,6 +1,8 @@
 """Processor seconds of one step of the fit and of its parts; the rate model in blocks beside the same in one piece, in turns.
 
-python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1] [--rounds 5]
+    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1] [--rounds 5]
+
+Medians over the rounds; a first one warms up and is not counted.
 """
 
 import argparse
