@@ -17,9 +17,9 @@ from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.weights import context_weights, dequantise
 from i2compress.fit import StepInfo, fit_signal, pick_device
+from i2compress.fit.compensate import quantise
 from i2compress.fit.loop import Problem, Schedule, fit
 from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
-from i2compress.fit.quantise import quantise
 from i2compress.fit.rate import ContextModel, soft_round
 from i2compress.fit.windows import cut, windows
 

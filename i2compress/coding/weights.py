@@ -65,6 +65,11 @@ def _bits_table() -> npt.NDArray[np.float64]:
     return table
 
 
+def symbol_bits(scale_index: int) -> npt.NDArray[np.float64]:
+    """Bits of each symbol -1023..1023 under a scale that `weight_bits` gave."""
+    return _bits_table()[:, scale_index // RANK_STEP]
+
+
 def weight_bits(symbols: npt.NDArray[np.integer]) -> tuple[float, int]:
     """Bits of a group's symbols (any shape) under the best scale, without its header of some six bits; and that scale's index.
 

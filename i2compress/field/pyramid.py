@@ -55,8 +55,11 @@ class PyramidField(nn.Module):
 
     def forward(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """Phi `[1, D, *grid]` on the source grid (or a window of it, as in `features`), not clipped."""
+        return self.values(self.features(latents, origins))
+
+    def values(self, h: Tensor) -> Tensor:
+        """Phi of what `features` gives."""
         t, step = self.tensors, self.spec.step
-        h = self.features(latents, origins)
         u = pointwise(t["B"] * step, h, t["c"])
         skip = pointwise(t["S"] * step, h, t["b"])
         if self.spec.explicit:

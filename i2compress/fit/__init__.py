@@ -14,10 +14,10 @@ from ..config import EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
+from .compensate import quantise
 from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, starting_field
 from .driver import StepInfo
 from .loop import Problem, Schedule, Start, fit
-from .quantise import quantise
 
 __all__ = [
     "Arrays",

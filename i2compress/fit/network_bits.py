@@ -21,6 +21,7 @@ BLOCK = {"cpu": 1 << 16}  # latents of a block, by kind of device
 _BLOCK = 1 << 22  # where it is not listed
 SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
 LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
+SUMMED = 8  # symbols either side of the mean that hold all of a distribution of scale 1
 TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
 
 NETWORK = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
@@ -87,17 +88,12 @@ class NetworkBits(torch.autograd.Function):
         network = tensors[: len(NETWORK)]
         run = _Network(network, wanted)
         gradients: list[Tensor | None] = []
-        reach = [max(abs(o[axis]) for o in offsets) for axis in range(len(offsets[0]))]
         for (places, begin), seen, features, target in zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
             g_seen, g_features, g_target = (torch.zeros_like(t) if wanted else None for t in (seen, features, target))
             limit = BLOCK.get(target.device.type, _BLOCK)
             for block in blocks(target.shape, limit):
-                sources = [
-                    tuple(slice(b.start + s + r + o, b.stop + s + r + o) for b, s, r, o in zip(block, begin, reach, offset, strict=True))
-                    for offset in offsets
-                ]
-                fixed = [t[(slice(None), *block)] for t in (features, places) if t is not None]
-                x = torch.cat([torch.stack([seen[source] for source in sources]), *fixed]).flatten(1)
+                sources = _sources(offsets, block, begin)
+                x = _gather(sources, block, seen, features, places)
                 found = run.block(x, target[block].reshape(-1))
                 if found is None:
                     continue
@@ -117,6 +113,50 @@ class NetworkBits(torch.autograd.Function):
     def backward(ctx: Any, *grad: Any) -> Any:
         """The gradients that forward found, times that of the sum."""
         return None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
+
+
+def _sources(offsets: Sequence[Sequence[int]], block: Block, begin: Sequence[int]) -> list[Block]:
+    """Where in `seen` the neighbours of a block are."""
+    reach = [max(abs(o[axis]) for o in offsets) for axis in range(len(offsets[0]))]
+    return [
+        tuple(slice(b.start + s + r + o, b.stop + s + r + o) for b, s, r, o in zip(block, begin, reach, offset, strict=True)) for offset in offsets
+    ]
+
+
+def _gather(sources: Sequence[Block], block: Block, seen: Tensor, features: Tensor, places: Tensor | None) -> Tensor:
+    fixed = [t[(slice(None), *block)] for t in (features, places) if t is not None]
+    return torch.cat([torch.stack([seen[source] for source in sources]), *fixed]).flatten(1)
+
+
+def inputs(offsets: Sequence[Sequence[int]], grid: Grid) -> Tensor:
+    """`[I, n]`: what the network reads for each latent of a grid."""
+    whole = tuple(slice(0, size) for size in grid.target.shape)
+    return _gather(_sources(offsets, whole, grid.begin), whole, grid.seen, grid.features, grid.places)
+
+
+def outputs(network: Sequence[Tensor], x: Tensor) -> Tensor:
+    """`[2, n]`: mean and log2 of the scale, within the table's range, for inputs `[I, n]`."""
+    w1, b1, w2, b2, w3, b3, ws = (t.detach() for t in network)
+    h1 = torch.addmm(b1[:, None], w1, x).relu_()
+    h2 = h1 + torch.addmm(b2[:, None], w2, h1).relu_()
+    out = torch.addmm(b3[:, None], ws, x).addmm_(w3, h2)
+    out[1] = (out[1] + LOG2_SCALE_SHIFT).clamp_(SCALE_LOW_LOG2, SCALE_HIGH_LOG2)
+    return out
+
+
+def fisher_information(found: Tensor) -> Tensor:
+    """`[2, 2, n]`: expected second derivatives of a symbol's bits by the mean and the log2 of the scale `[2, n]`."""
+    mean, scale = found
+    nearest = mean.round()
+    total = found.new_zeros(2, 2, mean.shape[0])
+    for distance in range(-SUMMED, SUMMED + 1):
+        bits, by_residual, by_scale = laplace_bits(nearest + distance - mean, scale)
+        score = torch.stack([-by_residual, by_scale])
+        total += torch.exp2(-bits) * score[:, None] * score[None]
+    total *= math.log(2)
+    # Where the distribution is wide, that of the density: 1 / (b^2 ln 2) and ln 2.
+    wide = torch.stack([torch.exp2(-2 * scale) / math.log(2), torch.zeros_like(scale), torch.zeros_like(scale), torch.full_like(scale, math.log(2))])
+    return torch.where(scale > 0, wide.view(2, 2, -1), total)
 
 
 class _Network:

@@ -1,4 +1,4 @@
-"""Float weights -> integers: the step of each tensor that makes D + lambda R least, R with the bits of the weights.
+"""A coordinate field's weights to integers: the step of each tensor that makes D + lambda R least, R with the bits of the weights.
 
 Tensors are taken one after the other; those already done are held at their quantised values, so later ones can answer
 for earlier ones. The search over exponents is a descent from the neighbour's best, since the cost is unimodal but for noise.
@@ -11,18 +11,13 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, weight_bits
 from ..field.spec import Arrays
-from .loop import Fitted, Problem
-from .windows import cut, windows
 
 FIRST_EXPONENT = 6
 HEADER_BITS = 7.0  # of a group: its exponent and its scale
-SEARCH_CORE = {2: 256, 3: 32}  # side of the windows on which steps are tried
-SEARCH_WINDOWS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +48,6 @@ class Trial(Protocol):
 
     def loss(self, name: str) -> float:
         """What the field's values cost as far as tensor `name` matters, bits of weights left out; inf where a value is not allowed."""
-
-
-def quantise(problem: Problem, fitted: Fitted, on_tensor: Callable[[int, int], None] | None = None) -> Quantised:
-    """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see."""
-    return search(_PyramidTrial(problem, fitted), on_tensor)
 
 
 def search(trial: Trial, on_tensor: Callable[[int, int], None] | None = None) -> Quantised:
@@ -110,30 +100,3 @@ def _cost(trial: Trial, name: str, exponent: int) -> tuple[float, WeightGroup, f
 
 def _load(trial: Trial, name: str, group: WeightGroup) -> None:
     trial.load(name, trial.prior[name] + group.symbols * 2.0**-group.exponent)
-
-
-class _PyramidTrial:
-    """A pyramid's weights: those of its field show in D, those of its context model in R."""
-
-    def __init__(self, problem: Problem, fitted: Fitted) -> None:
-        self.problem = problem
-        self.weights, self.prior, self.lam = fitted.weights, problem.prior, problem.lam
-        self.samples = math.prod(problem.spec.grid) * problem.samples
-        self.max_exponent = problem.spec.max_exponent
-        self._latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-        self._tensors = problem.weights()
-        pieces = windows(problem.spec, SEARCH_CORE[problem.spec.axes])
-        self._windows = pieces[len(pieces) // 3 :: max(1, math.ceil(len(pieces) / SEARCH_WINDOWS))] or pieces
-
-    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
-        """See Trial."""
-        self._tensors[name].data.copy_(torch.from_numpy(value))
-
-    def loss(self, name: str) -> float:
-        """See Trial."""
-        context, total = self.problem.spec.is_context(name), 0.0
-        with torch.no_grad():
-            for window in self._windows:
-                seen = [cut(grid, part) for grid, part in zip(self._latents, window.whole, strict=True)]
-                total += self.lam * float(self.problem.rate(seen, window)) if context else float(self.problem.distortion(seen, window))
-        return total / len(self._windows)

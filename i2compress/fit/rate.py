@@ -34,22 +34,23 @@ class ContextModel(nn.Module):
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole picture.
         """
-        reach = [max(abs(o[axis]) for o in self.offsets) for axis in range(self.spec.axes)]
-        grids = []
-        for level, values in enumerate(latents):
-            core = (slice(None),) * self.spec.axes if window is None else window.inner[level]
-            target = cut(values, core)[0, 0]
-            read = torch.log2(1 + values.abs()) if self.spec.magnitudes else values.clamp(-INPUT_LIMIT, INPUT_LIMIT)
-            grids.append(
-                Grid(
-                    seen=F.pad(read, [side for r in reversed(reach) for side in (r, r)])[0, 0],
-                    features=self._features(latents, level, window, target),
-                    places=self._places(values, level, core),
-                    target=target,
-                    begin=[part.start or 0 for part in core],
-                )
-            )
+        grids = [self.grid(latents, number, window) for number in range(len(latents))]
         return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], grids)
+
+    def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> Grid:
+        """What the network reads of one grid of the latents; arguments as in `forward`."""
+        values = latents[number]
+        core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
+        target = cut(values, core)[0, 0]
+        reach = [max(abs(o[axis]) for o in self.offsets) for axis in range(self.spec.axes)]
+        read = torch.log2(1 + values.abs()) if self.spec.magnitudes else values.clamp(-INPUT_LIMIT, INPUT_LIMIT)
+        return Grid(
+            seen=F.pad(read, [side for r in reversed(reach) for side in (r, r)])[0, 0],
+            features=self._features(latents, number, window, target),
+            places=self._places(values, number, core),
+            target=target,
+            begin=[part.start or 0 for part in core],
+        )
 
     def _places(self, latents: Tensor, level: int, core: tuple[slice, ...]) -> Tensor | None:
         """`[3, *core]` where the context model reads places; these of a window are those inside it, so such signals have one window."""

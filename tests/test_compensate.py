@@ -1,0 +1,127 @@
+"""Quantised weights whose errors later weights make up for: the quadratic is that of the true cost, and the result costs less."""
+
+import numpy as np
+import pytest
+import torch
+
+from i2compress.coding.weights import weight_bits
+from i2compress.field.spec import PyramidSpec
+from i2compress.field.weights import dequantise
+from i2compress.fit import compensate
+from i2compress.fit.compensate import ContextHalf, FieldHalf, PyramidTrial, compensated, quantise
+from i2compress.fit.loop import Fitted, Problem, Schedule, fit
+from i2compress.fit.network_bits import fisher_information, laplace_bits
+from i2compress.fit.quantise import search
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["implicit", "explicit"])
+def fitted(request: pytest.FixtureRequest) -> tuple[Problem, Fitted]:
+    y, x = np.mgrid[:48, :56] / 56
+    edge = (x + y > 0.7) * 0.3
+    values = np.stack([0.2 + 0.5 * x + edge, 0.7 - 0.4 * y, 0.4 + 0.2 * np.sin(9 * x) + edge], -1).astype(np.float32)
+    spec = PyramidSpec(grid=(48, 56), channels=3, width=6, levels=4, hidden=6, explicit=request.param)
+    problem = Problem(values, spec, 1e-3, device=CPU, schedule=Schedule(steps=60))
+    return problem, fit(problem)
+
+
+def latents(found: Fitted) -> list[torch.Tensor]:
+    return [torch.from_numpy(grid.astype(np.float32))[None, None] for grid in found.latents]
+
+
+def total(problem: Problem, found: Fitted, bits: float) -> float:
+    """(D + lambda R) / lambda in bits of the signal, of what the problem's networks hold."""
+    distortion, rate = problem.loss_of(latents(found), problem.windows[0])
+    return (distortion / problem.lam + rate) * 48 * 56 * problem.samples + bits
+
+
+def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, Fitted]) -> None:
+    problem, found = fitted
+    for name, tensor in problem.weights().items():
+        tensor.data.copy_(torch.from_numpy(found.weights[name]))
+    plain = search(PyramidTrial(problem, found))
+    before = total(problem, found, plain.bits)
+    better = compensated(problem, found)
+    assert total(problem, found, better.bits) < 0.97 * before
+    seen = dequantise(better.groups, problem.prior)
+    assert list(better.groups) == list(problem.prior)
+    for name, tensor in problem.weights().items():
+        np.testing.assert_allclose(tensor.detach().numpy(), seen[name], rtol=1e-6)
+
+
+def test_it_is_the_same_every_time_and_short_fits_do_without(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, found = fitted
+    first, second = compensated(problem, found), compensated(problem, found)
+    assert all(np.array_equal(first.groups[name].symbols, second.groups[name].symbols) for name in first.groups)
+    monkeypatch.setattr(compensate, "compensated", lambda *_: pytest.fail("the fit had few steps"))
+    assert quantise(problem, found).bits == search(PyramidTrial(problem, found)).bits != first.bits
+
+
+def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compensate, "PATCH", {2: 64})  # all of the picture
+    monkeypatch.setattr(compensate, "MARGIN", 0)
+    problem, found = fitted
+    for name, tensor in problem.weights().items():
+        tensor.data.copy_(torch.from_numpy(found.weights[name]))
+    half = FieldHalf(problem, latents(found))
+    names = ["W", "S", "b", "R1", "R2"]
+    names = [name for name in names if name in half.tensors]
+    matrix, at = half.hessian(names), half.flat(names)
+    # Gauss-Newton is exact for the implicit field's readout, which is linear; in the explicit twin's tail it is nearly so.
+    move = 0.02 * np.random.default_rng(0).standard_normal(len(at))
+    costs = []
+    for sign in (-1, 0, 1):
+        half.load(names, at + sign * move)
+        costs.append(half.cost())
+    half.load(names, at)
+    assert move @ matrix @ move == pytest.approx(costs[0] + costs[2] - 2 * costs[1], rel=0.01 if not problem.spec.explicit else 0.1)
+
+
+def test_the_means_and_scales_that_are_differentiated_are_those_of_the_rate(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, found = fitted
+    monkeypatch.setattr(compensate, "SAMPLES", 10**6)
+    half = ContextHalf(problem, latents(found))
+    mean, scale = half.outputs()
+    values = torch.cat([grid.flatten() for grid in latents(found)])
+    assert laplace_bits(values - mean, scale)[0].sum().item() == pytest.approx(half.cost(), rel=1e-4)
+
+
+def test_fisher_information_is_the_curvature_of_the_expected_bits() -> None:
+    mean, scale = torch.tensor([0.0, 0.3, -1.4, 2.5], dtype=torch.float64), torch.tensor([-2.0, -0.5, -0.1, 3.0], dtype=torch.float64)
+    found = fisher_information(torch.stack([mean, scale]))
+    symbols = torch.arange(-300, 301, dtype=torch.float64)[:, None]
+    mass = torch.exp2(-laplace_bits(symbols - mean, scale.expand(601, -1))[0])
+
+    def expected(a: float, b: float) -> torch.Tensor:
+        return (mass * laplace_bits(symbols - mean - a, (scale + b).expand(601, -1))[0]).sum(0)
+
+    e = 1e-3
+    by_mean = (expected(e, 0) + expected(-e, 0) - 2 * expected(0, 0)) / e**2
+    by_scale = (expected(0, e) + expected(0, -e) - 2 * expected(0, 0)) / e**2
+    both = (expected(e, e) + expected(-e, -e) - expected(e, -e) - expected(-e, e)) / (4 * e**2)
+    torch.testing.assert_close(found[0, 0], by_mean, rtol=2e-2, atol=1e-3)
+    torch.testing.assert_close(found[1, 1], by_scale, rtol=2e-2, atol=1e-3)
+    torch.testing.assert_close(found[0, 1], both, rtol=2e-2, atol=1e-2)
+
+
+def test_later_weights_follow_the_errors_of_earlier_ones() -> None:
+    random = np.random.default_rng(1)
+    x = random.standard_normal(12)
+    mixed = random.standard_normal((12, 3))
+    matrix = 1e4 * (mixed @ mixed.T) + 10 * np.eye(12)  # three directions matter, nine hardly
+    factor = np.linalg.cholesky(np.linalg.inv(matrix)).T
+    groups, rounded = compensate._quantise(x, factor, {"w": (12,)}, [12], 0.0)
+    assert groups is not None
+    np.testing.assert_allclose(rounded, groups["w"].symbols * 2.0 ** -groups["w"].exponent)
+    bits = weight_bits(groups["w"].symbols)[0]
+    exponent = 0
+    while weight_bits(np.rint(x * 2.0**exponent).astype(np.int64))[0] < bits:
+        exponent += 1
+    plain = np.rint(x * 2.0**exponent) * 2.0**-exponent  # rounding by itself, with at least as many bits
+    assert (rounded - x) @ matrix @ (rounded - x) < 0.3 * ((plain - x) @ matrix @ (plain - x))
+
+
+def test_weights_that_do_not_fit_the_format_are_refused() -> None:
+    groups, _ = compensate._quantise(np.array([5000.0]), np.eye(1), {"w": (1,)}, [12], 0.0)
+    assert groups is None
