@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
 
 MAX_SAMPLES = 1 << 27  # of a file that is decoded; about 4 GB of memory
-MAX_LEVELS = 7
+MAX_LEVELS = 6
 DEFAULT_WIDTH = 16
-PLANES_FROM = 1 << 17  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
+PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
@@ -168,7 +168,7 @@ def _encode_coordinates(
 
 
 def levels_for(grid: tuple[int, ...]) -> int:
-    """Levels of latent grids of a picture: as many as leave the coarsest two samples across, at most 7."""
+    """Levels of latent grids of a picture: as many as leave the coarsest two samples across, at most 6."""
     return max(1, min(MAX_LEVELS, math.floor(math.log2(min(grid)))))
 
 
