@@ -206,6 +206,13 @@ def test_a_time_limit_brings_the_schedule_to_its_end() -> None:
     assert infos[-1].elapsed < 5
 
 
+def test_compensation_is_left_out_where_it_would_take_much_of_the_time_limit() -> None:
+    hurried = fit(problem(picture(), 10**6, time_limit=0.5))
+    assert not hurried.has_time
+    assert fit(problem(picture(), 10, time_limit=1e6)).has_time
+    assert fit(problem(picture(), 10)).has_time
+
+
 def test_several_windows_fit_one_picture() -> None:
     task = problem(picture(96, 112), 15)
     task.windows = windows(task.spec, core=40)

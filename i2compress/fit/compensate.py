@@ -221,13 +221,14 @@ class ContextHalf(Half):
 def quantise(problem: Problem, fitted: Fitted, on_part: Callable[[int, int], None] | None = None) -> Quantised:
     """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see.
 
-    Short fits do without compensation: as many seconds of further steps gain more there.
+    Short fits do without compensation, as as many seconds of further steps gain more there; so do fits that lack the time, and
+    sounds, whose networks are small beside their latents (0.6 % of a file of speech for 5 % of the time).
 
     Args:
         problem, fitted: a fit and what it found.
         on_part: called with the parts of the weights that are done, and how many there are.
     """
-    if fitted.steps < COMPENSATED_FROM:
+    if fitted.steps < COMPENSATED_FROM or not fitted.has_time or problem.spec.magnitudes:
         return search(PyramidTrial(problem, fitted), on_part)
     return compensated(problem, fitted, on_part)
 

@@ -18,6 +18,7 @@ CHECKS = 40  # how often they would be compared in a whole fit
 TAIL_STEPS = 20  # that the search for the weights' steps, the coding and the check take, beside one for each window
 LEAST_STEPS = 2  # whatever the time limit
 MOST_RESERVED = 0.5  # of a time limit, for what follows the fit
+MOST_OPTIONAL = 0.2  # of a time limit, for what is left out where it would take longer
 
 State = TypeVar("State")
 
@@ -54,6 +55,7 @@ class Driver(ABC, Generic[State]):
         total: steps in all.
         time_limit: seconds after which the fit and what follows it are to be done; None for none.
         tail: what follows the fit (weight steps, entropy coding, a decode) costs about so many steps.
+        optional: what follows where there is time for it costs about so many more.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
     """
@@ -64,10 +66,11 @@ class Driver(ABC, Generic[State]):
         *,
         time_limit: float | None,
         tail: int = 0,
+        optional: int = 0,
         on_step: Callable[[StepInfo], None] | None,
         stop: Callable[[], bool] | None,
     ) -> None:
-        self.total, self.time_limit, self.tail = total, time_limit, tail
+        self.total, self.time_limit, self.tail, self.optional = total, time_limit, tail, optional
         self.on_step, self.stop = on_step, stop
         self.best: State | None = None
         self.best_loss = math.inf
@@ -93,7 +96,15 @@ class Driver(ABC, Generic[State]):
         elapsed = time.monotonic() - self.began
         step = elapsed / self.done if self.done >= 5 else 0.0  # the first ones are not typical
         reserve = min(self.tail * step, MOST_RESERVED * self.time_limit)
+        if self.has_time():
+            reserve += self.optional * step
         return elapsed / (self.time_limit - reserve)
+
+    def has_time(self) -> bool:
+        """Whether what is optional takes a small part of the time limit, as far as steps so far tell."""
+        if self.time_limit is None:
+            return True
+        return self.done > 0 and self.optional * (time.monotonic() - self.began) / self.done <= MOST_OPTIONAL * self.time_limit
 
     def advance(self, until: float) -> None:
         """Steps until that share of the fit is done."""

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 CLIP = 0.1  # of the weights' gradient norm
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
+# Compensated quantisation takes as long as so many samples of steps, and so many steps of a picture up to so many samples.
+COMPENSATION_SAMPLES, COMPENSATION_STEPS, COMPENSATION_MOST = 8_000_000, 25, 6 * 256**2
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 
 
@@ -61,12 +63,13 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What a fit found: float weights by name, integer latents finest first, and the loss of that state."""
+    """What a fit found: float weights by name, integer latents finest first, and the loss of that state; `has_time` as of Driver."""
 
     weights: Arrays
     latents: list[npt.NDArray[np.int32]]
     loss: float
     steps: int
+    has_time: bool = True
 
 
 @dataclass
@@ -156,7 +159,9 @@ class Fit(Driver[_State]):
     def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
         self.problem, self.schedule = problem, problem.schedule
         total, limit = self.schedule.steps * len(problem.windows), self.schedule.time_limit
-        super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), on_step=on_step, stop=stop)
+        shown = min(math.prod(problem.spec.grid), COMPENSATION_MOST)
+        optional = round((COMPENSATION_SAMPLES + COMPENSATION_STEPS * shown) * len(problem.windows) / math.prod(problem.spec.grid))
+        super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), optional=optional, on_step=on_step, stop=stop)
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
@@ -189,7 +194,7 @@ class Fit(Driver[_State]):
             tensor.data.copy_(self.best.weights[name])
         weights = {name: tensor.double().cpu().numpy() for name, tensor in self.best.weights.items()}
         latents = [grid[0, 0].cpu().numpy().astype(np.int32) for grid in self.best.latents]
-        return Fitted(weights=weights, latents=latents, loss=self.best_loss, steps=self.done)
+        return Fitted(weights=weights, latents=latents, loss=self.best_loss, steps=self.done, has_time=self.has_time())
 
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""
