@@ -1,6 +1,6 @@
 """Loss against steps and seconds, of real files, weights and header included.
 
-    python -m tests.benchmarks.steps PICTURE... [--crop 384x256] [--steps 200,500,1000,2000] [--explicit] --out FILE.json
+    python -m tests.benchmarks.steps PICTURE... [--crop 384x256] [--steps 200,500,1000,2000] [--explicit] [--levels 6] --out FILE.json
 
 Each picture is encoded once for each number of steps (the schedule depends on it). The loss is D + lambda R: D the mean
 squared error of the decoded file in [0, 1], R the bits a sample of the whole file.
@@ -13,7 +13,7 @@ import platform
 import time
 from pathlib import Path
 
-from i2compress import EncodeSettings, Signal
+from i2compress import EncodeSettings, Signal, codec
 from i2compress.codec import I2File, encode_signal
 from i2compress.media import read
 
@@ -28,14 +28,23 @@ def cpu() -> str:
     return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
-def measure(source: Signal, settings: EncodeSettings) -> dict[str, float]:
+def source(path: Path, crop: str | None) -> Signal:
+    """A picture, or its top left part of WxH."""
+    whole = read(path)
+    if crop is None:
+        return whole
+    width, height = map(int, crop.split("x"))
+    return Signal(values=whole.values[:height, :width].copy(), bit_depth=whole.bit_depth)
+
+
+def measure(picture: Signal, settings: EncodeSettings) -> dict[str, float]:
     """One encode and one decode."""
-    result = encode_signal(source, settings)
+    result = encode_signal(picture, settings)
     began = time.perf_counter()
     file = I2File.from_bytes(result.data, threads=settings.threads)
     opened = time.perf_counter()
     file.render()
-    samples = math.prod(source.grid)
+    samples = math.prod(picture.grid)
     return {
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
@@ -57,21 +66,22 @@ def main() -> None:
     parser.add_argument("--lambda", dest="lam", type=float, default=1e-3)
     parser.add_argument("--explicit", action="store_true")
     parser.add_argument("--width", type=int)
+    parser.add_argument("--levels", type=int, help="at most so many levels of latents")
+    parser.add_argument("--planes-from", type=int, help="samples of the smallest picture with a grid for each channel")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    codec.MAX_LEVELS = codec.MAX_LEVELS if options.levels is None else options.levels
+    codec.PLANES_FROM = codec.PLANES_FROM if options.planes_from is None else options.planes_from
     rows = []
     for path in options.pictures:
-        source = read(path)
-        if options.crop:
-            width, height = map(int, options.crop.split("x"))
-            source = Signal(values=source.values[:height, :width].copy(), bit_depth=source.bit_depth)
+        picture = source(path, options.crop)
         for steps in map(int, options.steps.split(",")):
             settings = EncodeSettings(
                 lam=options.lam, steps=steps, explicit=options.explicit, width=options.width, threads=options.threads, seed=options.seed, strip=True
             )
-            row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **measure(source, settings)}
+            row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **measure(picture, settings)}
             rows.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
             options.out.write_text(json.dumps({"cpu": cpu(), "lambda": options.lam, "rows": rows}, indent=1) + "\n", encoding="utf-8")
