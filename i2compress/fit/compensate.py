@@ -141,9 +141,10 @@ class FieldHalf(Half):
         inside[tuple(slice(MARGIN, size - MARGIN) if size > 2 * MARGIN else slice(None) for size in sizes)] = True
         places = torch.cat([inside] * len(self._seen), -1).flatten().nonzero()[:, 0].to(problem.device)
         self._places = places[_chosen(len(places), problem.device)]
-        weight = torch.ones_like(problem.target) if problem.importance is None else problem.importance
-        weights = [cut(cut(weight, window.whole[0]), patch) for (_, window), patch in zip(self._seen, self._patches, strict=True)]
-        self._weight = torch.cat(weights, -1)[0].flatten(1)[:, self._places]
+        self._weight = torch.ones(problem.spec.channels, len(self._places), device=problem.device)
+        if problem.importance is not None:
+            weights = [cut(cut(problem.importance, window.whole[0]), patch) for (_, window), patch in zip(self._seen, self._patches, strict=True)]
+            self._weight = torch.cat(weights, -1)[0].flatten(1)[:, self._places]
         self._weight *= 2 * _samples(problem) / (problem.lam * problem.spec.channels * len(self._places))
         self._features = torch.empty(0)
 
@@ -293,11 +294,9 @@ def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, Weig
                 factors[unit] = np.linalg.cholesky(np.linalg.inv(_damped(matrix, FIRST_DAMPING * DAMPING**unit))).T
             shapes = {name: half.prior[name].shape for name in names}
             groups, values = _quantise(start - prior, factors[unit], shapes, [half.max_exponent(name) for name in names], shift / SHIFTS_PER_OCTAVE)
-            if groups is None:
-                tried[unit, shift] = math.inf, {}, start
-            else:
-                half.load(rest, values + prior)
-                tried[unit, shift] = half.cost() + sum(_group_bits(group) for group in groups.values()), groups, values + prior
+            half.load(rest, values + prior)
+            found = half.cost() + sum(_group_bits(group) for group in groups.values())
+            tried[unit, shift] = found if math.isfinite(found) else math.inf, groups, values + prior
         return tried[unit, shift][0]
 
     best, previous = at, None
@@ -314,7 +313,7 @@ def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, Weig
 
 def _quantise(
     x: FloatArray, factor: FloatArray, shapes: dict[str, tuple[int, ...]], largest: Sequence[int], shift: float
-) -> tuple[dict[str, WeightGroup] | None, FloatArray]:
+) -> tuple[dict[str, WeightGroup], FloatArray]:
     """Round the first tensors of `x` one number after the other, each error followed by all numbers after it.
 
     Args:
@@ -325,7 +324,7 @@ def _quantise(
         shift: octaves by which the steps are finer than that at which an error's cost is that of an ideal entropy-coded quantiser.
 
     Returns:
-        The groups by name (None where a number does not fit the format), and all of `x`, rounded and moved.
+        The groups by name, and all of `x`, rounded and moved.
     """
     x, groups, begin = x.copy(), {}, 0
     left = np.diag(factor) ** -2.0  # h of the module's docstring
@@ -336,16 +335,12 @@ def _quantise(
         room = math.floor(math.log2(LIMIT / 2 / max(float(np.abs(x[begin:end]).max()), 2.0**-limit)))
         exponent = max(min(round(shift - math.log2(ideal)), limit, room), 0)
         symbols = np.zeros(end - begin, np.int64)
-        plain = np.rint(x[begin:end] * 2.0**exponent)
-        if np.abs(plain).max() > LIMIT:
-            return None, x
+        plain = np.rint(x[begin:end] * 2.0**exponent).clip(-LIMIT, LIMIT)
         price = symbol_bits(weight_bits(plain.astype(np.int64))[1])
         for i in range(begin, end):
             value = x[i] * 2.0**exponent
-            low = math.floor(value)
+            low = min(max(math.floor(value), -LIMIT), LIMIT - 1)  # what is too far for the format is cut
             choices = (low, low + 1)
-            if not -LIMIT <= low < LIMIT:
-                return None, x
             costs = [left[i] / 2 * ((value - q) * 2.0**-exponent) ** 2 + price[q + LIMIT] for q in choices]
             q = choices[int(costs[1] < costs[0])]
             symbols[i - begin] = q
