@@ -34,6 +34,9 @@ EFFORTS = {
 }
 
 
+# Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
+COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}
+
 # Steps of a fit of sound: its latents start at the quantised spectrum, not at zero.
 SOUND_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 

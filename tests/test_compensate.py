@@ -1,5 +1,7 @@
 """Quantised weights whose errors later weights make up for: the quadratic is that of the true cost, and the result costs less."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,7 @@ def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, Fit
     plain = search(PyramidTrial(problem, found))
     before = total(problem, found, plain.bits)
     better = compensated(problem, found)
+    assert better is not None
     assert total(problem, found, better.bits) < 0.97 * before
     seen = dequantise(better.groups, problem.prior)
     assert list(better.groups) == list(problem.prior)
@@ -50,12 +53,13 @@ def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, Fit
         np.testing.assert_allclose(tensor.detach().numpy(), seen[name], rtol=1e-6)
 
 
-def test_it_is_the_same_every_time_and_short_fits_do_without(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem, Fitted]) -> None:
     problem, found = fitted
     first, second = compensated(problem, found), compensated(problem, found)
+    assert first is not None and second is not None
     assert all(np.array_equal(first.groups[name].symbols, second.groups[name].symbols) for name in first.groups)
-    monkeypatch.setattr(compensate, "compensated", lambda *_: pytest.fail("the fit had few steps"))
-    assert quantise(problem, found).bits == search(PyramidTrial(problem, found)).bits != first.bits
+    plain = search(PyramidTrial(problem, found)).bits
+    assert quantise(problem, replace(found, compensate=False)).bits == plain != first.bits
 
 
 def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,3 +129,27 @@ def test_what_is_too_far_for_the_format_is_cut() -> None:
     groups, values = compensate._quantise(np.array([5000.0, -0.5]), np.eye(2), {"w": (2,)}, [12], 0.0)
     assert groups["w"].symbols.tolist() == [1023, 0] and groups["w"].exponent == 0
     assert values.tolist() == [1023.0, 0.0]
+
+
+def test_several_windows_with_planes_and_importance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compensate, "SAMPLE_CORE", {2: 16})
+    monkeypatch.setattr(compensate, "LOSS_CORE", {2: 32})
+    values = np.random.default_rng(0).uniform(size=(70, 50, 3)).astype(np.float32)
+    importance = np.ones_like(values)
+    importance[20:] = 0
+    spec = PyramidSpec(grid=(70, 50), channels=3, width=4, levels=3, hidden=4, planes=3, split=1)
+    problem = Problem(values, spec, 1e-3, device=CPU, importance=importance, schedule=Schedule(steps=30))
+    found = fit(problem)
+    plain = search(PyramidTrial(problem, found))
+    half = FieldHalf(problem, latents(found))
+    assert len(half.measured) > 1 and len(half._seen) > 1
+    assert 0 < float((half._weight == 0).float().mean()) < 1
+    better = compensated(problem, found)
+    assert better is not None
+    losses = []
+    for groups in (plain.groups, better.groups):
+        for name, value in dequantise(groups, problem.prior).items():
+            problem.weights()[name].data.copy_(torch.from_numpy(value))
+        distortion, rate = problem.loss_of(latents(found), problem.windows[0])
+        losses.append(distortion + problem.lam * (rate + sum(weight_bits(g.symbols)[0] for g in groups.values()) / 3500))
+    assert losses[1] < losses[0]

@@ -16,7 +16,7 @@ from i2compress.errors import ResourceError, UsageError
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.weights import context_weights, dequantise
-from i2compress.fit import StepInfo, fit_signal, pick_device
+from i2compress.fit import StepInfo, compensate, fit_signal, loop, pick_device
 from i2compress.fit.compensate import quantise
 from i2compress.fit.loop import Problem, Schedule, fit
 from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
@@ -206,11 +206,36 @@ def test_a_time_limit_brings_the_schedule_to_its_end() -> None:
     assert infos[-1].elapsed < 5
 
 
-def test_compensation_is_left_out_where_it_would_take_much_of_the_time_limit() -> None:
-    hurried = fit(problem(picture(), 10**6, time_limit=0.5))
-    assert not hurried.has_time
-    assert fit(problem(picture(), 10, time_limit=1e6)).has_time
-    assert fit(problem(picture(), 10)).has_time
+@pytest.mark.parametrize(
+    ("steps", "changes", "expected"),
+    [
+        (200, {}, True),
+        (199, {}, False),
+        (200, {"time_limit": 1e6}, True),
+        (10**6, {"time_limit": 4.0}, False),
+    ],
+)
+def test_which_fits_are_quantised_with_compensation(steps: int, changes: dict[str, float], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fit(problem(picture(), steps, **changes))
+    assert found.compensate is expected
+    called: list[str] = []
+    monkeypatch.setattr(compensate, "compensated", lambda *_: called.append("compensated"))
+    monkeypatch.setattr(compensate, "search", lambda *_: called.append("search"))
+    quantise(problem(picture()), found)
+    assert called == (["compensated", "search"] if expected else ["search"])  # the second where the first finds nothing
+
+
+def test_large_pictures_wide_fields_sounds_and_fits_that_were_stopped_do_without_compensation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "COMPENSATED_STEPS", 3)
+    assert fit(problem(picture(), 3)).compensate
+    count = [0]
+    assert not fit(problem(picture(), 10), stop=lambda: count.append(0) or len(count) > 6).compensate
+    sound = PyramidSpec(grid=(48, 56), channels=3, width=4, levels=1, hidden=4, magnitudes=True)
+    assert not fit(Problem(picture(), sound, 1e-3, device=CPU, schedule=Schedule(steps=3))).compensate
+    for limit in ("COMPENSATED_SAMPLES", "COMPENSATED_WEIGHTS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, limit, 100)
+            assert not fit(problem(picture(), 3)).compensate
 
 
 def test_several_windows_fit_one_picture() -> None:

@@ -42,6 +42,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for level in EFFORTS:
         monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
         monkeypatch.setitem(config.SOUND_STEPS, level, 3)
+        monkeypatch.setitem(config.COORDINATE_STEPS, level, 3)
 
 
 def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

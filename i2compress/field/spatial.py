@@ -32,7 +32,7 @@ def depthwise(taps: Tensor, z: Tensor) -> Tensor:
 
 def contraction(matrix: Tensor, taps: Tensor) -> float:
     """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant."""
-    return float(torch.linalg.matrix_norm(matrix.detach().double(), 2) + taps.detach().double().abs().flatten(1).sum(1).max())
+    return float(torch.linalg.matrix_norm(matrix.detach().cpu().double(), 2) + taps.detach().cpu().double().abs().flatten(1).sum(1).max())
 
 
 def contract(matrix: Tensor, taps: Tensor, rho: float) -> None:

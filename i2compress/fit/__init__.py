@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..coding.weights import WeightGroup
-from ..config import EFFORTS, Effort, EncodeSettings
+from ..config import COORDINATE_STEPS, EFFORTS, Effort, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
@@ -136,7 +136,7 @@ def fit_coordinates(
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
     training = Training(steps=steps, time_limit=settings.time_limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
     with cpu_threads(settings.threads), _out_of_memory():
         device = pick_device(settings.device)

@@ -36,7 +36,6 @@ PATCH = {2: 40, 3: 16}  # side of the part of each that the field is solved on
 MARGIN = 4  # of it, whose values its end reaches
 LOSS_CORE = {2: 256, 3: 32}  # side of the windows on which the true loss is measured
 SAMPLE_WINDOWS, LOSS_WINDOWS, TRIAL_WINDOWS = 16, 6, 2
-COMPENSATED_FROM = 200  # steps of a fit
 FLOOR = 300.0  # bits that a move of 1 costs beside what H says, times two: H may not have seen where a weight matters
 
 DAMPING = 3.0  # a unit of damping is a factor so large
@@ -84,7 +83,7 @@ class Half(ABC):
 
     def flat(self, names: Sequence[str]) -> FloatArray:
         """The tensors' values, one after the other."""
-        return np.concatenate([self.tensors[name].detach().double().cpu().numpy().ravel() for name in names])
+        return np.concatenate([self.tensors[name].detach().cpu().double().numpy().ravel() for name in names])
 
     def cost(self) -> float:
         """`bits` as a number."""
@@ -107,7 +106,7 @@ class Half(ABC):
                     column += 1
                 self.outputs(name)
             product = self.bend(columns).flatten(1) @ columns.flatten(1).t()
-        matrix = product.double().cpu().numpy()
+        matrix = product.cpu().double().numpy()
         return np.asarray((matrix + matrix.T) / 2)
 
     def newton(self, names: Sequence[str], matrix: FloatArray) -> None:
@@ -115,7 +114,7 @@ class Half(ABC):
         cost = self.bits()
         gradients = torch.autograd.grad(cost, [self.tensors[name] for name in names], allow_unused=True)
         zeros = [torch.zeros_like(self.tensors[name]) if g is None else g for name, g in zip(names, gradients, strict=True)]
-        gradient = np.concatenate([g.double().cpu().numpy().ravel() for g in zeros])
+        gradient = np.concatenate([g.cpu().double().numpy().ravel() for g in zeros])
         start, least = self.flat(names), float(cost.detach())
         step = np.linalg.solve(_damped(matrix, FIRST_DAMPING / DAMPING), gradient)
         for length in NEWTON_STEPS:
@@ -222,20 +221,18 @@ class ContextHalf(Half):
 def quantise(problem: Problem, fitted: Fitted, on_part: Callable[[int, int], None] | None = None) -> Quantised:
     """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see.
 
-    Short fits do without compensation, as as many seconds of further steps gain more there; so do fits that lack the time, and
-    sounds, whose networks are small beside their latents (0.6 % of a file of speech for 5 % of the time).
+    With compensation where the fit says so, else tensor by tensor.
 
     Args:
         problem, fitted: a fit and what it found.
         on_part: called with the parts of the weights that are done, and how many there are.
     """
-    if fitted.steps < COMPENSATED_FROM or not fitted.has_time or problem.spec.magnitudes:
-        return search(PyramidTrial(problem, fitted), on_part)
-    return compensated(problem, fitted, on_part)
+    found = compensated(problem, fitted, on_part) if fitted.compensate else None
+    return search(PyramidTrial(problem, fitted), on_part) if found is None else found
 
 
-def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int], None] | None = None) -> Quantised:
-    """As `quantise`, with compensation in any case."""
+def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int], None] | None = None) -> Quantised | None:
+    """As `quantise`, with compensation in any case; None where it finds nothing that is allowed."""
     latents = _begin(problem, fitted)
     halves = [FieldHalf(problem, latents), ContextHalf(problem, latents)]
     groups: dict[str, WeightGroup] = {}
@@ -243,8 +240,11 @@ def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int],
     for half in halves:
         at = (0, FIRST_SHIFT)
         for number in range(len(half.stages)):
-            found, at = _stage(half, number, at)
-            groups |= found
+            found = _stage(half, number, at)
+            if found is None:
+                return None
+            groups |= found[0]
+            at = found[1]
             done += 1
             if on_stage is not None:
                 on_stage(done, count)
@@ -276,8 +276,11 @@ class PyramidTrial:
         return total / len(self._windows)
 
 
-def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, WeightGroup], tuple[int, int]]:
-    """Quantise the tensors of a stage, beginning at the damping and step size `at` in their units; and where they ended."""
+def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, WeightGroup], tuple[int, int]] | None:
+    """Quantise the tensors of a stage, beginning at the damping and step size `at` in their units; and where they ended.
+
+    None where every try has an infinite cost.
+    """
     names, rest = half.stages[number], [name for stage in half.stages[number:] for name in stage]
     matrix = half.hessian(rest)
     half.newton(rest, matrix)
@@ -300,15 +303,15 @@ def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, Weig
         return tried[unit, shift][0]
 
     best, previous = at, None
-    while cost(*best) == math.inf and best != (MOST_UNIT, MOST_SHIFT):  # rounding the plain way, in small steps, is always allowed
+    while cost(*best) == math.inf and best != (MOST_UNIT, MOST_SHIFT):  # towards plain rounding in small steps
         best = (min(best[0] + 2, MOST_UNIT), min(best[1] + 1, MOST_SHIFT))
     while best != previous:
         previous = best
         around = [(best[0] + a, best[1] + b) for a, b in itertools.product((0, -1, 1), (0, -1, 1)) if not a or not b]
         best = min(around, key=lambda place: cost(*place))
-    _, groups, values = tried[best]
+    least, groups, values = tried[best]
     half.load(rest, values)
-    return groups, best
+    return None if least == math.inf else (groups, best)
 
 
 def _quantise(
@@ -367,7 +370,7 @@ def _samples(problem: Problem) -> float:
 def _spread(problem: Problem, cores: dict[int, int], count: int) -> list[Window]:
     """At most so many windows, spread over the signal."""
     pieces = windows(problem.spec, cores[problem.spec.axes])
-    return pieces[len(pieces) // (2 * count) :: math.ceil(len(pieces) / count)] or pieces
+    return pieces[len(pieces) // (2 * count) :: math.ceil(len(pieces) / count)]
 
 
 def _begin(problem: Problem, fitted: Fitted) -> list[Tensor]:

@@ -19,6 +19,7 @@ TAIL_STEPS = 20  # that the search for the weights' steps, the coding and the ch
 LEAST_STEPS = 2  # whatever the time limit
 MOST_RESERVED = 0.5  # of a time limit, for what follows the fit
 MOST_OPTIONAL = 0.2  # of a time limit, for what is left out where it would take longer
+DECIDED_AFTER = 20  # steps, whether it is
 
 State = TypeVar("State")
 
@@ -76,6 +77,7 @@ class Driver(ABC, Generic[State]):
         self.best_loss = math.inf
         self.began = time.monotonic()
         self.done = 0
+        self._has_time: bool | None = True if time_limit is None else None
 
     @abstractmethod
     def step(self, share: float) -> None:
@@ -101,10 +103,12 @@ class Driver(ABC, Generic[State]):
         return elapsed / (self.time_limit - reserve)
 
     def has_time(self) -> bool:
-        """Whether what is optional takes a small part of the time limit, as far as steps so far tell."""
-        if self.time_limit is None:
-            return True
-        return self.done > 0 and self.optional * (time.monotonic() - self.began) / self.done <= MOST_OPTIONAL * self.time_limit
+        """Whether what is optional takes a small part of the time limit; decided once, by the speed of the first steps."""
+        if self._has_time is None and self.done >= DECIDED_AFTER:
+            assert self.time_limit is not None
+            step = (time.monotonic() - self.began) / self.done
+            self._has_time = self.optional * step <= MOST_OPTIONAL * self.time_limit
+        return bool(self._has_time)
 
     def advance(self, until: float) -> None:
         """Steps until that share of the fit is done."""

@@ -31,8 +31,12 @@ logger = logging.getLogger(__name__)
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 CLIP = 0.1  # of the weights' gradient norm
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
-# Compensated quantisation takes as long as so many samples of steps, and so many steps of a picture up to so many samples.
-COMPENSATION_SAMPLES, COMPENSATION_STEPS, COMPENSATION_MOST = 8_000_000, 25, 6 * 256**2
+# Whose weights are quantised with compensation (fit.compensate): fits of so many steps, as in shorter ones as many seconds of further
+# steps gain more; signals up to so many samples, as the weights of larger ones are next to nothing beside their latents; networks up to
+# so many weights, as it costs their square; and no sounds, whose networks are small.
+COMPENSATED_STEPS, COMPENSATED_SAMPLES, COMPENSATED_WEIGHTS = 200, 3 << 19, 2500
+# It takes as long as so many steps, and as steps on so many samples.
+COMPENSATION_STEPS, COMPENSATION_SAMPLES = 25, 8_000_000
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 
 
@@ -63,13 +67,13 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What a fit found: float weights by name, integer latents finest first, and the loss of that state; `has_time` as of Driver."""
+    """What a fit found: float weights by name, integer latents finest first, and the loss of that state; `compensate`: see COMPENSATED_STEPS."""
 
     weights: Arrays
     latents: list[npt.NDArray[np.int32]]
     loss: float
     steps: int
-    has_time: bool = True
+    compensate: bool = False
 
 
 @dataclass
@@ -159,8 +163,10 @@ class Fit(Driver[_State]):
     def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
         self.problem, self.schedule = problem, problem.schedule
         total, limit = self.schedule.steps * len(problem.windows), self.schedule.time_limit
-        shown = min(math.prod(problem.spec.grid), COMPENSATION_MOST)
-        optional = round((COMPENSATION_SAMPLES + COMPENSATION_STEPS * shown) * len(problem.windows) / math.prod(problem.spec.grid))
+        samples, count = math.prod(problem.spec.grid), sum(tensor.numel() for tensor in problem.weights().values())
+        fits = samples <= COMPENSATED_SAMPLES and count <= COMPENSATED_WEIGHTS and not problem.spec.magnitudes
+        self.compensates = fits and self.schedule.steps >= COMPENSATED_STEPS
+        optional = round(COMPENSATION_STEPS + COMPENSATION_SAMPLES / samples) if self.compensates else 0
         super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), optional=optional, on_step=on_step, stop=stop)
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
@@ -192,9 +198,11 @@ class Fit(Driver[_State]):
         assert self.best is not None
         for name, tensor in self.problem.weights().items():
             tensor.data.copy_(self.best.weights[name])
-        weights = {name: tensor.double().cpu().numpy() for name, tensor in self.best.weights.items()}
+        weights = {name: tensor.cpu().double().numpy() for name, tensor in self.best.weights.items()}
         latents = [grid[0, 0].cpu().numpy().astype(np.int32) for grid in self.best.latents]
-        return Fitted(weights=weights, latents=latents, loss=self.best_loss, steps=self.done, has_time=self.has_time())
+        stopped = self.stop is not None and self.stop()
+        compensate = self.compensates and self.done >= COMPENSATED_STEPS and self.has_time() and not stopped
+        return Fitted(weights=weights, latents=latents, loss=self.best_loss, steps=self.done, compensate=compensate)
 
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""

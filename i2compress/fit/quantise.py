@@ -1,4 +1,4 @@
-"""A coordinate field's weights to integers: the step of each tensor that makes D + lambda R least, R with the bits of the weights.
+"""A field's weights to integers, tensor by tensor: the step of each tensor that makes D + lambda R least, R with the bits of the weights.
 
 Tensors are taken one after the other; those already done are held at their quantised values, so later ones can answer
 for earlier ones. The search over exponents is a descent from the neighbour's best, since the cost is unimodal but for noise.

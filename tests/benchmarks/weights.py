@@ -41,8 +41,10 @@ def main() -> None:
         for name in ("tensor by tensor", "compensated"):
             began = time.process_time()
             found = compensated(problem, fitted) if name == "compensated" else search(PyramidTrial(problem, fitted))
+            assert found is not None
             seconds = time.process_time() - began
-            distortion, rate = problem.loss_of(latents, problem.windows[0])
+            parts = [problem.loss_of(latents, window) for window in problem.windows]
+            distortion, rate = (sum(part) / len(parts) for part in zip(*parts, strict=True))
             loss = 1e3 * (distortion + options.lam * (rate + found.bits / samples))
             print(f"{path.stem}  {name:16}  loss {loss:.4f}  weights {found.bits / samples:.4f} bits a sample  {seconds:.1f} s", flush=True)
 
