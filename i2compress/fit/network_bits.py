@@ -136,12 +136,18 @@ def inputs(offsets: Sequence[Sequence[int]], grid: Grid) -> Tensor:
 
 def outputs(network: Sequence[Tensor], x: Tensor) -> Tensor:
     """`[2, n]`: mean and log2 of the scale, within the table's range, for inputs `[I, n]`."""
-    w1, b1, w2, b2, w3, b3, ws = (t.detach() for t in network)
-    h1 = torch.addmm(b1[:, None], w1, x).relu_()
-    h2 = h1 + torch.addmm(b2[:, None], w2, h1).relu_()
-    out = torch.addmm(b3[:, None], ws, x).addmm_(w3, h2)
+    out = _forward([t.detach() for t in network], x)[-1]
     out[1] = (out[1] + LOG2_SCALE_SHIFT).clamp_(SCALE_LOW_LOG2, SCALE_HIGH_LOG2)
     return out
+
+
+def _forward(network: Sequence[Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The layers h1, relu(W2 h1 + b2) and h2 of coding.context, and the two outputs before their shift."""
+    w1, b1, w2, b2, w3, b3, ws = network
+    h1 = torch.addmm(b1[:, None], w1, x).relu_()
+    a2 = torch.addmm(b2[:, None], w2, h1).relu_()
+    h2 = h1 + a2
+    return h1, a2, h2, torch.addmm(b3[:, None], ws, x).addmm_(w3, h2)
 
 
 def fisher_information(found: Tensor) -> Tensor:
@@ -172,10 +178,7 @@ class _Network:
 
     def block(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor] | None:
         """Gradients by x `[I, n]` and by the latents `[n]`."""
-        h1 = torch.addmm(self.b1[:, None], self.w1, x).relu_()
-        a2 = torch.addmm(self.b2[:, None], self.w2, h1).relu_()
-        h2 = h1 + a2
-        out = torch.addmm(self.b3[:, None], self.ws, x).addmm_(self.w3, h2)
+        h1, a2, h2, out = _forward([self.w1, self.b1, self.w2, self.b2, self.w3, self.b3, self.ws], x)
         raw = out[1] + LOG2_SCALE_SHIFT
         scale = raw.clamp(SCALE_LOW_LOG2, SCALE_HIGH_LOG2)
         bits, by_residual, by_scale = laplace_bits(target - out[0], scale)
