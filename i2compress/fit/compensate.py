@@ -26,6 +26,7 @@ from ..field.spatial import contraction
 from ..field.spec import MAX_CONTRACTION
 from .loop import Fitted, Problem
 from .network_bits import NETWORK, fisher_information, inputs, outputs
+from .parallel import Pair
 from .quantise import HEADER_BITS, Quantised, search
 from .windows import Window, cut, windows
 
@@ -234,21 +235,25 @@ def quantise(problem: Problem, fitted: Fitted, on_part: Callable[[int, int], Non
 def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int], None] | None = None) -> Quantised | None:
     """As `quantise`, with compensation in any case; None where it finds nothing that is allowed."""
     latents = _begin(problem, fitted)
-    halves = [FieldHalf(problem, latents), ContextHalf(problem, latents)]
-    groups: dict[str, WeightGroup] = {}
-    done, count = 0, sum(len(half.stages) for half in halves)
-    for half in halves:
-        at = (0, FIRST_SHIFT)
-        for number in range(len(half.stages)):
-            found = _stage(half, number, at)
-            if found is None:
-                return None
-            groups |= found[0]
-            at = found[1]
-            done += 1
-            if on_stage is not None:
-                on_stage(done, count)
-    groups = {name: groups[name] for name in problem.prior}
+    field, context = FieldHalf(problem, latents), ContextHalf(problem, latents)
+    stages = field.stages + context.stages
+    done: list[None] = []
+
+    def tell() -> None:
+        if on_stage is not None:
+            on_stage(len(done), len(stages))
+
+    def both() -> None:
+        done.append(None)
+        tell()
+
+    # What is asked to report progress is called in this thread only.
+    pair = Pair(problem.device, math.prod(problem.spec.grid))
+    parts = pair(lambda: _all_stages(field, both), lambda: _all_stages(context, lambda: done.append(None)))
+    tell()
+    if parts[0] is None or parts[1] is None:
+        return None
+    groups = {name: (parts[0] | parts[1])[name] for name in problem.prior}
     return Quantised(groups=groups, bits=sum(_group_bits(group) for group in groups.values()))
 
 
@@ -274,6 +279,20 @@ class PyramidTrial:
                 seen = _cut_all(self._latents, window)
                 total += self.lam * float(self.problem.rate(seen, window)) if context else float(self.problem.distortion(seen, window))
         return total / len(self._windows)
+
+
+def _all_stages(half: Half, told: Callable[[], None]) -> dict[str, WeightGroup] | None:
+    """All tensors of a half, `told` after each stage; None where one fails."""
+    groups: dict[str, WeightGroup] = {}
+    at = (0, FIRST_SHIFT)
+    for number in range(len(half.stages)):
+        found = _stage(half, number, at)
+        if found is None:
+            return None
+        groups |= found[0]
+        at = found[1]
+        told()
+    return groups
 
 
 def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, WeightGroup], tuple[int, int]] | None:

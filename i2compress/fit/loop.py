@@ -23,12 +23,14 @@ from ..field.solver import ONE_STEP, Gradient
 from ..field.spatial import contract
 from ..field.spec import Arrays, PyramidSpec, prior
 from .driver import TAIL_STEPS, Driver, StepInfo
+from .parallel import Pair
 from .rate import ContextModel, relaxed
 from .windows import Window, cut, windows
 
 logger = logging.getLogger(__name__)
 
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
+UNIT = 1e3  # times the loss is what is differentiated
 CLIP = 0.1  # of the weights' gradient norm
 FROZEN_FROM = 0.9  # the share of the fit after which the latents are rounded and frozen
 # Whose weights are quantised with compensation (fit.compensate): fits of so many steps, as in shorter ones as many seconds of further
@@ -170,6 +172,7 @@ class Fit(Driver[_State]):
         super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), optional=optional, on_step=on_step, stop=stop)
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
+        self.pair = Pair(problem.device, samples)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
         for grid, values in zip(self.latents, problem.start.latents, strict=False):
             grid[0, 0] = torch.from_numpy(values / GAIN)
@@ -216,11 +219,14 @@ class Fit(Driver[_State]):
         frozen = share >= FROZEN_FROM
         self._set_rates(share, latent_optimizer)
         seen = self._seen(leaves, window, share)
-        distortion, rate = self.problem.distortion(seen, window), self.problem.rate(seen, window)
-        loss = distortion + self.problem.lam * rate
         self.weight_optimizer.zero_grad()
         latent_optimizer.zero_grad()
-        (loss * 1e3).backward()  # type: ignore[no-untyped-call]
+        (distortion, by_distortion), (rate, by_rate) = self.pair(
+            lambda: _backward(lambda latents: self.problem.distortion(latents, window), seen, UNIT),
+            lambda: _backward(lambda latents: self.problem.rate(latents, window), seen, UNIT * self.problem.lam),
+        )
+        if not frozen:
+            torch.autograd.backward(seen, [a + b for a, b in zip(by_distortion, by_rate, strict=True)])
         torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
         self.weight_optimizer.step()
         if not frozen:
@@ -229,7 +235,7 @@ class Fit(Driver[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        self.report(share, loss=float(loss.detach()), distortion=float(distortion.detach()), rate=float(rate.detach()))
+        self.report(share, loss=distortion + self.problem.lam * rate, distortion=distortion, rate=rate)
 
     def _next(self) -> int:
         if not self._queue:
@@ -297,6 +303,14 @@ def fit(problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] 
     for name, tensor in problem.weights().items():
         tensor.data.copy_(weights[name])
     return run.run()
+
+
+def _backward(half: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[float, list[Tensor]]:
+    """A half of the loss, and `scale` times its gradients by the latents; those by its tensors are added to theirs."""
+    leaves = [grid.detach().requires_grad_(grid.requires_grad) for grid in latents]
+    value = half(leaves)
+    (value * scale).backward()  # type: ignore[no-untyped-call]
+    return float(value.detach()), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 
 def _perturb(problem: Problem, start: dict[str, Tensor], number: int, seed: int) -> None:
