@@ -1,0 +1,127 @@
+"""Fits keep every tensor on their device, tried without one: torch's "meta" device stands in for it, whose tensors have shapes and no values.
+
+An operation on tensors of both the device and the CPU fails here as it would on CUDA. Scalars that are read are 0.01, and what is copied
+to the CPU is that too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import i2compress.fit
+from i2compress.config import EncodeSettings
+from i2compress.field.coordinate_file import CoordinateFile
+from i2compress.field.coordinate_spec import KINDS, CoordinateSpec
+from i2compress.field.spec import PyramidSpec
+from i2compress.fit import fit_coordinates, fit_signal, loop
+from i2compress.fit.loop import Fit, Problem, Schedule
+from i2compress.reproduce import signals
+from i2compress.reproduce.presets import Experiment, Network
+from i2compress.reproduce.train import EXPLICIT, IMPLICIT, run, specs
+
+META = torch.device("meta")
+aten = torch.ops.aten
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses what mixes devices; counts the operations on META."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        devices = {tensor.device for tensor in tensors if tensor.ndim}
+        self.operations += META in devices
+        moved = func in (aten._to_copy.default, aten.copy_.default)
+        if len(devices) > 1 and not moved:
+            raise AssertionError(f"{func} of tensors on {devices}")
+        if META in devices | {tensor.device for tensor in tensors}:
+            if func is aten._local_scalar_dense.default:
+                return 0.01
+            if func is aten._to_copy.default and (kwargs or {}).get("device") == torch.device("cpu"):
+                return torch.full(tensors[0].shape, 0.01, dtype=(kwargs or {}).get("dtype") or tensors[0].dtype)
+            if func is aten.nonzero.default:
+                return torch.empty(tensors[0].numel(), tensors[0].ndim, dtype=torch.int64, device=META)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneDevice]:
+    """META taken for a device that has everything."""
+    adam, randn, generator = torch.optim.Adam, torch.randn, torch.Generator
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=None, **kwargs: adam(*args, **kwargs))
+    monkeypatch.setattr(torch, "Generator", lambda device=None: generator())
+    monkeypatch.setattr(torch, "randn", lambda *shape, generator=None, **kwargs: randn(*shape, **kwargs))
+    with OneDevice() as mode:
+        yield mode
+
+
+def problem(importance: bool = False, **changes: Any) -> Problem:
+    spec = PyramidSpec(grid=(40, 52), channels=3, width=8, levels=4, hidden=8, **changes)
+    values = np.full((40, 52, 3), 0.5, np.float32)
+    weights = np.ones_like(values) if importance else None
+    return Problem(values, spec, 1e-3, device=META, schedule=Schedule(steps=10), importance=weights)
+
+
+@pytest.mark.parametrize("changes", [{}, {"planes": 3, "split": 2}, {"explicit": True}, {"importance": True}])
+def test_a_step_a_measure_and_the_result_of_a_fit(changes: dict[str, Any], meta: OneDevice) -> None:
+    run = Fit(problem(**changes), seed=0, on_step=None, stop=None)
+    for share in (0.1, 0.5, 0.95):
+        run.step(share)
+    run.keep()
+    assert meta.operations > 500
+    assert all(leaf.device == META for leaves, _ in run.cores for leaf in leaves)
+
+
+def test_a_step_of_a_window_of_several(meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = loop.windows
+    monkeypatch.setattr(loop, "windows", lambda spec: whole(spec, 16))
+    run = Fit(problem(), seed=0, on_step=None, stop=None)
+    assert len(run.cores) > 1
+    run.step(0.1)
+    run.keep()
+
+
+def test_what_mixes_devices_is_refused(meta: OneDevice) -> None:
+    with pytest.raises(AssertionError, match="cpu"):
+        torch.ones(3, device=META) + torch.ones(3)
+
+
+@pytest.mark.parametrize("compensate", [True, False])
+@pytest.mark.parametrize("magnitudes", [True, False])
+def test_a_fit_and_its_quantisation(compensate: bool, magnitudes: bool, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(i2compress.fit, "pick_device", lambda name: META)
+    monkeypatch.setattr(loop, "COMPENSATED_STEPS", 5 if compensate else 100)
+    spec = PyramidSpec(grid=(40, 52), channels=1, width=8, levels=3, hidden=8, magnitudes=magnitudes)
+    assert fit_signal(np.full((40, 52, 1), 0.5, np.float32), spec, EncodeSettings(steps=8)).steps == 8
+    assert meta.operations > 2000
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_coordinate_field_and_its_quantisation(kind: str, explicit: bool, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(i2compress.fit, "pick_device", lambda name: META)
+    network = CoordinateSpec(kind=kind, axes=2, channels=3, width=6, layers=1, explicit=explicit, normalise=False)
+    spec = CoordinateFile(network=network, grid=(20, 26), iterations=10, converged=False)
+    values = np.full((20, 26, 3), 0.5, np.float32)
+    assert fit_coordinates(values, spec, EncodeSettings(steps=4, field=kind), gain=1.0, offset=0.0, importance=values).steps == 4
+    assert meta.operations > 200
+
+
+@pytest.mark.parametrize("batch", [None, 30])
+@pytest.mark.parametrize("way", [IMPLICIT, EXPLICIT])
+def test_an_experiment(way: str, batch: int | None, meta: OneDevice) -> None:
+    network = Network(1, 12)
+    experiment = Experiment(networks=(network,), size=(12,), steps=4, input_scale=6, contract=True, rate=5e-3, batch=batch)
+    task = signals.whole("flat", np.full((12, 12, 1), 0.5, np.float32), unit=0.25, note="")
+    spec = specs("fourier", network, task, experiment)[way]
+    row = run(way, spec, network, task, experiment, device=META, seed=0, on_step=lambda info: None)
+    assert row.steps == 4
+    assert meta.operations > 200
