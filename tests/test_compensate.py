@@ -34,7 +34,7 @@ def latents(found: Fitted) -> list[torch.Tensor]:
 
 def total(problem: Problem, found: Fitted, bits: float) -> float:
     """(D + lambda R) / lambda in bits of the signal, of what the problem's networks hold."""
-    distortion, rate = problem.loss_of(latents(found), problem.windows[0])
+    distortion, rate = problem.distortion_of(latents(found), problem.windows[0]), problem.rate_of(latents(found), problem.windows[0])
     return (distortion / problem.lam + rate) * 48 * 56 * problem.samples + bits
 
 
@@ -150,6 +150,6 @@ def test_several_windows_with_planes_and_importance(monkeypatch: pytest.MonkeyPa
     for groups in (plain.groups, better.groups):
         for name, value in dequantise(groups, problem.prior).items():
             problem.weights()[name].data.copy_(torch.from_numpy(value))
-        distortion, rate = problem.loss_of(latents(found), problem.windows[0])
+        distortion, rate = problem.distortion_of(latents(found), problem.windows[0]), problem.rate_of(latents(found), problem.windows[0])
         losses.append(distortion + problem.lam * (rate + sum(weight_bits(g.symbols)[0] for g in groups.values()) / 3500))
     assert losses[1] < losses[0]

@@ -21,7 +21,7 @@ from i2compress.fit.compensate import quantise
 from i2compress.fit.loop import Problem, Schedule, fit
 from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
 from i2compress.fit.rate import ContextModel, soft_round
-from i2compress.fit.windows import cut, windows
+from i2compress.fit.windows import cut, cut_all, windows
 
 CPU = torch.device("cpu")
 
@@ -164,7 +164,7 @@ def test_a_window_gives_its_core_as_the_whole_does(grid: tuple[int, ...], core: 
     with torch.no_grad():
         everything = whole.field(latents)
         for window in pieces:
-            seen = [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
+            seen = cut_all(latents, window)
             inner = cut(whole.field(seen, window.origins), window.inner[0])
             torch.testing.assert_close(inner, cut(everything, window.core[0]))
             bits += float(whole.context(seen, window))
@@ -257,7 +257,7 @@ def test_quantisation_leaves_the_network_at_the_values_the_decoder_sees_and_cost
     for name, tensor in task.weights().items():
         np.testing.assert_allclose(tensor.detach().numpy(), seen[name], rtol=1e-6)
     latents = [torch.from_numpy(grid.astype(np.float32))[None, None] for grid in fitted.latents]
-    distortion, rate = task.loss_of(latents, task.windows[0])
+    distortion, rate = task.distortion_of(latents, task.windows[0]), task.rate_of(latents, task.windows[0])
     assert distortion + task.lam * rate < 1.5 * fitted.loss
     assert quantised.bits > 100
 

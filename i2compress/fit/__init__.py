@@ -83,7 +83,7 @@ def fit_signal(
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-        distortion, _ = problem.loss_of(latents, problem.windows[len(problem.windows) // 2])
+        distortion = problem.distortion_of(latents, problem.windows[len(problem.windows) // 2])
     return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
 
 

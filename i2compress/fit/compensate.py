@@ -28,7 +28,7 @@ from .loop import Fitted, Problem
 from .network_bits import NETWORK, fisher_information, inputs, outputs
 from .parallel import Pair
 from .quantise import HEADER_BITS, Quantised, search
-from .windows import Window, cut, windows
+from .windows import Window, cut, cut_all, windows
 
 SAMPLES = 12288  # places whose outputs are differentiated
 DIFFERENCE = 2.0**-10  # of a weight, for finite differences
@@ -133,7 +133,7 @@ class FieldHalf(Half):
         super().__init__(dict(problem.field.tensors), problem.prior, stages, problem.spec.max_exponent)
         self.problem, self.latents = problem, latents
         self.measured = _spread(problem, LOSS_CORE, LOSS_WINDOWS)
-        self._seen = [(_cut_all(latents, window), window) for window in _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS)]
+        self._seen = [(cut_all(latents, window), window) for window in _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS)]
         axes = problem.spec.axes
         sizes = [min(PATCH[axes], *(part.stop - part.start for part in parts)) for parts in zip(*(w.whole[0] for _, w in self._seen), strict=True)]
         self._patches = [tuple(_middle(part.stop - part.start, size) for part, size in zip(w.whole[0], sizes, strict=True)) for _, w in self._seen]
@@ -165,7 +165,7 @@ class FieldHalf(Half):
         tensors, problem = self.tensors, self.problem
         if "A" in tensors and contraction(tensors["A"], tensors["K"]) > MAX_CONTRACTION:
             return torch.tensor(math.inf)
-        parts = [problem.distortion(_cut_all(self.latents, window), window) for window in self.measured]
+        parts = [problem.distortion(cut_all(self.latents, window), window) for window in self.measured]
         return torch.stack(parts).mean() * (_samples(problem) / problem.lam)
 
 
@@ -179,7 +179,7 @@ class ContextHalf(Half):
         )
         self.problem, self.latents = problem, latents
         sampled, self.measured = _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS), _spread(problem, LOSS_CORE, LOSS_WINDOWS)
-        self._seen = [(_cut_all(latents, window), window) for window in sampled]
+        self._seen = [(cut_all(latents, window), window) for window in sampled]
         self._inputs: list[list[Tensor]] = []
         self._x = torch.empty(0)
         counts = [math.prod(part.stop - part.start for part in window.core[g]) for g in range(len(latents)) for window in sampled]
@@ -215,7 +215,7 @@ class ContextHalf(Half):
 
     def bits(self) -> Tensor:
         """See Half."""
-        parts = [self.problem.rate(_cut_all(self.latents, window), window) for window in self.measured]
+        parts = [self.problem.rate(cut_all(self.latents, window), window) for window in self.measured]
         return torch.stack(parts).mean() * _samples(self.problem)
 
 
@@ -273,12 +273,8 @@ class PyramidTrial:
 
     def loss(self, name: str) -> float:
         """See Trial."""
-        context, total = self.problem.spec.is_context(name), 0.0
-        with torch.no_grad():
-            for window in self._windows:
-                seen = _cut_all(self._latents, window)
-                total += self.lam * float(self.problem.rate(seen, window)) if context else float(self.problem.distortion(seen, window))
-        return total / len(self._windows)
+        half, weight = (self.problem.rate_of, self.lam) if self.problem.spec.is_context(name) else (self.problem.distortion_of, 1.0)
+        return weight * sum(half(self._latents, window) for window in self._windows) / len(self._windows)
 
 
 def _all_stages(half: Half, told: Callable[[], None]) -> dict[str, WeightGroup] | None:
@@ -397,10 +393,6 @@ def _begin(problem: Problem, fitted: Fitted) -> list[Tensor]:
     for name, tensor in problem.weights().items():
         tensor.data.copy_(torch.from_numpy(fitted.weights[name]))
     return [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-
-
-def _cut_all(latents: list[Tensor], window: Window) -> list[Tensor]:
-    return [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
 
 
 def _middle(size: int, wanted: int) -> slice:

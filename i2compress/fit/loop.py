@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from ..field.spec import Arrays, PyramidSpec, prior
 from .driver import TAIL_STEPS, Driver, StepInfo
 from .parallel import Pair
 from .rate import ContextModel, relaxed
-from .windows import Window, cut, windows
+from .windows import Window, cut, cut_all, windows
 
 logger = logging.getLogger(__name__)
 
@@ -152,11 +153,15 @@ class Problem:
         rate: Tensor = bits / samples
         return rate
 
-    def loss_of(self, latents: list[Tensor], window: Window) -> tuple[float, float]:
-        """D and R of rounded latents `[1, 1, *grid_l]` of the whole picture, on one window."""
-        seen = [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
+    def distortion_of(self, latents: list[Tensor], window: Window) -> float:
+        """D of rounded latents `[1, 1, *grid_l]` of the whole picture, on one window."""
         with torch.no_grad():
-            return float(self.distortion(seen, window)), float(self.rate(seen, window))
+            return float(self.distortion(cut_all(latents, window), window))
+
+    def rate_of(self, latents: list[Tensor], window: Window) -> float:
+        """R of rounded latents of the whole picture, on one window."""
+        with torch.no_grad():
+            return float(self.rate(cut_all(latents, window), window))
 
 
 class Fit(Driver[_State]):
@@ -271,10 +276,10 @@ class Fit(Driver[_State]):
 
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
-        latents = self.rounded()
-        sample = self.problem.windows[:: max(1, len(self.problem.windows) // 4)]
-        parts = [self.problem.loss_of(latents, window) for window in sample]
-        loss = sum(d + self.problem.lam * r for d, r in parts) / len(parts)
+        latents, problem = self.rounded(), self.problem
+        sample = problem.windows[:: max(1, len(problem.windows) // 4)]
+        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in sample]
+        loss = sum(d + problem.lam * r for d, r in parts) / len(parts)
         return loss, lambda: _State({name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}, latents)
 
 

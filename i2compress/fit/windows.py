@@ -48,6 +48,11 @@ def cut(tensor: Tensor, part: Part) -> Tensor:
     return tensor[index]
 
 
+def cut_all(latents: Sequence[Tensor], window: Window) -> list[Tensor]:
+    """What a window sees of latents of the whole picture."""
+    return [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
+
+
 def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
     """The windows of a picture; a single one, all of it, where it is no larger than one and a half cores."""
     if spec.magnitudes:  # the context model reads places along all axes but that of time; such signals come in segments

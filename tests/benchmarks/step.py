@@ -1,11 +1,12 @@
-"""Processor seconds of one step of the fit and of its parts; the rate model in blocks beside the same in one piece, in turns.
+"""Seconds of one step of the fit and of its parts, on several numbers of threads in turns.
 
-    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1] [--rounds 5]
+    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1,2] [--rounds 5] [--out step.json]
 
-Medians over the rounds; a first one warms up and is not counted.
+Medians over the rounds; a first one warms up and is not counted. Elapsed, and in brackets those of the processor.
 """
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 
 from i2compress.codec import pyramid_spec
 from i2compress.config import EncodeSettings
-from i2compress.fit import network_bits
+from i2compress.fit import cpu_threads
 from i2compress.fit.loop import Fit, Problem, Schedule
 from i2compress.media import read
 from i2compress.memory import keep_freed_memory
@@ -25,40 +26,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--lambda", dest="lam", type=float, default=1e-3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     keep_freed_memory()
-    signal = read(options.picture)
-    spec = pyramid_spec(signal, EncodeSettings(lam=options.lam))
-    problem = Problem(signal.values, spec, options.lam, device=torch.device("cpu"), schedule=Schedule(steps=1000))
-    run = Fit(problem, seed=0, on_step=None, stop=None)
-    window = problem.windows[0]
-    latents = [tensor.detach().requires_grad_() for tensor in run._seen(run.cores[0][0], window, 0.1)]
-    blocks = network_bits.BLOCK
-
-    def rate(limit: int) -> None:
-        network_bits.BLOCK = {"cpu": limit}
-        problem.rate(latents, window).backward()  # type: ignore[no-untyped-call]
-        network_bits.BLOCK = blocks
-
-    parts: dict[str, Callable[[], object]] = {
-        "step": lambda: run.step(0.1),
-        "rate": lambda: rate(blocks["cpu"]),
-        "rate, one block": lambda: rate(1 << 40),
-        "distortion": lambda: problem.distortion(latents, window).backward(),  # type: ignore[no-untyped-call]
-        "of it interpolation": lambda: problem.field.features(latents).sum().backward(),  # type: ignore[no-untyped-call]
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in parts}
+    counts = [int(count) for count in options.threads.split(",")]
+    fits = {}
+    for count in counts:
+        with cpu_threads(count):
+            fits[count] = begun(options.picture, options.lam)
+    taken: dict[str, list[tuple[float, float]]] = {}
     for number in range(options.rounds + 1):
-        for name, part in parts.items():
-            began = time.process_time()
-            part()
-            if number:  # the first round warms up
-                seconds[name].append(time.process_time() - began)
-    for name, taken in seconds.items():
-        print(f"{name:20} {statistics.median(taken):.3f} s")
+        for count in counts:
+            with cpu_threads(count):
+                for name, part in parts(fits[count]).items():
+                    began = time.perf_counter(), time.process_time()
+                    part()
+                    if number:  # the first round warms up
+                        taken.setdefault(f"{name}, {count} threads", []).append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    found = {name: [round(statistics.median(seconds), 3) for seconds in zip(*rounds, strict=True)] for name, rounds in sorted(taken.items())}
+    for name, (elapsed, processor) in found.items():
+        print(f"{name:28} {elapsed:.3f} ({processor:.3f}) s")
+    if options.out:
+        options.out.write_text(json.dumps({"picture": options.picture.name, "lambda": options.lam, "seconds": found}, indent=1) + "\n")
+
+
+def begun(picture: Path, lam: float) -> Fit:
+    """A fit of the picture, before its first step."""
+    signal = read(picture)
+    spec = pyramid_spec(signal, EncodeSettings(lam=lam))
+    problem = Problem(signal.values, spec, lam, device=torch.device("cpu"), schedule=Schedule(steps=1000))
+    return Fit(problem, seed=0, on_step=None, stop=None)
+
+
+def parts(run: Fit) -> dict[str, Callable[[], object]]:
+    """What is timed; the parts of a step as they run alone, with all threads."""
+    problem, window = run.problem, run.problem.windows[0]
+    latents = [tensor.detach().requires_grad_() for tensor in run._seen(run.cores[0][0], window, 0.1)]
+    return {
+        "step": lambda: run.step(0.1),
+        "rate": lambda: problem.rate(latents, window).backward(),  # type: ignore[no-untyped-call]
+        "distortion": lambda: problem.distortion(latents, window).backward(),  # type: ignore[no-untyped-call]
+        "distortion: interpolation": lambda: problem.field.features(latents).sum().backward(),  # type: ignore[no-untyped-call]
+    }
 
 
 if __name__ == "__main__":

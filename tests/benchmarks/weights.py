@@ -43,7 +43,7 @@ def main() -> None:
             found = compensated(problem, fitted) if name == "compensated" else search(PyramidTrial(problem, fitted))
             assert found is not None
             seconds = time.process_time() - began
-            parts = [problem.loss_of(latents, window) for window in problem.windows]
+            parts = [(problem.distortion_of(latents, window), problem.rate_of(latents, window)) for window in problem.windows]
             distortion, rate = (sum(part) / len(parts) for part in zip(*parts, strict=True))
             loss = 1e3 * (distortion + options.lam * (rate + found.bits / samples))
             print(f"{path.stem}  {name:16}  loss {loss:.4f}  weights {found.bits / samples:.4f} bits a sample  {seconds:.1f} s", flush=True)
