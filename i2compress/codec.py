@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,7 @@ class Encoded:
         bpp: bits a sample of the whole file.
         seconds: wall-clock time of the encode.
         steps: optimiser steps made.
+        passes: those on each part of the signal; fewer than `steps` where it is fitted part by part.
         loss: D + lambda R with the whole file in R and D of the decoded `data`.
         estimate: bytes that the rate model foresaw for weights and latents.
         sizes: bytes of the file by kind of chunk.
@@ -68,10 +69,21 @@ class Encoded:
     bpp: float
     seconds: float
     steps: int
+    passes: int
     loss: float
     estimate: float
     sizes: dict[str, int]
     converged: bool = True
+
+
+class _Found(NamedTuple):
+    """Of Encoded, what the kinds of fields find each in their way."""
+
+    data: bytes
+    estimate: float
+    steps: int
+    passes: int
+    converged: bool
 
 
 def encode_signal(
@@ -98,7 +110,8 @@ def encode_signal(
     _check_encodable(signal, settings)
     importance = opacity_importance(signal)
     encode = _encode_pyramid if settings.field == DEFAULT_FIELD else _encode_coordinates
-    data, estimate, steps, converged = encode(signal, settings, importance, on_step, stop)
+    found = encode(signal, settings, importance, on_step, stop)
+    data = found.data
     error = _decoded_error(data, signal, importance, settings.threads)
     bits = 8 * len(data) / math.prod(signal.grid)
     sizes: dict[str, int] = {}
@@ -109,11 +122,12 @@ def encode_signal(
         psnr=psnr(error),
         bpp=bits,
         seconds=time.monotonic() - began,
-        steps=steps,
+        steps=found.steps,
+        passes=found.passes,
         loss=error + settings.rate_weight * bits,
-        estimate=estimate,
+        estimate=found.estimate,
         sizes=sizes,
-        converged=converged,
+        converged=found.converged,
     )
 
 
@@ -139,15 +153,14 @@ def _encode_pyramid(
     importance: FloatArray | None,
     on_step: "Callable[[StepInfo], None] | None",
     stop: Callable[[], bool] | None,
-) -> tuple[bytes, float, int, bool]:
-    """The file, the bytes foreseen, the steps made, and that the fixed point is reached."""
+) -> _Found:
     from .fit import fit_signal
 
     spec = pyramid_spec(signal, settings)
     result = fit_signal(signal.values, spec, settings, importance=importance, on_step=on_step, stop=stop)
     spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, signal, result.distortion))
     data, estimate = _write(spec, result.groups, result.latents, signal, settings)
-    return data, estimate, result.steps, True
+    return _Found(data, estimate, result.steps, result.passes, True)
 
 
 def _encode_coordinates(
@@ -156,7 +169,7 @@ def _encode_coordinates(
     importance: FloatArray | None,
     on_step: "Callable[[StepInfo], None] | None",
     stop: Callable[[], bool] | None,
-) -> tuple[bytes, float, int, bool]:
+) -> _Found:
     """As _encode_pyramid; the fixed point of a field that need not contract may not be reached."""
 
     def tolerance(error: float) -> float:
@@ -164,7 +177,7 @@ def _encode_coordinates(
 
     written = coordinate_codec.write(signal, settings, importance=importance, tolerance=tolerance, on_step=on_step, stop=stop)
     content = replace(written.content, metadata=_metadata(signal, settings))
-    return container.write(content), float(len(content.weights)), written.steps, written.converged
+    return _Found(container.write(content), float(len(content.weights)), written.steps, written.steps, written.converged)
 
 
 def levels_for(grid: tuple[int, ...]) -> int:

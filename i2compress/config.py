@@ -33,6 +33,7 @@ EFFORTS = {
     9: Effort(15000, 5),
 }
 
+FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
 
 # Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
 COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FEWEST_STEPS, FIELDS, EncodeSettings
 from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch, sound, waveform
@@ -133,6 +133,9 @@ def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: 
         encoded = encode_signal(signal, settings, on_step=on_step, stop=stop)
     batch.write_output(job.target, encoded.data, force=force, verify=verify)
     _report(job, signal, encoded, source_bytes, out)
+    if settings.time_limit is not None and encoded.passes < FEWEST_STEPS and not stop():
+        made = f"{encoded.passes} steps" + (" on each part of the picture" if encoded.passes < encoded.steps else "")
+        out.warn(f"{name}: the time limit left {made}, and good pictures take {FEWEST_STEPS} or more; give more time, or encode a smaller picture")
     if stop():
         out.line(f"{name}: stopped early, after {encoded.steps} steps")
 
@@ -148,7 +151,13 @@ def _report(job: batch.Job, signal: "Signal", encoded: "Encoded", source_bytes: 
         out.warn(f"{job.target} is larger than its source ({count} bytes, {source_bytes} before); keep the source, or lower -q")
     picture: dict[str, Json] = {"grid": list(signal.grid), "channels": signal.channels, "bit_depth": signal.bit_depth}
     rates: dict[str, Json] = {"bytes": count, "source_bytes": source_bytes, "bpp": encoded.bpp, "psnr": encoded.psnr, "sizes": dict(encoded.sizes)}
-    work: dict[str, Json] = {"seconds": encoded.seconds, "steps": encoded.steps, "loss": encoded.loss, "converged": encoded.converged}
+    work: dict[str, Json] = {
+        "seconds": encoded.seconds,
+        "steps": encoded.steps,
+        "passes": encoded.passes,
+        "loss": encoded.loss,
+        "converged": encoded.converged,
+    }
     out.record(job.source, "ok", {"output": job.target, **picture, **rates, **work})
 
 

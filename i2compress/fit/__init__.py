@@ -38,12 +38,13 @@ COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # in few steps well above 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Integers ready for the entropy coder, the distortion they give and the steps made."""
+    """Integers ready for the entropy coder, the distortion they give, the steps made, and those of them on each window."""
 
     groups: dict[str, WeightGroup]
     latents: list[npt.NDArray[np.int32]]
     distortion: float
     steps: int
+    passes: int
 
 
 def fit_signal(
@@ -84,7 +85,8 @@ def fit_signal(
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         distortion = problem.distortion_of(latents, problem.windows[len(problem.windows) // 2])
-    return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps)
+    passes = fitted.steps // len(problem.windows)
+    return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps, passes=passes)
 
 
 def sound_schedule(settings: EncodeSettings) -> Schedule:

@@ -38,6 +38,7 @@ class Encoded:
     bpp: float = 8.0
     seconds: float = 0.1
     steps: int = 3
+    passes: int = 3
     loss: float = 0.5
     converged: bool = True
     sizes: dict[str, int] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class FakeCodec(ModuleType):
     def __init__(self) -> None:
         super().__init__("i2compress.codec")
         self.settings: list[EncodeSettings] = []
+        self.work = {"steps": 3, "passes": 3}
         self.during: Callable[[], None] = lambda: None
 
     def encode_signal(
@@ -103,7 +105,7 @@ class FakeCodec(ModuleType):
         height, width = signal.grid
         header = Header(kind=0, grid=(height, width), channels=signal.channels, bit_depth=8, field=0, params=(), prior=0, streams=1)
         codes = np.round(signal.values * 255).astype(np.uint8)
-        return Encoded(data=write(Container(header=header, weights=b"w", latents=(zlib.compress(codes.tobytes()),))))
+        return Encoded(data=write(Container(header=header, weights=b"w", latents=(zlib.compress(codes.tobytes()),))), **self.work)
 
 
 class Tool:

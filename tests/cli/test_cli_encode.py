@@ -53,6 +53,24 @@ def test_options_reach_the_settings(codec: FakeCodec, i2c: Tool) -> None:
     assert (used.threads, used.seed, used.explicit, used.width, used.strip) == (2, 5, True, 12, True)
 
 
+@pytest.mark.parametrize(
+    ("steps", "passes", "limit", "expected"),
+    [
+        (90, 3, "--time-limit 2m", "left 3 steps on each part of the picture"),
+        (9, 9, "--time-limit 2m", "left 9 steps, and good pictures take 40 or more; give more time"),
+        (40, 40, "--time-limit 2m", None),
+        (9, 9, "", None),
+    ],
+)
+def test_a_time_limit_that_leaves_too_few_steps_is_warned_of(
+    steps: int, passes: int, limit: str, expected: str | None, codec: FakeCodec, i2c: Tool
+) -> None:
+    picture("a.png")
+    codec.work = {"steps": steps, "passes": passes}
+    assert i2c("encode", "a.png", *limit.split()) == 0
+    assert expected in i2c.err if expected else "the time limit" not in i2c.err
+
+
 def test_an_existing_output_is_refused_before_any_work(codec: FakeCodec, i2c: Tool) -> None:
     picture("a.png")
     Path("a.i2").write_bytes(b"precious")
