@@ -1,7 +1,7 @@
 """Fits keep every tensor on their device, tried without one: torch's "meta" device stands in for it, whose tensors have shapes and no values.
 
-An operation on tensors of both the device and the CPU fails here as it would on CUDA. Scalars that are read are 0.01, and what is copied
-to the CPU is that too.
+An operation on tensors of both the device and the CPU fails here as it would on CUDA; so do float64 and QR, which MPS has not. Numbers that
+are read are 0.01, truth values False, so that solvers go on to their last iteration; and what is copied to the CPU is 0.01.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,13 @@ from torch.utils._pytree import tree_leaves
 
 import i2compress.fit
 from i2compress.config import EncodeSettings
+from i2compress.field.coordinate import build, initial
+from i2compress.field.coordinate_field import CoordinateField, Solving
 from i2compress.field.coordinate_file import CoordinateFile
 from i2compress.field.coordinate_spec import KINDS, CoordinateSpec
+from i2compress.field.implicit import ONE_STEP, Exact, Phantom, Scheme
+from i2compress.field.methods import METHODS
+from i2compress.field.points import Method, Stop
 from i2compress.field.spec import PyramidSpec
 from i2compress.fit import fit_coordinates, fit_signal, loop
 from i2compress.fit.loop import Fit, Problem, Schedule
@@ -34,6 +39,7 @@ class OneDevice(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.operations = 0
+        self.truth = False
 
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
@@ -44,12 +50,17 @@ class OneDevice(TorchDispatchMode):
             raise AssertionError(f"{func} of tensors on {devices}")
         if META in devices | {tensor.device for tensor in tensors}:
             if func is aten._local_scalar_dense.default:
-                return 0.01
+                return self.truth if tensors[0].dtype == torch.bool else 0.01
+            if func is aten.linalg_qr.default:
+                raise AssertionError("QR on the device")
             if func is aten._to_copy.default and (kwargs or {}).get("device") == torch.device("cpu"):
                 return torch.full(tensors[0].shape, 0.01, dtype=(kwargs or {}).get("dtype") or tensors[0].dtype)
             if func is aten.nonzero.default:
                 return torch.empty(tensors[0].numel(), tensors[0].ndim, dtype=torch.int64, device=META)
-        return func(*args, **(kwargs or {}))
+        found = func(*args, **(kwargs or {}))
+        if any(isinstance(leaf, torch.Tensor) and leaf.device == META and leaf.dtype == torch.float64 for leaf in tree_leaves(found)):
+            raise AssertionError(f"{func} makes float64 on the device")
+        return found
 
 
 @pytest.fixture
@@ -89,9 +100,14 @@ def test_a_step_of_a_window_of_several(meta: OneDevice, monkeypatch: pytest.Monk
     run.keep()
 
 
-def test_what_mixes_devices_is_refused(meta: OneDevice) -> None:
+def test_what_mixes_devices_or_is_not_everywhere_is_refused(meta: OneDevice) -> None:
+    values = torch.ones(3, 3, device=META)
     with pytest.raises(AssertionError, match="cpu"):
-        torch.ones(3, device=META) + torch.ones(3)
+        values + torch.ones(3, 3)
+    with pytest.raises(AssertionError, match="float64"):
+        values.double()
+    with pytest.raises(AssertionError, match="QR"):
+        torch.linalg.qr(values)
 
 
 @pytest.mark.parametrize("compensate", [True, False])
@@ -108,11 +124,24 @@ def test_a_fit_and_its_quantisation(compensate: bool, magnitudes: bool, meta: On
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_coordinate_field_and_its_quantisation(kind: str, explicit: bool, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(i2compress.fit, "pick_device", lambda name: META)
+    meta.truth = True  # every solve would take its 500 iterations
     network = CoordinateSpec(kind=kind, axes=2, channels=3, width=6, layers=1, explicit=explicit, normalise=False)
     spec = CoordinateFile(network=network, grid=(20, 26), iterations=10, converged=False)
     values = np.full((20, 26, 3), 0.5, np.float32)
     assert fit_coordinates(values, spec, EncodeSettings(steps=4, field=kind), gain=1.0, offset=0.0, importance=values).steps == 4
     assert meta.operations > 200
+
+
+@pytest.mark.parametrize("gradient", [ONE_STEP, Phantom(steps=2), Exact(stop=Stop(iterations=3), throw=False)])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_solvers_and_gradients(method: Method, gradient: Scheme, meta: OneDevice) -> None:
+    spec = CoordinateSpec(kind="fourier", axes=2, channels=3, width=6, layers=1)
+    field = CoordinateField(build(spec, initial(spec, generator=torch.Generator()))).to(META)
+    solving = Solving(method=method, stop=Stop(iterations=4), gradient=gradient)
+    output = field(torch.zeros(50, 2, device=META), solving=solving)
+    assert output.solution.iterations == 4
+    output.values.sum().backward()
+    assert all(tensor.grad is not None and tensor.grad.device == META for tensor in field.parameters())
 
 
 @pytest.mark.parametrize("batch", [None, 30])

@@ -283,6 +283,22 @@ def test_devices_are_named_or_refused_in_a_sentence() -> None:
             pick_device("cuda")
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")]
+)
+def test_too_little_memory_is_a_sentence_and_other_errors_are_what_they_are(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Problem, *args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Problem, "__init__", fails)
+    spec = PyramidSpec(grid=(8, 8), channels=1)
+    with pytest.raises(ResourceError, match="not enough memory"):
+        fit_signal(np.zeros((8, 8, 1), np.float32), spec, EncodeSettings(steps=1))
+    error = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        fit_signal(np.zeros((8, 8, 1), np.float32), spec, EncodeSettings(steps=1))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_fit_runs_on_a_gpu() -> None:

@@ -1,7 +1,9 @@
 """Pair: two functions at once, each with its share of the threads, and the same results as one after the other."""
 
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ import torch
 
 from i2compress.config import EncodeSettings
 from i2compress.field.spec import PyramidSpec
-from i2compress.fit import cpu_threads, fit_signal, loop, parallel
+from i2compress.fit import Result, compensate, cpu_threads, fit_signal, loop, parallel
 from i2compress.fit.parallel import SMALL, Pair
 
 CPU = torch.device("cpu")
+BEFORE = torch.get_num_threads()
 
 
 def rendezvous() -> tuple[Callable[[], tuple[str, int]], Callable[[], tuple[str, int]]]:
@@ -44,25 +47,73 @@ def test_one_thread_or_a_small_signal_runs_them_one_after_the_other_on_one_threa
     assert calls == [("a", here, 1), ("b", here, 1)]
 
 
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
 @pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_of_either_comes_out_once_both_are_over(failing: int) -> None:
-    over = threading.Event()
+def test_an_error_of_either_comes_out_once_both_are_over(failing: int, error: type[BaseException]) -> None:
+    over = []
 
     def fails() -> None:
-        raise ArithmeticError("half")
+        raise error("half")
 
-    halves = [over.set, over.set]
+    def slow() -> None:
+        time.sleep(0.2)
+        over.append("slow")
+
+    halves = [slow, slow]
     halves[failing] = fails
-    with cpu_threads(2), pytest.raises(ArithmeticError, match="half"):
+    with cpu_threads(2), pytest.raises(error, match="half"):
         Pair(CPU, SMALL + 1)(*halves)
-    assert over.is_set()
+    assert over == ["slow"]
 
 
-def test_two_threads_make_the_same_fit_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def fitted(threads: int, width: int) -> Result:
+    values = np.random.default_rng(0).random((40, 44, 3), dtype=np.float32)
+    spec = PyramidSpec(grid=(40, 44), channels=3, width=width, levels=4, hidden=8)
+    return fit_signal(values, spec, EncodeSettings(steps=30, threads=threads, device="cpu"))
+
+
+@pytest.mark.parametrize("width", [8, 40])  # QR of 33 rows and more has other last bits on two threads
+def test_two_threads_make_the_same_fit_as_one(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "SMALL", 1000)
     monkeypatch.setattr(loop, "COMPENSATED_STEPS", 30)
-    values = np.random.default_rng(0).random((40, 44, 3), dtype=np.float32)
-    spec = PyramidSpec(grid=(40, 44), channels=3, width=8, levels=4, hidden=8)
-    one, two = (fit_signal(values, spec, EncodeSettings(steps=30, threads=threads)) for threads in (1, 2))
+    one, two = (fitted(threads, width) for threads in (1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one.latents, two.latents, strict=True))
     assert all(np.array_equal(group.symbols, two.groups[name].symbols) for name, group in one.groups.items())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("failing", ["FieldHalf", "ContextHalf"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, None])
+def test_compensation_ends_where_one_half_does(
+    error: type[BaseException] | None, failing: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error comes out, and where a half finds nothing the plain search takes over; the other half does not work on in vain."""
+    monkeypatch.setattr(parallel, "SMALL", 1000)
+    monkeypatch.setattr(loop, "COMPENSATED_STEPS", 30)
+    begun = threading.Event()
+    hessian, stages = compensate.Half.hessian, []
+
+    def fails(half: compensate.Half, *args: Any) -> tuple[Any, Any] | None:
+        if type(half).__name__ == failing:
+            begun.wait(20 if threads == 2 else 0)
+            if error is not None:
+                raise error
+            return None
+        begun.set()
+        stages.append(failing)
+        return stage(half, *args)
+
+    def slow(half: compensate.Half, *args: Any) -> Any:
+        time.sleep(0.3)
+        return hessian(half, *args)
+
+    stage = compensate._stage
+    monkeypatch.setattr(compensate, "_stage", fails)
+    monkeypatch.setattr(compensate.Half, "hessian", slow)
+    if error is None:
+        assert fitted(threads, 8).groups.keys() >= {"A", "w1"}
+    else:
+        with pytest.raises(error):
+            fitted(threads, 8)
+    assert len(stages) < 3 or (threads, failing) == (1, "ContextHalf")
+    assert torch.get_num_threads() == BEFORE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FEWEST_STEPS, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, EFFORTS, FEWEST_STEPS, FIELDS, EncodeSettings
 from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch, sound, waveform
@@ -133,7 +133,9 @@ def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: 
         encoded = encode_signal(signal, settings, on_step=on_step, stop=stop)
     batch.write_output(job.target, encoded.data, force=force, verify=verify)
     _report(job, signal, encoded, source_bytes, out)
-    if settings.time_limit is not None and encoded.passes < FEWEST_STEPS and not stop():
+    wanted = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+    limited = settings.time_limit is not None and settings.field == DEFAULT_FIELD and not stop()
+    if limited and encoded.passes < min(wanted, FEWEST_STEPS):
         made = f"{encoded.passes} steps" + (" on each part of the picture" if encoded.passes < encoded.steps else "")
         out.warn(f"{name}: the time limit left {made}, and good pictures take {FEWEST_STEPS} or more; give more time, or encode a smaller picture")
     if stop():

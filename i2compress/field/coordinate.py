@@ -79,14 +79,16 @@ class CoordinateNetwork(nn.Module):
         if not self.spec.normalised:
             return matrices
         with torch.no_grad():
-            leading = torch.linalg.eigh(matrices.mT @ matrices).eigenvectors[..., -1:]
+            squares = matrices.mT @ matrices
+            squares = squares.cpu() if squares.device.type == "mps" else squares  # which has no eigh
+            leading = torch.linalg.eigh(squares).eigenvectors[..., -1:].to(matrices.device)
         norms = torch.linalg.vector_norm(matrices @ leading, dim=(1, 2), keepdim=True)
         normalised: Tensor = matrices * (self.spec.rho / norms.clamp(min=self.spec.rho))
         return normalised
 
     def lipschitz(self) -> float:
         """prod |A_l|_2, a bound of the Lipschitz constant of F: sines and filters are within [-1, 1]. Below 1 F contracts."""
-        return float(torch.linalg.matrix_norm(self.matrices().detach().double(), 2).prod())
+        return float(torch.linalg.matrix_norm(self.matrices().detach().cpu().double(), 2).prod())
 
     def phases(self, x: Tensor) -> Tensor:
         """B_l x + c_l for every filter, `[n + 1, N, C]`, of x `[N, d]`."""

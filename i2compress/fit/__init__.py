@@ -1,6 +1,7 @@
 """From a signal to the integers of a file: the fit, then the quantisation of its weights."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .compensate import quantise
 from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, starting_field
 from .driver import StepInfo
 from .loop import Problem, Schedule, Start, fit
+from .parallel import cpu_threads
 
 __all__ = [
     "Arrays",
@@ -77,7 +79,7 @@ def fit_signal(
     effort = EFFORTS[settings.effort]
     effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
     schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=settings.time_limit) if schedule is None else schedule
-    with cpu_threads(settings.threads), _out_of_memory():
+    with _fitting(settings.threads):
         device = pick_device(settings.device)
         problem = Problem(values, spec, settings.rate_weight, device=device, importance=importance, schedule=schedule, start=start)
         fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
@@ -140,7 +142,7 @@ def fit_coordinates(
     """
     steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
     training = Training(steps=steps, time_limit=settings.time_limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
-    with cpu_threads(settings.threads), _out_of_memory():
+    with _fitting(settings.threads):
         device = pick_device(settings.device)
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
         weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
@@ -188,20 +190,13 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """torch's threads set for a while; left alone where None."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
+def _fitting(threads: int | None) -> Iterator[None]:
+    """Threads, convolutions of a GPU as exact and repeatable as a CPU's, and a sentence where memory does not suffice."""
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+        with cpu_threads(threads), exact:
+            yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not re.search("out of memory|can't allocate memory", str(error)):
+            raise
         raise ResourceError("not enough memory for the fit; use --device cpu, or make the picture smaller") from error

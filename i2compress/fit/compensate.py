@@ -12,6 +12,7 @@ of the true loss, and within each, the damping of H and the size of the steps ar
 
 import itertools
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -49,6 +50,10 @@ NEWTON_STEPS = (1.0, 0.5, 0.25)
 FloatArray = npt.NDArray[np.float64]
 
 
+class _Abandoned(Exception):
+    """The other half has failed, or was interrupted."""
+
+
 class Half(ABC):
     """One of the two sums of the loss, and the tensors that it alone depends on.
 
@@ -63,6 +68,7 @@ class Half(ABC):
         self, tensors: dict[str, Tensor], prior: dict[str, FloatArray], stages: Sequence[Sequence[str]], max_exponent: Callable[[str], int]
     ) -> None:
         self.tensors, self.prior, self.max_exponent = tensors, prior, max_exponent
+        self.abandoned = threading.Event()
         self.stages = [present for stage in stages if (present := [name for name in stage if name in tensors])]
 
     @abstractmethod
@@ -87,9 +93,18 @@ class Half(ABC):
         return np.concatenate([self.tensors[name].detach().cpu().double().numpy().ravel() for name in names])
 
     def cost(self) -> float:
-        """`bits` as a number."""
+        """`bits` as a number.
+
+        Raises:
+            _Abandoned: what is asked for is no longer wanted.
+        """
+        self._check()
         with torch.no_grad():
             return float(self.bits())
+
+    def _check(self) -> None:
+        if self.abandoned.is_set():
+            raise _Abandoned
 
     def hessian(self, names: Sequence[str]) -> FloatArray:
         """The Gauss-Newton matrix of the tensors."""
@@ -98,6 +113,7 @@ class Half(ABC):
             columns = torch.empty(sum(self.tensors[name].numel() for name in names), *base.shape, device=base.device)
             column = 0
             for name in names:
+                self._check()
                 values = self.tensors[name].data.view(-1)
                 for index in range(len(values)):
                     kept = values[index].clone()
@@ -249,6 +265,7 @@ def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int],
 
     # What is asked to report progress is called in this thread only.
     pair = Pair(problem.device, math.prod(problem.spec.grid))
+    context.abandoned = field.abandoned
     parts = pair(lambda: _all_stages(field, both), lambda: _all_stages(context, lambda: done.append(None)))
     tell()
     if parts[0] is None or parts[1] is None:
@@ -278,16 +295,23 @@ class PyramidTrial:
 
 
 def _all_stages(half: Half, told: Callable[[], None]) -> dict[str, WeightGroup] | None:
-    """All tensors of a half, `told` after each stage; None where one fails."""
+    """All tensors of a half, `told` after each stage; None where one fails or the other half has. Then the other half is abandoned."""
     groups: dict[str, WeightGroup] = {}
     at = (0, FIRST_SHIFT)
-    for number in range(len(half.stages)):
-        found = _stage(half, number, at)
-        if found is None:
-            return None
-        groups |= found[0]
-        at = found[1]
-        told()
+    try:
+        for number in range(len(half.stages)):
+            found = _stage(half, number, at)
+            if found is None:
+                half.abandoned.set()
+                return None
+            groups |= found[0]
+            at = found[1]
+            told()
+    except _Abandoned:
+        return None
+    except BaseException:
+        half.abandoned.set()
+        raise
     return groups
 
 

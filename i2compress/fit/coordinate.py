@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_optimizer import SOAP
 from torch import Tensor
 
 from ..coding.weights import MAX_EXPONENT, WeightGroup
@@ -24,6 +23,7 @@ from ..field.reuse import Starts
 from ..field.spec import Arrays
 from .driver import TAIL_STEPS, Driver, StepInfo
 from .quantise import search
+from .soap import Soap
 
 CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
 FULL_BATCH = 2**16  # points up to which a step takes all of them
@@ -137,7 +137,7 @@ class CoordinateFit(Driver[State]):
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters = list(self.field.parameters())
         if self.training.optimiser == "soap":
-            return SOAP(parameters, lr=self.training.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
+            return Soap(parameters, lr=self.training.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
         return torch.optim.Adam(parameters, lr=self.training.rate)
 
     def run(self) -> int:
@@ -207,7 +207,7 @@ class CoordinateTrial:
         network = fit.field.network
         values = {name: tensor.detach() for name, tensor in network.tensors.items()}
         values["A"] = network.matrices().detach()
-        self.weights: Arrays = {name: values[name].double().cpu().numpy() * self._frequencies.get(name, 1.0) for name in self.prior}
+        self.weights: Arrays = {name: values[name].cpu().double().numpy() * self._frequencies.get(name, 1.0) for name in self.prior}
         # From here on the matrices are what they are: normalising a quantised one again would move it.
         fit.field = CoordinateField(build(replace(network.spec, normalise=False), values)).to(fit.points.x.device)
 
@@ -226,7 +226,7 @@ class CoordinateTrial:
         return self.fit.check()
 
     def _matrices(self) -> npt.NDArray[np.floating]:
-        matrices: npt.NDArray[np.floating] = self.fit.field.network.tensors["A"].detach().double().cpu().numpy()
+        matrices: npt.NDArray[np.floating] = self.fit.field.network.tensors["A"].detach().cpu().double().numpy()
         return matrices
 
 

@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_optimizer import SOAP
 from torch import Tensor
 
 from ..coding.laplace import LIMIT
@@ -24,8 +23,9 @@ from ..field.solver import ONE_STEP, Gradient
 from ..field.spatial import contract
 from ..field.spec import Arrays, PyramidSpec, prior
 from .driver import TAIL_STEPS, Driver, StepInfo
-from .parallel import Pair
+from .parallel import Pair, cpu_threads
 from .rate import ContextModel, relaxed
+from .soap import Soap
 from .windows import Window, cut, cut_all, windows
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,6 @@ class Schedule:
     noise: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
     anneal_from: float = 0.25  # the share of the fit after which the rates fall
-    refresh: tuple[int, int, int] = (50, 1, 10)  # SOAP's preconditioner: every step for 50 steps, then every 10
     rho: float = 0.8
     iterations: int = 4
     gradient: Gradient = ONE_STEP
@@ -188,7 +187,7 @@ class Fit(Driver[_State]):
         field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
         groups = [{"params": field, "share": self.schedule.field_rate}, {"params": list(self.problem.context.tensors.values()), "share": 1.0}]
         groups += [{"params": self.recursive, "share": self.schedule.recursion_rate}] if self.recursive else []
-        self.weight_optimizer = SOAP(
+        self.weight_optimizer = Soap(
             groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
         )
         self._queue: list[int] = []
@@ -232,8 +231,9 @@ class Fit(Driver[_State]):
         )
         if not frozen:
             torch.autograd.backward(seen, [a + b for a, b in zip(by_distortion, by_rate, strict=True)])
-        torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
-        self.weight_optimizer.step()
+        with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
+            torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
+            self.weight_optimizer.step()
         if not frozen:
             latent_optimizer.step()
             for level, part in enumerate(window.core):
@@ -267,10 +267,8 @@ class Fit(Driver[_State]):
         through = (share - self.schedule.anneal_from) / (FROZEN_FROM - self.schedule.anneal_from)
         cosine = 0.5 * (1 + math.cos(math.pi * min(max(through, 0.0), 1.0)))
         settle = 0.05 * (1 - 0.9 * (share - FROZEN_FROM) / (1 - FROZEN_FROM))
-        first, early, late = self.schedule.refresh
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.schedule.weight_rate * group["share"] * (settle if share >= FROZEN_FROM else warm * max(cosine, 0.02))
-            group["precondition_frequency"] = early if self.done < first else late
         for group in latent_optimizer.param_groups:
             group["lr"] = self.schedule.latent_rate * warm * cosine
 

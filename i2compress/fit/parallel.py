@@ -1,7 +1,8 @@
-"""Two independent computations at once."""
+"""CPU threads, and two independent computations at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -12,11 +13,26 @@ Second = TypeVar("Second")
 SMALL = 1 << 15  # samples of a signal up to which one thread is faster than two that hand each other Python's lock
 
 
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """torch's threads set for a while; left alone where None."""
+    before = torch.get_num_threads()
+    try:
+        if count is not None:
+            torch.set_num_threads(count)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Pair:
     """Calls two functions, on a CPU with several threads at once and each with half of them, else one after the other.
 
     The two halves of a loss share nothing, so two threads are busy all the time, where two threads inside each small operation mostly
-    wait for each other. And with two threads each half has one, so what it returns is that of one thread in all.
+    wait for each other. And with two threads each half has one, so what it returns is that of one thread in all. A signal of up to
+    SMALL samples gets one thread whatever there are.
+
+    torch's number of threads changes meanwhile, and a thread that something else starts just then takes it over.
 
     Args:
         device: on which they work; torch's present number of CPU threads is divided.
@@ -32,16 +48,14 @@ class Pair:
 
     def __call__(self, first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
         """What both return; the second may run in another thread, in which gradients are enabled as in any new one."""
-        before = torch.get_num_threads()
-        other = None if self._pool is None else self._pool.submit(second)
-        torch.set_num_threads(self._own)
-        try:
-            result = first()
-            return result, second() if other is None else other.result()
-        finally:
-            if other is not None:
+        with cpu_threads(self._own):
+            if self._pool is None:
+                return first(), second()
+            other = self._pool.submit(second)
+            try:
+                return first(), other.result()
+            finally:
                 wait([other])  # also where the first was interrupted: nothing is left running
-            torch.set_num_threads(before)
 
 
 def _begin(threads: int) -> None:

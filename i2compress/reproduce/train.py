@@ -179,7 +179,7 @@ class _Watch:
         """Seconds: of this process's CPU on one CPU thread, so that other processes do not count; else of the wall."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        elif torch.get_num_threads() == 1:
+        elif self.device.type == "cpu" and torch.get_num_threads() == 1:
             return time.process_time()
         return time.perf_counter()
 
@@ -228,7 +228,7 @@ def measured(field: CoordinateField, points: Points, task: Task, solving: Solvin
             inside, there = output.values > 0, wanted > 0.5
             both, either = both + int((inside & there).sum()), either + int((inside | there).sum())
         else:
-            total += float((output.values.double() - wanted.double()).square().sum())
+            total += float((output.values.cpu().double() - wanted.cpu().double()).square().sum())
         if output.solution.points is not None:
             slowest, failed = max(slowest, output.solution.iterations), failed + output.solution.points.failed
     quality = both / max(either, 1) if task.occupancy else psnr(task.unit * total / points.y.numel()) if math.isfinite(total) else -math.inf

@@ -60,6 +60,8 @@ def test_options_reach_the_settings(codec: FakeCodec, i2c: Tool) -> None:
         (9, 9, "--time-limit 2m", "left 9 steps, and good pictures take 40 or more; give more time"),
         (40, 40, "--time-limit 2m", None),
         (9, 9, "", None),
+        (9, 9, "--time-limit 2m --steps 9", None),
+        (9, 9, "--time-limit 2m --field siren", None),
     ],
 )
 def test_a_time_limit_that_leaves_too_few_steps_is_warned_of(
