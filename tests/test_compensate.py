@@ -9,8 +9,9 @@ import torch
 from i2compress.coding.weights import weight_bits
 from i2compress.field.spec import PyramidSpec
 from i2compress.field.weights import dequantise
-from i2compress.fit import compensate
-from i2compress.fit.compensate import ContextHalf, FieldHalf, PyramidTrial, compensated, quantise
+from i2compress.fit import compensate, halves
+from i2compress.fit.compensate import PyramidTrial, compensated, quantise
+from i2compress.fit.halves import ContextHalf, FieldHalf
 from i2compress.fit.loop import Fitted, Problem, Schedule, fit
 from i2compress.fit.network_bits import fisher_information, laplace_bits
 from i2compress.fit.quantise import search
@@ -63,8 +64,8 @@ def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem
 
 
 def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compensate, "PATCH", {2: 64})  # all of the picture
-    monkeypatch.setattr(compensate, "MARGIN", 0)
+    monkeypatch.setattr(halves, "PATCH", {2: 64})  # all of the picture
+    monkeypatch.setattr(halves, "MARGIN", 0)
     problem, found = fitted
     for name, tensor in problem.weights().items():
         tensor.data.copy_(torch.from_numpy(found.weights[name]))
@@ -84,7 +85,7 @@ def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, Fit
 
 def test_the_means_and_scales_that_are_differentiated_are_those_of_the_rate(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
     problem, found = fitted
-    monkeypatch.setattr(compensate, "SAMPLES", 10**6)
+    monkeypatch.setattr(halves, "SAMPLES", 10**6)
     half = ContextHalf(problem, latents(found))
     mean, scale = half.outputs()
     values = torch.cat([grid.flatten() for grid in latents(found)])
@@ -132,8 +133,8 @@ def test_what_is_too_far_for_the_format_is_cut() -> None:
 
 
 def test_several_windows_with_planes_and_importance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compensate, "SAMPLE_CORE", {2: 16})
-    monkeypatch.setattr(compensate, "LOSS_CORE", {2: 32})
+    monkeypatch.setattr(halves, "SAMPLE_CORE", {2: 16})
+    monkeypatch.setattr(halves, "LOSS_CORE", {2: 32})
     values = np.random.default_rng(0).uniform(size=(70, 50, 3)).astype(np.float32)
     importance = np.ones_like(values)
     importance[20:] = 0

@@ -12,6 +12,7 @@ import torch
 from i2compress.config import EncodeSettings
 from i2compress.field.spec import PyramidSpec
 from i2compress.fit import Result, compensate, cpu_threads, fit_signal, loop, parallel
+from i2compress.fit.halves import Half
 from i2compress.fit.parallel import SMALL, Pair
 
 CPU = torch.device("cpu")
@@ -91,9 +92,9 @@ def test_compensation_ends_where_one_half_does(
     monkeypatch.setattr(parallel, "SMALL", 1000)
     monkeypatch.setattr(loop, "COMPENSATED_STEPS", 30)
     begun = threading.Event()
-    hessian, stages = compensate.Half.hessian, []
+    hessian, stages = Half.hessian, []
 
-    def fails(half: compensate.Half, *args: Any) -> tuple[Any, Any] | None:
+    def fails(half: Half, *args: Any) -> tuple[Any, Any] | None:
         if type(half).__name__ == failing:
             begun.wait(20 if threads == 2 else 0)
             if error is not None:
@@ -103,13 +104,13 @@ def test_compensation_ends_where_one_half_does(
         stages.append(failing)
         return stage(half, *args)
 
-    def slow(half: compensate.Half, *args: Any) -> Any:
+    def slow(half: Half, *args: Any) -> Any:
         time.sleep(0.3)
         return hessian(half, *args)
 
     stage = compensate._stage
     monkeypatch.setattr(compensate, "_stage", fails)
-    monkeypatch.setattr(compensate.Half, "hessian", slow)
+    monkeypatch.setattr(Half, "hessian", slow)
     if error is None:
         assert fitted(threads, 8).groups.keys() >= {"A", "w1"}
     else:
