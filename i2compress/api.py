@@ -12,8 +12,8 @@ from .codec import I2File, encode_signal
 from .config import DEFAULT_FIELD, EncodeSettings, View
 from .container import is_sound
 from .errors import SignalError
+from .media.sound.decode import I2Sound
 from .signal import Kind, Signal
-from .sound.decode import I2Sound
 
 if TYPE_CHECKING:
     from .fit import StepInfo
@@ -39,7 +39,7 @@ def encode(
     """
     signal = source if isinstance(source, Signal) else _signal(source)
     if signal.kind is Kind.AUDIO and (settings is None or settings.field == DEFAULT_FIELD):
-        from .sound.encode import encode_sound
+        from .media.sound.encode import encode_sound
 
         return encode_sound(signal, settings, on_step=on_step).data
     return encode_signal(signal, settings, on_step=on_step).data

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from i2compress import media
 from i2compress.media import Codes
-from i2compress.media._png_write import chunk
+from i2compress.media.image.png_write import chunk
 from i2compress.signal import Metadata, to_codes
 
 COFFEE = Path(__file__).parent / "media" / "coffee.png"

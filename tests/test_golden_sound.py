@@ -8,7 +8,7 @@ import reference_sound as reference
 
 import i2compress
 from i2compress.codec import I2File
-from i2compress.sound.format import read_sound
+from i2compress.media.sound.format import read_sound
 
 GOLDEN = Path(__file__).parent / "golden" / "sound"
 NAMES = ("mono", "stereo", "three", "peaks")

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from i2compress.mdct import POWER, SINE, Evaluation, Layout, Synthesis, analyse, synthesise
-from i2compress.mdct.rate import chirp
-from i2compress.mdct.transform import dct4
+from i2compress.media.sound.mdct import POWER, SINE, Evaluation, Layout, Synthesis, analyse, synthesise
+from i2compress.media.sound.mdct.rate import chirp
+from i2compress.media.sound.mdct.transform import dct4
 
 HOP = 256
 FRAMES = 19

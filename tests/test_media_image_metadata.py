@@ -9,7 +9,7 @@ from pictures import COFFEE, GRAY, SRGB, XMP, codes_of, exif_block, noise, saved
 from PIL import Image
 
 from i2compress import media
-from i2compress.media._png_write import chunk
+from i2compress.media.image.png_write import chunk
 from i2compress.signal import Metadata, to_codes
 
 

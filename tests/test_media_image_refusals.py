@@ -16,7 +16,7 @@ from PIL import Image
 from i2compress import media
 from i2compress.errors import SignalError
 from i2compress.media import Codes
-from i2compress.media._png_write import chunk
+from i2compress.media.image.png_write import chunk
 from i2compress.signal import Kind, Metadata, to_codes
 
 

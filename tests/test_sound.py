@@ -11,12 +11,12 @@ import i2compress
 from i2compress import EncodeSettings, View, media
 from i2compress.container import chunk_sizes
 from i2compress.errors import FormatError, LimitError, SignalError, TruncatedError, UsageError
-from i2compress.media.audio import SoundLayout, SoundReader, open_sound_writer, to_codes
+from i2compress.media.sound import encode as encoder
+from i2compress.media.sound.decode import FRAMES_AT_ONCE, I2Sound
+from i2compress.media.sound.encode import SignalSource, encode_sound
+from i2compress.media.sound.files import SoundLayout, SoundReader, open_sound_writer, to_codes
+from i2compress.media.sound.format import SoundHeader, bark_bands, read_sound
 from i2compress.signal import Kind, Signal
-from i2compress.sound import encode as encoder
-from i2compress.sound.decode import FRAMES_AT_ONCE, I2Sound
-from i2compress.sound.encode import SignalSource, encode_sound
-from i2compress.sound.format import SoundHeader, bark_bands, read_sound
 
 FAST = EncodeSettings(steps=25, threads=1, device="cpu", tune="snr")
 
@@ -314,8 +314,8 @@ def test_what_is_no_sound_is_refused_in_a_sentence(data: bytes) -> None:
 
 
 def test_noise_is_as_strong_as_what_is_missing_everywhere_and_weak_where_only_clicks_are() -> None:
-    from i2compress.sound.format import NO_NOISE, NOISE_PER_OCTAVE
-    from i2compress.sound.noise import SHARE, levels
+    from i2compress.media.sound.format import NO_NOISE, NOISE_PER_OCTAVE
+    from i2compress.media.sound.noise import SHARE, levels
 
     frames, hop = 50, 256
     random = np.random.default_rng(0)

@@ -19,8 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def _encode_i2c(sound: Sound, work: Work, *, tune: str) -> Coded:
+    from ..media.sound.encode import encode_sound
     from ..signal import Kind, Signal
-    from ..sound.encode import encode_sound
 
     signal = Signal(values=sound.values.astype(np.float32), kind=Kind.AUDIO, rate=sound.rate, bit_depth=sound.bit_depth, floating=sound.floating)
     chosen = fitted.settings(work, tune=tune)
@@ -28,8 +28,8 @@ def _encode_i2c(sound: Sound, work: Work, *, tune: str) -> Coded:
 
 
 def _decode_i2c(data: bytes, threads: int | None) -> Sound:
-    from ..media.audio import to_codes
-    from ..sound.decode import I2Sound
+    from ..media.sound.decode import I2Sound
+    from ..media.sound.files import to_codes
 
     file = I2Sound.from_bytes(data, threads=threads)
     depth, floating = file.depth()
@@ -38,7 +38,7 @@ def _decode_i2c(data: bytes, threads: int | None) -> Sound:
 
 
 def _prepare_i2c() -> None:
-    from ..sound import decode, encode  # noqa: F401  # torch takes seconds to import
+    from ..media.sound import decode, encode  # noqa: F401  # torch takes seconds to import
 
     keep_freed_memory()  # as i2c encode does
 

@@ -25,7 +25,7 @@ _SHAPING = (
     "render",
     "priors",
 )
-SOUND_SHAPING = (*_SHAPING, "sound", "mdct")
+SOUND_SHAPING = (*_SHAPING, "media/sound")
 
 
 def _encode(picture: Pixels, work: Work) -> Coded:

@@ -17,10 +17,10 @@ from . import batch
 from .output import Json, Output, duration, size
 
 if TYPE_CHECKING:
-    from ..media.audio import SoundLayout, SoundReader, SoundWriter
-    from ..sound.decode import I2Sound
-    from ..sound.encode import EncodedSound
-    from ..sound.format import SoundFile, SoundHeader
+    from ..media.sound.decode import I2Sound
+    from ..media.sound.encode import EncodedSound
+    from ..media.sound.files import SoundLayout, SoundReader, SoundWriter
+    from ..media.sound.format import SoundFile, SoundHeader
 
 HEAD = 64  # bytes from which a file is known
 
@@ -47,7 +47,7 @@ def output_extension(source: str, asked: str | None, otherwise: str) -> str:
         return otherwise
     from ..container import ChunkReader
     from ..errors import FormatError
-    from ..sound.format import SOURCES, sound_header
+    from ..media.sound.format import SOURCES, sound_header
 
     try:
         return SOURCES[sound_header(ChunkReader(first).expect("A")).source]
@@ -64,7 +64,7 @@ def describe(samples: int, rate: int, channels: int, bit_depth: int, floating: b
 @contextmanager
 def _opened(source: str, data: bytes | None) -> "Iterator[SoundReader]":
     from .. import media
-    from ..media.audio import SoundReader
+    from ..media.sound.files import SoundReader
 
     with io.BytesIO(data) if data is not None else media.open_binary(source) as file:
         yield SoundReader(file, "standard input" if data is not None else source)
@@ -74,7 +74,7 @@ def encode_one(
     job: batch.Job, data: bytes | None, settings: EncodeSettings, out: Output, *, stop: Callable[[], bool], force: bool, verify: bool
 ) -> None:
     """Encode the sound at a path, or in `data` (standard input)."""
-    from ..sound.encode import encode_sound
+    from ..media.sound.encode import encode_sound
 
     name = job.source if job.target == STDIO else job.target
     if settings.field != DEFAULT_FIELD:
@@ -112,9 +112,9 @@ def decode_one(
     job: batch.Job, data: bytes, view: View, out: Output, *, format: str | None, force: bool, allow_partial: bool, threads: int | None, most: int
 ) -> None:
     """Decode the sound in `data`."""
-    from ..media.audio import SoundLayout
-    from ..sound.decode import I2Sound
-    from ..sound.format import SOURCES
+    from ..media.sound.decode import I2Sound
+    from ..media.sound.files import SoundLayout
+    from ..media.sound.format import SOURCES
 
     began = time.perf_counter()
     file = I2Sound.from_bytes(data, threads=threads, allow_partial=allow_partial)
@@ -147,7 +147,7 @@ def writer(job: batch.Job, layout: "SoundLayout", format: str | None, force: boo
     """A writer of sound to a job's target, on standard output in the format `source` unless one is asked for."""
     from ..files import atomic_writer
     from ..media import find_format
-    from ..media.audio import open_sound_writer
+    from ..media.sound.files import open_sound_writer
     from ..signal import Kind
 
     name = format or (source if job.target == STDIO else os.path.splitext(job.target)[1])
@@ -165,7 +165,7 @@ def writer(job: batch.Job, layout: "SoundLayout", format: str | None, force: boo
 
 def info(path: str, data: bytes, out: Output) -> None:
     """Show what a file of sound holds and where its bytes are."""
-    from ..sound.format import read_sound
+    from ..media.sound.format import read_sound
 
     content, chunks = read_sound(data), chunk_sizes(data)
     out.text(_text(path, content, chunks, len(data)))
@@ -194,7 +194,7 @@ def _text(path: str, content: "SoundFile", chunks: list[ChunkSize], count: int) 
 
 def verify(path: str, data: bytes, against: str | None, min_psnr: float | None, threads: int | None, out: Output) -> None:
     """Decode a file of sound to its end, and measure it against its source."""
-    from ..sound.decode import I2Sound
+    from ..media.sound.decode import I2Sound
 
     began = time.perf_counter()
     file = I2Sound.from_bytes(data, threads=threads)
@@ -220,7 +220,7 @@ def report_verified(path: str, what: str, snr: float | None, psnr: float | None,
 
 def _compare(file: "I2Sound", against: str, expected: str) -> tuple[float, float]:
     """SNR and PSNR (peak 2) in dB."""
-    from ..sound.encode import compare
+    from ..media.sound.encode import compare
 
     with _opened(against, batch.read_input(STDIO) if against == STDIO else None) as source:
         layout = source.layout

@@ -51,7 +51,7 @@ def encode_one(
 
 def decode_one(job: batch.Job, file: "I2File", view: "View", out: Output, *, format: str | None, force: bool, most: int) -> None:
     """Decode a waveform."""
-    from ..media.audio import SoundLayout
+    from ..media.sound.files import SoundLayout
     from ..render.view import output_depth
 
     began, form = time.perf_counter(), file.waveform

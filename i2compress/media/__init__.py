@@ -12,8 +12,9 @@ from typing import BinaryIO
 from ..errors import SignalError, UsageError
 from ..files import atomic_writer
 from ..signal import Kind, Metadata, Signal
-from . import audio, image
-from ._format import Codes, Format, Layout, Modality, RowWriter
+from .image import files as image
+from .protocol import Codes, Format, Layout, Modality, RowWriter
+from .sound import files as audio
 
 __all__ = [
     "MODALITIES",

@@ -13,7 +13,7 @@ def main() -> None:
     from sounds import RATE, chord, sound
 
     from i2compress import EncodeSettings, decode
-    from i2compress.sound import encode
+    from i2compress.media.sound import encode
 
     encode.SEGMENT_SAMPLES = 2500
     mono = np.concatenate([chord(0.3), np.zeros((3000, 1), np.float32), chord(0.2)])

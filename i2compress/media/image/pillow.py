@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, WebPImagePlugin
 
-from ..errors import SignalError, UsageError
-from ..signal import Metadata
-from ._format import Codes, Layout
-from ._limits import check_pixels
-from ._metadata import icc_for, icc_space
+from ...errors import SignalError, UsageError
+from ...signal import Metadata
+from ..protocol import Codes, Layout
+from .limits import check_pixels
+from .metadata import icc_for, icc_space
 
 # The classes themselves and not Image.open: the type is known, and Image.open warns of large pictures through global state.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..codec import I2File
-from ..config import SOUND_STEPS, EncodeSettings, decibels_of_quality
-from ..container import chunk_sizes
-from ..mdct import POWER, Layout, analyse
-from ..media.audio import SoundLayout, to_codes
-from ..signal import Signal
+from ...codec import I2File
+from ...config import SOUND_STEPS, EncodeSettings, decibels_of_quality
+from ...container import chunk_sizes
+from ...signal import Signal
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
 from .decode import I2Sound
+from .files import SoundLayout, to_codes
 from .format import (
     BARK_EDGES,
     GAIN_ORIGIN,
@@ -31,11 +30,12 @@ from .format import (
     write_start,
 )
 from .masking import band_gains, weigh
+from .mdct import POWER, Layout, analyse
 from .noise import levels
 from .plane import LAMBDA, STEP, Fitted, fit_plane
 
 if TYPE_CHECKING:
-    from ..fit import Arrays, StepInfo
+    from ...fit import Arrays, StepInfo
 
 SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights

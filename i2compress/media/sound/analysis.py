@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..mdct import MAX_SPLIT, POWER, Layout, analyse
+from .mdct import MAX_SPLIT, POWER, Layout, analyse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

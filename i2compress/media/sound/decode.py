@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ..codec import I2File
-from ..config import View
-from ..mdct import Evaluation, Synthesis
-from ..render.view import output_depth, output_span, sound_span
-from ..signal import FloatArray, Kind, Metadata, Signal
+from ...codec import I2File
+from ...config import View
+from ...render.view import output_depth, output_span, sound_span
+from ...signal import FloatArray, Kind, Metadata, Signal
 from .analysis import rotate
 from .format import PEAK_UNIT, Segment, SoundFile, read_sound
 from .masking import band_gains
+from .mdct import Evaluation, Synthesis
 from .noise import fill
 
 FRAMES_AT_ONCE = 32

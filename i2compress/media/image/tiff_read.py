@@ -8,14 +8,14 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, TiffImagePlugin
 
-from ..errors import SignalError
-from ..signal import Metadata
-from ._deep import decoded_by_av
-from ._format import Codes
-from ._limits import check_pixels
-from ._metadata import clean_exif
-from ._pillow import still_codes
-from ._tiff_write import DESCRIPTIVE, EXIF_IFD, GPS_IFD, ICC, XMP
+from ...errors import SignalError
+from ...signal import Metadata
+from ..protocol import Codes
+from .ffmpeg import decoded_by_av
+from .limits import check_pixels
+from .metadata import clean_exif
+from .pillow import still_codes
+from .tiff_write import DESCRIPTIVE, EXIF_IFD, GPS_IFD, ICC, XMP
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or Python prints its warnings to stderr
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..coding.laplace import MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEncoder, code_length
-from ..container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata, write_plane
-from ..errors import ChecksumError, LimitError, MalformedError, TruncatedError
-from ..header import MAX_AXIS, Cursor, decode_header, encode_header, encode_varint
-from ..mdct import MAX_SPLIT, Layout
-from ..signal import MAX_RATE, MAX_SOUND_CHANNELS, SOUND_DEPTHS
+from ...coding.laplace import MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEncoder, code_length
+from ...container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata, write_plane
+from ...errors import ChecksumError, LimitError, MalformedError, TruncatedError
+from ...header import MAX_AXIS, Cursor, decode_header, encode_header, encode_varint
+from ...signal import MAX_RATE, MAX_SOUND_CHANNELS, SOUND_DEPTHS
+from .mdct import MAX_SPLIT, Layout
 
 MAX_SAMPLES = 2**40
 MIN_HOP_LOG2, MAX_HOP_LOG2 = 6, 13

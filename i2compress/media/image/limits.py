@@ -1,6 +1,6 @@
 """How large a picture may be before anything is allocated for it."""
 
-from ..errors import SignalError
+from ...errors import SignalError
 
 MAX_PIXELS = 2**30  # one gigapixel: 12 GB of float32 RGB; a header that asks for more is refused
 

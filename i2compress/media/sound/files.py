@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import I2Error, ResourceError, SignalError, UsageError
-from ..signal import MAX_SOUND_CHANNELS, FloatArray, Kind, Metadata, Signal
-from ._format import Format, Layout, RowWriter
+from ...errors import I2Error, ResourceError, SignalError, UsageError
+from ...signal import MAX_SOUND_CHANNELS, FloatArray, Kind, Metadata, Signal
+from ..protocol import Format, Layout, RowWriter
 
 _ALL = tuple(range(1, MAX_SOUND_CHANNELS + 1))
 _PCM = (8, 16, 24, 32)

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SignalError
+from ...errors import SignalError
 
 
 def decoded_by_av(file: bytes, codec: str, shape: tuple[int, int, int]) -> npt.NDArray[np.uint16]:

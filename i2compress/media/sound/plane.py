@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..coding.laplace import LIMIT
-from ..coding.latents import encode_latents
-from ..coding.weights import WeightGroup, encode_weights
-from ..config import EncodeSettings
-from ..container import Container, Header
-from ..field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
-from ..field.weights import context_weights, dequantise, rendering_weights
-from ..render import Renderer
+from ...coding.laplace import LIMIT
+from ...coding.latents import encode_latents
+from ...coding.weights import WeightGroup, encode_weights
+from ...config import EncodeSettings
+from ...container import Container, Header
+from ...field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
+from ...field.weights import context_weights, dequantise, rendering_weights
+from ...render import Renderer
 from .format import PEAK_UNIT
 from .trim import trim
 
 if TYPE_CHECKING:
-    from ..fit import StepInfo
+    from ...fit import StepInfo
 
 LAMBDA = 1e-3  # of every plane: what a sound asks for is in the gain that makes the plane
 STEP_CODE = 35  # so that the squared step is 6.6 lambda
@@ -63,7 +63,7 @@ def fit_plane(
         on_step, stop: see fit_signal.
 
     """
-    from ..fit import Start, fit_signal, sound_schedule
+    from ...fit import Start, fit_signal, sound_schedule
 
     peaks = np.where(np.abs(values) > PEAK_UNIT, np.rint(values / PEAK_UNIT), 0.0).astype(np.int64)
     values = values - PEAK_UNIT * peaks

@@ -1,6 +1,6 @@
 """What a file is, from its first bytes: a name lies more often than they do."""
 
-from ..errors import SignalError
+from ...errors import SignalError
 
 _MAGICS = (
     (b"\x89PNG\r\n\x1a\n", "png"),

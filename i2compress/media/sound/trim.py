@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..coding.context import ContextWeights
-from ..coding.laplace import LIMIT, code_length
-from ..coding.latents import Grid, predictions
+from ...coding.context import ContextWeights
+from ...coding.laplace import LIMIT, code_length
+from ...coding.latents import Grid, predictions
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SignalError, UsageError
-from ..signal import Metadata
-from ._format import Codes, Layout
-from ._limits import check_pixels
+from ...errors import SignalError, UsageError
+from ...signal import Metadata
+from ..protocol import Codes, Layout
+from .limits import check_pixels
 
 _NUMBER = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*(\d+)")
 _PAM_LINE = re.compile(rb"[ \t]*(?:#[^\n]*|([A-Z]+)(?:[ \t]+([^\n]*?))?)?[ \t\r]*\n")

@@ -6,9 +6,9 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
-from ..errors import UsageError
-from ._format import Codes, Layout
-from ._metadata import icc_for
+from ...errors import UsageError
+from ..protocol import Codes, Layout
+from .metadata import icc_for
 
 # Tags of the first directory that say something about the picture and not about its storage.
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)

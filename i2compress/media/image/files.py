@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ..errors import I2Error, ResourceError, SignalError, UsageError
-from ..signal import Kind, Metadata, Signal
-from ._format import Codes, Format, Layout, RowWriter, Sink
-from ._metadata import as_upright, clean_exif, icc_for, orientation, turned, xmp_as_upright
-from ._sniff import sniff
+from ...errors import I2Error, ResourceError, SignalError, UsageError
+from ...signal import Kind, Metadata, Signal
+from ..protocol import Codes, Format, Layout, RowWriter, Sink
+from .metadata import as_upright, clean_exif, icc_for, orientation, turned, xmp_as_upright
+from .sniff import sniff
 
 _ALL = ("icc", "exif", "xmp")
 
@@ -59,18 +59,18 @@ def read(data: bytes, name: str) -> Signal:
 def _decoded(data: bytes) -> tuple[Codes, Metadata]:
     kind = sniff(data, "PNG, JPEG, WebP, TIFF, PNM, BMP, GIF")
     if kind == "png":
-        from ._png_read import read_png
+        from .png_read import read_png
 
         return read_png(data)
     if kind == "tiff":
-        from ._tiff import read_tiff
+        from .tiff_read import read_tiff
 
         return read_tiff(data)
     if kind == "pnm":
-        from ._pnm import read_pnm
+        from .pnm import read_pnm
 
         return read_pnm(data)
-    from ._pillow import read_with_pillow
+    from .pillow import read_with_pillow
 
     return read_with_pillow(data, kind)
 
@@ -109,18 +109,18 @@ def open_writer(file: BinaryIO, form: Format, layout: Layout) -> Iterator[RowWri
 
 def _sink(file: BinaryIO, form: Format, layout: Layout) -> Sink:
     if form.name == "png":
-        from ._png_write import PngSink
+        from .png_write import PngSink
 
         return PngSink(file, layout)
     if form.name == "tiff":
-        from ._tiff_write import TiffSink
+        from .tiff_write import TiffSink
 
         return TiffSink(file, layout)
     if form.name in ("pnm", "pgm", "ppm", "pam"):
-        from ._pnm import PnmSink
+        from .pnm import PnmSink
 
         return PnmSink(file, layout, pam=form.name == "pam")
-    from ._pillow import PillowSink
+    from .pillow import PillowSink
 
     return PillowSink(file, layout, name=form.name)
 

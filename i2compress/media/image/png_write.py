@@ -7,9 +7,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from ._format import Codes, Layout
-from ._metadata import icc_for
+from ...errors import UsageError
+from ..protocol import Codes, Layout
+from .metadata import icc_for
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"

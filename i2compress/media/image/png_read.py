@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import PngImagePlugin
 
-from ..errors import SignalError
-from ..signal import Metadata
-from ._format import Codes
-from ._limits import check_pixels
-from ._pillow import still_codes
-from ._png_write import SIGNATURE, XMP_KEYWORD, chunk
+from ...errors import SignalError
+from ...signal import Metadata
+from ..protocol import Codes
+from .limits import check_pixels
+from .pillow import still_codes
+from .png_write import SIGNATURE, XMP_KEYWORD, chunk
 
 _MAX_BLOB = 1 << 26  # a profile or packet that inflates beyond this is left out
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -102,7 +102,7 @@ def _colour(chunks: list[tuple[bytes, bytes]]) -> int:
 
 def _read_deep(header: _Header, ihdr: bytes, body: bytes) -> npt.NDArray[np.uint16]:
     """16 bits a sample, by FFmpeg: Pillow would keep the upper 8 of all but gray."""
-    from ._deep import decoded_by_av  # FFmpeg takes a while to load, and few pictures need it
+    from .ffmpeg import decoded_by_av  # FFmpeg takes a while to load, and few pictures need it
 
     _check_complete(header, body)
     file = b"".join([SIGNATURE, chunk(b"IHDR", ihdr), chunk(b"IDAT", body), chunk(b"IEND", b"")])
