@@ -9,8 +9,8 @@ from .errors import I2Error
 if TYPE_CHECKING:
     from .api import decode, encode, open
     from .codec import Encoded, I2File
-    from .media.sound.decode import I2Sound
-    from .signal import Kind, Metadata, Signal
+    from .kinds import Kind
+    from .signal import Layout, Metadata, Signal
 
 try:
     __version__ = version("i2compress")
@@ -22,8 +22,8 @@ __all__ = [
     "Encoded",
     "I2Error",
     "I2File",
-    "I2Sound",
     "Kind",
+    "Layout",
     "Metadata",
     "Signal",
     "View",
@@ -33,7 +33,7 @@ __all__ = [
     "open",
 ]
 
-_HOMES = {"Encoded": "codec", "I2File": "codec", "I2Sound": "media.sound.decode", "Kind": "signal", "Metadata": "signal", "Signal": "signal"}
+_HOMES = {"Encoded": "codec", "I2File": "codec", "Kind": "kinds", "Layout": "signal", "Metadata": "signal", "Signal": "signal"}
 
 
 def __getattr__(name: str) -> object:

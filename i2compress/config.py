@@ -190,15 +190,16 @@ class View:
             raise UsageError(f"crop is {','.join(map(str, self.crop))}; expected X,Y,W,H with X, Y >= 0 and W, H >= 1")
         if self.bit_depth not in (None, 8, 16, 24, 32):
             raise UsageError(f"bit depth is {self.bit_depth}; expected 8 or 16 (of sound also 24 or 32)")
-        if self.sound and self.pixels:
-            raise UsageError("--rate and --time are for sound, --scale, --size, --max-size and --crop for pictures; leave one kind out")
 
-    @property
-    def sound(self) -> bool:
-        """True where something is asked that only sound has."""
-        return self.rate is not None or self.time is not None
 
-    @property
-    def pixels(self) -> bool:
-        """True where something is asked that only pictures have."""
-        return any(value is not None for value in (self.scale, self.size, self.max_size, self.crop))
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How large an output may be; None for any.
+
+    Args:
+        max_pixels: of a picture.
+        max_samples: of a sound, of all its channels.
+    """
+
+    max_pixels: int | None = None
+    max_samples: int | None = None

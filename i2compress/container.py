@@ -112,11 +112,6 @@ def write_plane(container: Container) -> bytes:
     return write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
 
 
-def is_sound(data: bytes) -> bool:
-    """True where the file holds sound: its first chunk is 'A'."""
-    return data[: len(SIGNATURE) + 1] == SIGNATURE + b"A"
-
-
 def read(data: bytes, *, allow_partial: bool = False) -> Container:
     """Take a file apart, checking all of it.
 
@@ -138,9 +133,7 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
 
 
 def chunk_sizes(data: bytes) -> list[ChunkSize]:
-    """Bytes of each part of a file, in order; they add up to its size. Raises FormatError as `read` does."""
-    if not is_sound(data):
-        read(data)
+    """Bytes of each part of a file, in order; they add up to its size. Raises FormatError where a chunk is damaged."""
     reader = ChunkReader(data)
     sizes = [ChunkSize("", "signature", reader.position)]
     while reader.position < len(data):

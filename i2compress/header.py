@@ -9,16 +9,15 @@ import math
 from dataclasses import dataclass
 
 from .errors import FormatError, LimitError, MalformedError, UnsupportedVersionError
+from .kinds import SAMPLES, Kind
 
 MAX_AXIS = 2**20
 MAX_POINTS = 2**30
 MAX_CHANNELS = 8
-MAX_IMAGE_CHANNELS = 4
 MAX_PARAMS = 16
 MAX_VALUE = 2**32 - 1  # of a parameter, a prior's number and a chunk's length
 MAX_STREAMS = 16
 
-KINDS = {0: "image", 1: "audio", 2: "video", 3: "shape"}
 FIELDS = {
     0: "implicit pyramid",
     1: "explicit pyramid",
@@ -31,7 +30,7 @@ FIELDS = {
 }
 PYRAMIDS = (0, 1)  # the fields with latents
 
-_AXES = {0: (2,), 1: (1, 2, 3), 2: (3,), 3: (3,)}
+_KINDS = {int(kind): kind.name.lower() for kind in Kind}
 _LAMBDA_UNKNOWN = 255
 _LAMBDA_STEPS = 16  # codes for each halving of lambda
 
@@ -41,7 +40,7 @@ class Header:
     """What a file holds.
 
     Args:
-        kind: 0 image, 1 audio, 2 video, 3 shape.
+        kind: a value of Kind.
         grid: points along each axis, each 1..2**20, their product at most 2**30; (H, W) for an image.
         channels: 1..8 (1..4 for an image).
         bit_depth: of the source's samples, 8 or 16.
@@ -68,14 +67,15 @@ class Header:
     lam_code: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise MalformedError(f"signal kind is {self.kind}; expected {_choices(KINDS)}")
-        if len(self.grid) not in _AXES[self.kind]:
-            raise MalformedError(f"{KINDS[self.kind]} has {len(self.grid)} grid axes; expected {' or '.join(map(str, _AXES[self.kind]))}")
+        if self.kind not in _KINDS:
+            raise MalformedError(f"signal kind is {self.kind}; expected {_choices(_KINDS)}")
+        samples = SAMPLES[Kind(self.kind)]
+        if len(self.grid) not in samples.plane_axes:
+            raise MalformedError(f"{_KINDS[self.kind]} has {len(self.grid)} grid axes; expected {' or '.join(map(str, samples.plane_axes))}")
         for size in self.grid:
             _check_range("grid axis", size, 1, MAX_AXIS)
         _check_range("number of grid points", math.prod(self.grid), 1, MAX_POINTS)
-        _check_range("number of channels", self.channels, 1, MAX_CHANNELS if self.kind else MAX_IMAGE_CHANNELS)
+        _check_range("number of channels", self.channels, 1, samples.channels)
         if self.bit_depth not in (8, 16):
             raise MalformedError(f"bit depth is {self.bit_depth}; expected 8 or 16")
         if self.field not in FIELDS:

@@ -1,27 +1,18 @@
 """A Signal: samples on a regular grid, what they mean, and the metadata that travels with them."""
 
-from dataclasses import dataclass, field
-from enum import IntEnum
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import SignalError
+from .kinds import MAX_RATE, SAMPLES
+from .kinds import Kind as Kind
 
 FloatArray = npt.NDArray[np.float32]
-
-MAX_SOUND_CHANNELS = 8
-MAX_RATE = 2**24
-SOUND_DEPTHS = {False: (8, 16, 24, 32), True: (32, 64)}
-
-
-class Kind(IntEnum):
-    """What a signal is; the number is the one in the file."""
-
-    IMAGE = 0
-    AUDIO = 1
-    VIDEO = 2
-    SHAPE = 3
+Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +33,73 @@ class Metadata:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What the samples of a signal are, without the samples.
+
+    Args:
+        kind: of media.
+        grid: samples along each axis, slowest first: (H, W) of a picture, (N,) of sound; each at least 1.
+        channels: of a picture 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha (straight, not premultiplied); of sound 1 to 8.
+        bit_depth: of the samples in their file: 8 or 16; of sound 8, 16, 24 or 32, or 32 or 64 where `floating`.
+        floating: the samples in the file are floating point.
+        rate: samples a second along the first axis where that is time, else 0.
+
+    Raises:
+        SignalError: anything that its kind does not have.
+    """
+
+    kind: Kind
+    grid: tuple[int, ...]
+    channels: int
+    bit_depth: int = 8
+    floating: bool = False
+    rate: int = 0
+
+    def __post_init__(self) -> None:
+        samples, name = SAMPLES[self.kind], self.kind.name.lower()
+        if len(self.grid) != samples.axes or min(self.grid) < 1 or not 1 <= self.channels <= samples.channels:
+            axes = f"{samples.axes} ax{'e' if samples.axes > 1 else 'i'}s"
+            raise SignalError(f"{name} has grid {self.grid} and {self.channels} channels; expected {axes} and 1 to {samples.channels} channels")
+        if samples.timed and not 1 <= self.rate <= MAX_RATE:
+            raise SignalError(f"sampling rate is {self.rate}; expected 1 to {MAX_RATE}")
+        depths = samples.depths[self.floating]
+        if self.bit_depth not in depths:
+            known = " or ".join(map(str, depths)) or "integers"
+            raise SignalError(f"bit depth is {self.bit_depth}{' floating point' if self.floating else ''}; expected {known}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values: `[*grid, C]`."""
+        return *self.grid, self.channels
+
+    @property
+    def samples(self) -> int:
+        """Samples of one channel."""
+        return math.prod(self.grid)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasts, where the first axis is time."""
+        return self.grid[0] / self.rate if self.rate else None
+
+    @property
+    def peak(self) -> float:
+        """From the lowest value to the highest."""
+        return SAMPLES[self.kind].peak
+
+    def part(self, length: int) -> "Layout":
+        """The same with `length` samples along the first axis."""
+        return replace(self, grid=(length, *self.grid[1:]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """Samples on a regular grid.
 
     Args:
-        values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1]; C = 1 gray, 2 gray + alpha,
-            3 RGB, 4 RGB + alpha (straight, not premultiplied). Sound: `[N, C]` in about [-1, 1], C = 1 to 8.
-        kind: what the samples are.
-        bit_depth: depth of the source's samples: 8 or 16, code value = value * (2**bit_depth - 1); of sound 8, 16, 24 or
-            32, or 32 or 64 where `floating`, code value = value * 2**(bit_depth - 1).
+        values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1]. Sound: `[N, C]` in about [-1, 1].
+        kind, bit_depth, rate, floating: see Layout. Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
         metadata: ICC, Exif and XMP, or tags.
-        rate: samples a second, of sound.
-        floating: the samples of the sound's source are floating point.
 
     Raises:
         SignalError: a shape, type or value that breaks the above.
@@ -65,58 +111,56 @@ class Signal:
     metadata: Metadata = field(default_factory=Metadata)
     rate: int = 0
     floating: bool = False
+    layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
         values = self.values
         if values.dtype != np.float32:
-            raise SignalError(f"signal values are {values.dtype}; expected float32 in [0, 1] (see Signal.from_codes)")
+            raise SignalError(f"signal values are {values.dtype}; expected float32 (for integers see Signal.from_codes)")
         if values.ndim < 2 or min(values.shape) < 1:
             raise SignalError(f"signal has shape {values.shape}; expected [*grid, channels] with at least one sample")
-        if self.kind is Kind.IMAGE and (values.ndim != 3 or values.shape[-1] > 4):
-            raise SignalError(f"image has shape {values.shape}; expected [height, width, 1 to 4 channels]")
-        if self.kind is Kind.AUDIO:
-            self._check_sound()
-        elif self.bit_depth not in (8, 16):
-            raise SignalError(f"bit depth is {self.bit_depth}; expected 8 or 16")
+        grid, channels = values.shape[:-1], values.shape[-1]
+        layout = Layout(kind=self.kind, grid=grid, channels=channels, bit_depth=self.bit_depth, floating=self.floating, rate=self.rate)
+        object.__setattr__(self, "layout", layout)
         if not np.isfinite(values).all():
             raise SignalError("signal holds NaN or infinite values; replace them before encoding")
-
-    def _check_sound(self) -> None:
-        if self.values.ndim != 2 or self.values.shape[1] > MAX_SOUND_CHANNELS:
-            raise SignalError(f"sound has shape {self.values.shape}; expected [samples, 1 to {MAX_SOUND_CHANNELS} channels]")
-        if not 1 <= self.rate <= MAX_RATE:
-            raise SignalError(f"sampling rate is {self.rate}; expected 1 to {MAX_RATE}")
-        if self.bit_depth not in SOUND_DEPTHS[self.floating]:
-            raise SignalError(f"bit depth is {self.bit_depth}; expected {' or '.join(map(str, SOUND_DEPTHS[self.floating]))}")
 
     @property
     def grid(self) -> tuple[int, ...]:
         """Samples along each axis, channels left out."""
-        return self.values.shape[:-1]
+        return self.layout.grid
 
     @property
     def channels(self) -> int:
         """Number of channels."""
-        return int(self.values.shape[-1])
-
-    @property
-    def has_alpha(self) -> bool:
-        """True where the last channel is opacity."""
-        return self.kind is Kind.IMAGE and self.channels in (2, 4)
+        return self.layout.channels
 
     @staticmethod
-    def from_codes(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], metadata: Metadata | None = None) -> "Signal":
-        """A signal from integer code values `[H, W]` or `[H, W, C]`, uint8 or uint16."""
+    def from_codes(codes: Codes, metadata: Metadata | None = None) -> "Signal":
+        """A picture from integer code values `[H, W]` or `[H, W, C]`, uint8 or uint16."""
         if codes.dtype not in (np.uint8, np.uint16):
             raise SignalError(f"code values are {codes.dtype}; expected uint8 or uint16")
-        depth = 8 * codes.dtype.itemsize
         codes = codes[..., None] if codes.ndim == 2 else codes
-        values = codes.astype(np.float32) / np.float32(2**depth - 1)
-        return Signal(values=values, bit_depth=depth, metadata=metadata or Metadata())
+        return Signal(values=from_codes(codes), bit_depth=8 * codes.dtype.itemsize, metadata=metadata or Metadata())
+
+    @staticmethod
+    def of(layout: Layout, values: FloatArray, metadata: Metadata | None = None) -> "Signal":
+        """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
+        form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
+        return Signal(values=values, metadata=metadata or Metadata(), **form)  # type: ignore[arg-type]  # each of its own type
 
 
-def to_codes(values: FloatArray, bit_depth: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def from_codes(codes: Codes) -> FloatArray:
+    """Values in [0, 1] of integer code values, uint8 or uint16."""
+    top = 2 ** (8 * codes.dtype.itemsize) - 1
+    values: FloatArray = codes.astype(np.float32)
+    values /= np.float32(top)
+    return values
+
+
+def to_codes(values: Values, bit_depth: int) -> Codes:
     """Integer code values of `values` (clipped to [0, 1]), rounded to nearest: uint8 or uint16."""
     top = 2**bit_depth - 1
-    rounded: FloatArray = np.floor(np.clip(values, 0, 1) * np.float32(top) + np.float32(0.5))
+    clipped: Values = np.clip(values, 0, 1)
+    rounded = np.floor(clipped * np.float32(top) + np.float32(0.5))
     return rounded.astype(np.uint8) if bit_depth == 8 else rounded.astype(np.uint16)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from i2compress.media.sound.mdct import POWER, SINE, Evaluation, Layout, Synthesis, analyse, synthesise
+from i2compress.media.sound.mdct import POWER, SINE, Evaluation, Framing, Synthesis, analyse, synthesise
 from i2compress.media.sound.mdct.rate import chirp
 from i2compress.media.sound.mdct.transform import dct4
 
@@ -14,10 +14,10 @@ PARTS = ((0, 7), (7, 8), (8, FRAMES))
 
 
 @pytest.fixture(params=[SINE, POWER])
-def layout(request: pytest.FixtureRequest) -> Layout:
+def layout(request: pytest.FixtureRequest) -> Framing:
     splits = np.random.default_rng(1).integers(0, 3, FRAMES)
     splits[:4] = 0
-    return Layout(HOP, splits, request.param)
+    return Framing(HOP, splits, request.param)
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def test_dct4_is_its_definition(size: int) -> None:
     assert np.abs(dct4(values) - values @ matrix).max() < 1e-10
 
 
-def test_the_transform_is_orthonormal_and_comes_back_to_float_precision(layout: Layout, x: npt.NDArray[np.float64]) -> None:
+def test_the_transform_is_orthonormal_and_comes_back_to_float_precision(layout: Framing, x: npt.NDArray[np.float64]) -> None:
     coefficients = analyse(x, layout)
     assert np.isclose(np.square(coefficients).sum(), np.square(x).sum(), rtol=1e-13)
     assert np.abs(synthesise(coefficients, layout) - x).max() < 1e-13
 
 
 def test_equal_blocks_are_the_mdct_of_princen_and_bradley() -> None:
-    layout = Layout(64, [0, 0, 0, 0])
+    layout = Framing(64, [0, 0, 0, 0])
     x = np.random.default_rng(3).normal(size=256)
     n, k = np.arange(128), np.arange(64)
     window = np.sin(np.pi / 128 * (n + 0.5))
@@ -49,24 +49,24 @@ def test_equal_blocks_are_the_mdct_of_princen_and_bradley() -> None:
     assert np.allclose(analyse(x[None], layout)[0, 1], wanted, atol=1e-12)
 
 
-def test_parts_analysed_apart_are_the_whole(layout: Layout, x: npt.NDArray[np.float64]) -> None:
+def test_parts_analysed_apart_are_the_whole(layout: Framing, x: npt.NDArray[np.float64]) -> None:
     half = HOP // 2
     parts = [analyse(x[:, max(0, a * HOP - half) : b * HOP + half], layout, a, b) for a, b in PARTS]
     assert np.array_equal(np.concatenate(parts, 1), analyse(x, layout))
 
 
-def test_parts_synthesised_one_after_the_other_are_the_whole(layout: Layout, x: npt.NDArray[np.float64]) -> None:
+def test_parts_synthesised_one_after_the_other_are_the_whole(layout: Framing, x: npt.NDArray[np.float64]) -> None:
     coefficients, synthesis = analyse(x, layout), Synthesis(layout)
     found = np.concatenate([synthesis.push(coefficients[:, a:b]) for a, b in PARTS], 1)
     assert np.array_equal(found, synthesise(coefficients, layout))
 
 
-def test_synthesis_from_a_later_frame_on_is_exact_after_half_a_frame(layout: Layout, x: npt.NDArray[np.float64]) -> None:
+def test_synthesis_from_a_later_frame_on_is_exact_after_half_a_frame(layout: Framing, x: npt.NDArray[np.float64]) -> None:
     found = Synthesis(layout, 6).push(analyse(x, layout)[:, 6:])
     assert np.abs(found - x[:, 6 * HOP :])[:, HOP // 2 :].max() < 1e-13
 
 
-def test_evaluation_at_the_source_rate_is_the_synthesis(layout: Layout, x: npt.NDArray[np.float64]) -> None:
+def test_evaluation_at_the_source_rate_is_the_synthesis(layout: Framing, x: npt.NDArray[np.float64]) -> None:
     coefficients, evaluation = analyse(x, layout), Evaluation(layout, 1.0, 2)
     found = np.concatenate([evaluation.push(coefficients[:, a:b]) for a, b in PARTS], 1)
     assert found.shape == x.shape
@@ -76,7 +76,7 @@ def test_evaluation_at_the_source_rate_is_the_synthesis(layout: Layout, x: npt.N
 @pytest.mark.parametrize("frequency", [0.0123, 0.11, 0.31])
 @pytest.mark.parametrize("step", [0.5, 44100 / 48000, 1 / np.sqrt(3), 1.7, 3.0])
 def test_a_sine_at_another_rate_is_its_analytic_value_and_vanishes_above_the_new_nyquist(frequency: float, step: float) -> None:
-    layout = Layout(512, np.zeros(21, np.int64), POWER)
+    layout = Framing(512, np.zeros(21, np.int64), POWER)
     sine = np.sin(2 * np.pi * frequency * np.arange(21 * 512))[None]
     found = Evaluation(layout, step, 1).push(analyse(sine, layout))[0]
     wanted = np.sin(2 * np.pi * frequency * np.arange(len(found)) * step) * (frequency < 0.5 / step)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from i2compress.media.sound.decode import FRAMES_AT_ONCE, I2Sound
 from sounds import RATE, chord, snr, sound, wav
 
 import i2compress
@@ -12,7 +13,6 @@ from i2compress import EncodeSettings, View, media
 from i2compress.container import chunk_sizes
 from i2compress.errors import FormatError, LimitError, SignalError, TruncatedError, UsageError
 from i2compress.media.sound import encode as encoder
-from i2compress.media.sound.decode import FRAMES_AT_ONCE, I2Sound
 from i2compress.media.sound.encode import SignalSource, encode_sound
 from i2compress.media.sound.files import SoundLayout, SoundReader, open_sound_writer, to_codes
 from i2compress.media.sound.format import SoundHeader, bark_bands, read_sound

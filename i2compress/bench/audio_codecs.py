@@ -19,26 +19,26 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def _encode_i2c(sound: Sound, work: Work, *, tune: str) -> Coded:
-    from ..media.sound.encode import encode_sound
+    from ..codec import encode
     from ..signal import Kind, Signal
 
     signal = Signal(values=sound.values.astype(np.float32), kind=Kind.AUDIO, rate=sound.rate, bit_depth=sound.bit_depth, floating=sound.floating)
     chosen = fitted.settings(work, tune=tune)
-    return Coded(encode_sound(signal, chosen).data, device=fitted.device(chosen))
+    return Coded(encode(signal, chosen).data, device=fitted.device(chosen))
 
 
 def _decode_i2c(data: bytes, threads: int | None) -> Sound:
-    from ..media.sound.decode import I2Sound
+    from ..codec import I2File
     from ..media.sound.files import to_codes
 
-    file = I2Sound.from_bytes(data, threads=threads)
-    depth, floating = file.depth()
-    blocks = [to_codes(block, depth, floating) for block in file.blocks()]
-    return Sound(values=np.concatenate(blocks).astype(np.float64), rate=file.header.rate, bit_depth=depth, floating=floating)
+    file = I2File.from_bytes(data, threads=threads)
+    form = file.layout
+    blocks = [to_codes(block, form.bit_depth, form.floating) for block in file.blocks()]
+    return Sound(values=np.concatenate(blocks).astype(np.float64), rate=form.rate, bit_depth=form.bit_depth, floating=form.floating)
 
 
 def _prepare_i2c() -> None:
-    from ..media.sound import decode, encode  # noqa: F401  # torch takes seconds to import
+    from .. import codec, fit  # noqa: F401  # torch takes seconds to import
 
     keep_freed_memory()  # as i2c encode does
 

@@ -29,12 +29,12 @@ SOUND_SHAPING = (*_SHAPING, "media/sound")
 
 
 def _encode(picture: Pixels, work: Work) -> Coded:
-    from ..codec import encode_signal
+    from ..codec import encode
     from ..signal import Signal
 
     chosen = settings(work)
-    result = encode_signal(Signal.from_codes(picture), chosen)
-    extra = {"loss": result.loss, "steps": result.steps, "seconds": result.seconds, "lambda": chosen.rate_weight}
+    result = encode(Signal.from_codes(picture), chosen)
+    extra = {"loss": result.loss or 0.0, "steps": result.coded.steps, "seconds": result.seconds, "lambda": chosen.rate_weight}
     return Coded(result.data, extra, device(chosen))
 
 

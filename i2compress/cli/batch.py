@@ -20,6 +20,11 @@ class Job:
     target: str
     refused: I2Error | None = None
 
+    @property
+    def shown(self) -> str:
+        """What a line about it begins with."""
+        return self.source if self.target == STDIO else self.target
+
 
 def plan(inputs: Sequence[str], output: str | None, folder: str | None, *, force: bool, name: Callable[[str], Path]) -> list[Job]:
     """The jobs of a run.
@@ -89,16 +94,38 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], None], out: Output) -> E
     return run([job.source for job in jobs], start, out)
 
 
+class Inputs:
+    """Files of a run, each read as late as can be, and only once where it is a pipe."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, bytes] = {}
+
+    def head(self, source: str, count: int = 4096) -> bytes:
+        """The first bytes of a path; none of standard input, and of what cannot be read, which is said when it is to be."""
+        if source == STDIO:
+            return b""
+        try:
+            if not os.path.isfile(source):  # what is read of a pipe is gone
+                self._held[source] = read_input(source)
+                return self._held[source][:count]
+            with open(source, "rb") as file:
+                return file.read(count)
+        except (OSError, ValueError, SignalError):
+            return b""
+
+    def read(self, source: str) -> bytes:
+        """All bytes of a path, or of standard input for "-"; SignalError where it cannot be read."""
+        return self._held.pop(source) if source in self._held else read_input(source)
+
+
 def read_input(source: str) -> bytes:
     """All bytes of a path, or of standard input for "-"; SignalError where it cannot be read."""
+    from ..media import open_binary
+
     if source == STDIO:
         return sys.stdin.buffer.read()
-    try:
-        return Path(source).read_bytes()
-    except FileNotFoundError as error:
-        raise SignalError(f"{source}: no such file; check the name") from error
-    except (OSError, ValueError) as error:
-        raise SignalError(f"{source} cannot be read ({error}); expected a file, check its name and permissions") from error
+    with open_binary(source) as file:
+        return file.read()
 
 
 def write_output(target: str, data: bytes, *, force: bool, verify: bool = False) -> None:

@@ -1,26 +1,19 @@
 """i2c decode: solve the fixed point where the output's samples are, and write them band by band."""
 
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..config import View
-from ..container import is_sound
-from ..errors import UsageError
+from ..config import Limits, View
+from ..errors import FormatError, UsageError
 from ..files import STDIO, default_output
-from ..waveform import is_waveform
-from . import batch, sound, waveform
+from . import batch
 from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_size, parse_time
-from .output import Json, Output, duration, layout
-
-if TYPE_CHECKING:
-    from ..media import RowWriter
-    from ..signal import Metadata
+from .output import Json, Output, duration
 
 MAX_PIXELS = 2**28
 MAX_SAMPLES = 2**33
@@ -46,10 +39,9 @@ class _Wish:
     """What to make of each file."""
 
     view: View
+    limits: Limits
     format: str | None
     allow_partial: bool
-    max_pixels: int
-    max_samples: int
     threads: int | None
     force: bool
 
@@ -82,63 +74,46 @@ def decode(
     part = None if crop is None else parse_crop(crop)
     view = View(scale=scale, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
-    limits = {"max_pixels": max_pixels, "max_samples": max_samples}
-    wish = _Wish(view=view, format=format, allow_partial=allow_partial, threads=threads, force=force, **limits)
-    out = Output("decode", as_json=as_json, quiet=quiet, debug=debug)
+    limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
+    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force)
+    out, files = Output("decode", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
 
     def name(source: str) -> Path:
-        return default_output(source, "decode", scale=scale, extension=sound.output_extension(source, format, DEFAULT_FORMAT))
+        return default_output(source, "decode", scale=scale, extension=format or _own_format(files.head(source)))
 
     jobs = batch.plan(inputs, output, output_dir, force=force, name=name)
-    raise typer.Exit(batch.run_jobs(jobs, lambda job: _decode_one(job, wish, out), out))
+    raise typer.Exit(batch.run_jobs(jobs, lambda job: _decode_one(job, files.read(job.source), wish, out), out))
 
 
-def _decode_one(job: batch.Job, wish: _Wish, out: Output) -> None:
+def _own_format(head: bytes) -> str:
+    """The format that a file decodes to where none is asked for."""
+    from ..media.table import medium_of_file
+
+    try:
+        return medium_of_file(head).output_format(head)
+    except FormatError:  # said when the file is decoded
+        return DEFAULT_FORMAT
+
+
+def _decode_one(job: batch.Job, data: bytes, wish: _Wish, out: Output) -> None:
+    from .. import media
     from ..codec import I2File
-    from ..signal import to_codes
 
     start = perf_counter()
-    data = batch.read_input(job.source)
-    if is_sound(data):
-        sound.decode_one(
-            job,
-            data,
-            wish.view,
-            out,
-            format=wish.format,
-            force=wish.force,
-            allow_partial=wish.allow_partial,
-            threads=wish.threads,
-            most=wish.max_samples,
-        )
-        return
-    if is_waveform(data):
-        file = I2File.from_bytes(data, threads=wish.threads)
-        waveform.decode_one(job, file, wish.view, out, format=wish.format, force=wish.force, most=wish.max_samples)
-        return
     file = I2File.from_bytes(data, threads=wish.threads, allow_partial=wish.allow_partial)
-    height, width, channels = file.output_shape(wish.view)
-    if height * width > wish.max_pixels:
-        raise UsageError(f"the output has {width}x{height} pixels; expected at most {wish.max_pixels}: choose a smaller size or raise --max-pixels")
-    bit_depth = wish.view.bit_depth or file.header.bit_depth
-    with _open_writer(job.target, (height, width, channels), bit_depth, file.metadata, wish) as writer:
-        for band in file.bands(wish.view):
-            writer.write(to_codes(band, bit_depth))
+    layout = file.output(wish.view)
+    file.medium.check_output(layout, wish.limits)
+    target, form = (sys.stdout.buffer, wish.format or _own_format(data)) if job.target == STDIO else (job.target, wish.format)
+    with media.open_writer(target, layout, format=form, metadata=file.metadata, force=wish.force) as writer:
+        if wish.view.bit_depth not in (None, writer.layout.bit_depth):
+            raise UsageError(f"--depth is {wish.view.bit_depth}, and {job.target} would hold {writer.layout.bit_depth} bits; choose another --format")
+        for block in file.blocks(wish.view):
+            writer.write(block)
+    seconds = perf_counter() - start
+    for note in writer.notes:
+        out.warn(f"{job.shown}: {note}")
     if not file.complete:
-        out.warn(f"{job.source} was cut short; its finest latents are missing from {job.target}")
-    _report(job, (height, width, channels), bit_depth, file.complete, perf_counter() - start, out)
-
-
-def _open_writer(target: str, shape: tuple[int, int, int], bit_depth: int, metadata: "Metadata", wish: _Wish) -> "AbstractContextManager[RowWriter]":
-    from .. import media
-
-    if target == STDIO:
-        return media.open_writer(sys.stdout.buffer, format=wish.format or DEFAULT_FORMAT, shape=shape, bit_depth=bit_depth, metadata=metadata)
-    return media.open_writer(target, format=wish.format, shape=shape, bit_depth=bit_depth, metadata=metadata, force=wish.force)
-
-
-def _report(job: batch.Job, shape: tuple[int, int, int], bit_depth: int, complete: bool, seconds: float, out: Output) -> None:
-    height, width, channels = shape
-    out.line(f"{job.source if job.target == STDIO else job.target}: {layout((height, width), channels, bit_depth)}, {duration(seconds)}")
-    fields: dict[str, Json] = {"output": job.target, "width": width, "height": height, "channels": channels, "bit_depth": bit_depth}
-    out.record(job.source, "ok", {**fields, "complete": complete, "seconds": seconds})
+        out.warn(f"{job.source} was cut short; what is missing was filled in, in {job.shown}")
+    out.line(f"{job.shown}: {file.medium.describe(writer.layout)}, {duration(seconds)}")
+    facts: dict[str, Json] = {"output": job.target, "kind": file.medium.kind.name.lower(), **file.medium.facts(writer.layout)}
+    out.record(job.source, "ok", {**facts, "complete": file.complete, "seconds": seconds})

@@ -1,7 +1,7 @@
 """i2c encode: fit a field to each input and write it."""
 
-import os
 import signal as signals
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, EFFORTS, FEWEST_STEPS, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
 from ..errors import UsageError
 from ..files import STDIO, default_output
-from . import batch, sound, waveform
+from . import batch
 from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_bitrate, parse_duration
-from .output import Json, Output, duration, layout, size
+from .output import Json, Output, duration, figures, rate, size
 
 if TYPE_CHECKING:
     from ..codec import Encoded
-    from ..signal import Signal
+    from ..media import InputFile
 
 Stop = Callable[[], bool]
 
@@ -109,58 +109,38 @@ def encode(
 
 
 def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
-    from .. import media
-    from ..codec import encode_signal
-    from ..signal import Kind
+    from .. import codec, media
 
-    given = batch.read_input(STDIO) if job.source == STDIO else None
-    if media.kind_of(job.source, sound.head(job.source) if given is None else given) is Kind.AUDIO:
-        encode_one = sound.encode_one if settings.field == DEFAULT_FIELD else waveform.encode_one
-        encode_one(job, given, settings, out, stop=stop, force=force, verify=verify)
-        return
-    if settings.bitrate is not None:
-        raise UsageError("--bitrate is for sound; use -q or --lambda for a picture")
-    if given is not None:
-        data = given
-        source_bytes, signal = len(data), media.read(data)
-    else:
-        signal = media.read(job.source)
-        source_bytes = os.path.getsize(job.source)
-    if stop():  # nothing to finalise yet
-        raise KeyboardInterrupt
-    name = job.source if job.target == STDIO else job.target
-    with out.progress(name) as on_step:
-        encoded = encode_signal(signal, settings, on_step=on_step, stop=stop)
-    batch.write_output(job.target, encoded.data, force=force, verify=verify)
-    _report(job, signal, encoded, source_bytes, out)
-    wanted = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
-    limited = settings.time_limit is not None and settings.field == DEFAULT_FIELD and not stop()
-    if limited and encoded.passes < min(wanted, FEWEST_STEPS):
-        made = f"{encoded.passes} steps" + (" on each part of the picture" if encoded.passes < encoded.steps else "")
-        out.warn(f"{name}: the time limit left {made}, and good pictures take {FEWEST_STEPS} or more; give more time, or encode a smaller picture")
+    name = job.shown
+    with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source) as file:
+        if stop():  # nothing to finalise yet
+            raise KeyboardInterrupt
+        with out.progress(name) as on_step:
+            encoded = codec.encode(file.source, settings, on_step=on_step, stop=stop)
+        batch.write_output(job.target, encoded.data, force=force, verify=verify)
+        _report(job, file, encoded, out)
     if stop():
-        out.line(f"{name}: stopped early, after {encoded.steps} steps")
+        out.line(f"{name}: stopped early, after {encoded.coded.steps} steps")
 
 
-def _report(job: batch.Job, signal: "Signal", encoded: "Encoded", source_bytes: int, out: Output) -> None:
-    count = len(encoded.data)
-    what = layout(signal.grid, signal.channels, signal.bit_depth)
-    rate = f"{size(count)}, {encoded.bpp:.3f} bpp, {encoded.psnr:.2f} dB PSNR, {duration(encoded.seconds)}"
-    out.line(f"{job.source if job.target == STDIO else job.target}: {what}, {rate}")
-    if not encoded.converged:
+def _report(job: batch.Job, file: "InputFile", encoded: "Encoded", out: Output) -> None:
+    from ..media import MEDIA
+
+    medium, coded, count = MEDIA[encoded.layout.kind], encoded.coded, len(encoded.data)
+    length = encoded.layout.seconds
+    speed = "" if length is None else f" ({encoded.seconds / length:.2g} x its length)"
+    parts = [medium.describe(encoded.layout), size(count), rate(encoded.layout, count), figures(encoded.figures)]
+    out.line(f"{job.shown}: {', '.join([*parts, duration(encoded.seconds)])}{speed}")
+    for note in (*file.source.notes, *coded.notes):
+        out.warn(f"{job.shown}: {note}")
+    if not coded.converged:
         out.warn(f"{job.target}: the fixed point is not reached, and the file says so; leave --no-contract out")
-    if count > source_bytes:
-        out.warn(f"{job.target} is larger than its source ({count} bytes, {source_bytes} before); keep the source, or lower -q")
-    picture: dict[str, Json] = {"grid": list(signal.grid), "channels": signal.channels, "bit_depth": signal.bit_depth}
-    rates: dict[str, Json] = {"bytes": count, "source_bytes": source_bytes, "bpp": encoded.bpp, "psnr": encoded.psnr, "sizes": dict(encoded.sizes)}
-    work: dict[str, Json] = {
-        "seconds": encoded.seconds,
-        "steps": encoded.steps,
-        "passes": encoded.passes,
-        "loss": encoded.loss,
-        "converged": encoded.converged,
-    }
-    out.record(job.source, "ok", {"output": job.target, **picture, **rates, **work})
+    if count > file.size:
+        out.warn(f"{job.target} is larger than its source ({count} bytes, {file.size} before); keep the source, or lower -q")
+    facts: dict[str, Json] = {"output": job.target, "kind": medium.kind.name.lower(), **medium.facts(encoded.layout)}
+    sizes: dict[str, Json] = {"bytes": count, "source_bytes": file.size, "bpp": encoded.bpp, "bitrate": encoded.bitrate, "sizes": {**encoded.sizes}}
+    work: dict[str, Json] = {"seconds": encoded.seconds, "steps": coded.steps, "passes": coded.passes, "loss": encoded.loss}
+    out.record(job.source, "ok", {**facts, **sizes, **encoded.figures, **work, "converged": coded.converged})
 
 
 @contextmanager

@@ -1,80 +1,54 @@
 """i2c info: what a file holds, without decoding it."""
 
-import math
+from typing import TYPE_CHECKING
 
 import typer
 
-from ..container import ChunkSize, chunk_sizes, is_sound, read
-from ..header import FIELDS, KINDS, PYRAMIDS, Header
-from . import batch, sound
+from ..container import ChunkSize, chunk_sizes
+from . import batch
 from .options import AsJson, Debug, Inputs
-from .output import Json, Output, layout, size
+from .output import Json, Output, rate, size
+
+if TYPE_CHECKING:
+    from ..media.protocol import Medium, Outline
 
 
 def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show what .i2 files hold and where their bytes are."""
-    out = Output("info", as_json=as_json, debug=debug)
+    out, files = Output("info", as_json=as_json, debug=debug), batch.Inputs()
     batch.check_inputs(inputs)
 
     def work(index: int) -> None:
-        data = batch.read_input(inputs[index])
-        if is_sound(data):
-            sound.info(inputs[index], data, out)
-            return
-        header, chunks = read(data).header, chunk_sizes(data)
-        out.text(_text(inputs[index], header, chunks, len(data)))
-        out.record(inputs[index], "ok", _fields(header, chunks, len(data)))
+        from ..media.table import medium_of_file
+
+        data = files.read(inputs[index])
+        medium = medium_of_file(data)
+        outline, chunks = medium.outline(data), chunk_sizes(data)
+        out.text(_text(inputs[index], medium, outline, chunks, len(data)))
+        out.record(inputs[index], "ok", _fields(medium, outline, chunks, len(data)))
 
     raise typer.Exit(batch.run(inputs, work, out))
 
 
-def _text(source: str, header: Header, chunks: list[ChunkSize], count: int) -> str:
-    lam = "" if header.lam is None else f", lambda {header.lam:.2g}"
-    waves = len(header.grid) == 1
-    what = f"{header.grid[0]} samples, {header.channels} channels" if waves else layout(header.grid, header.channels, header.bit_depth)
-    rate = f"{size(count)}, {_bits_per_point(header, count):.3f} bpp{lam}"
-    lines = [f"{source}: I2 {KINDS[header.kind]}, {what}, {rate}, {FIELDS[header.field]}{_network(header)}"]
-    lines += [f"  {chunk.type or ' '} {chunk.name:<10}{chunk.size:>10} bytes {100 * chunk.size / count:6.1f} %" for chunk in chunks]
+def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int) -> str:
+    lam = "" if outline.lam is None else f", lambda {outline.lam:.2g}"
+    what = f"{medium.describe(outline.layout)}, {size(count)}, {rate(outline.layout, count)}{lam}, {outline.what}"
+    lines = [f"{source}: I2 {medium.kind.name.lower()}, {what}"]
+    for letter, name, total in _grouped(chunks):
+        lines.append(f"  {letter or ' '} {name:<10}{total:>10} bytes {100 * total / count:6.1f} %")
     return "\n".join(lines)
 
 
-def _fields(header: Header, chunks: list[ChunkSize], count: int) -> dict[str, Json]:
-    listed: list[Json] = [{"type": chunk.type, "name": chunk.name, "bytes": chunk.size} for chunk in chunks]
-    return {
-        "kind": KINDS[header.kind],
-        "grid": list(header.grid),
-        "channels": header.channels,
-        "bit_depth": header.bit_depth,
-        "field": FIELDS[header.field],
-        "params": list(header.params),
-        **_coordinates(header),
-        "prior": header.prior,
-        "lambda": header.lam,
-        "bytes": count,
-        "bpp": _bits_per_point(header, count),
-        "chunks": listed,
-    }
+def _grouped(chunks: list[ChunkSize]) -> list[tuple[str, str, int]]:
+    """Letter, name and bytes of each kind of chunk, in the order of the file."""
+    totals: dict[tuple[str, str], int] = {}
+    for chunk in chunks:
+        totals[chunk.type, chunk.name] = totals.get((chunk.type, chunk.name), 0) + chunk.size
+    return [(letter, name, total) for (letter, name), total in totals.items()]
 
 
-def _network(header: Header) -> str:
-    """Sizes of a coordinate field and whether its fixed point is reached; nothing for a pyramid."""
-    if header.field in PYRAMIDS:
-        return ""
-    from ..field.coordinate_file import CoordinateFile, describe
-
-    return f" ({describe(CoordinateFile.from_header(header))})"
-
-
-def _coordinates(header: Header) -> dict[str, Json]:
-    """The same as data."""
-    if header.field in PYRAMIDS:
-        return {}
-    from ..field.coordinate_file import CoordinateFile
-
-    spec = CoordinateFile.from_header(header)
-    sizes: dict[str, Json] = {"width": spec.network.width, "layers": spec.network.layers, "input_scale": spec.network.input_scale}
-    return {**sizes, "iterations": spec.iterations, "contracts": spec.network.normalised, "converged": spec.converged, "residual": spec.residual}
-
-
-def _bits_per_point(header: Header, count: int) -> float:
-    return 8 * count / math.prod(header.grid)
+def _fields(medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int) -> dict[str, Json]:
+    grouped: list[Json] = [{"type": letter, "name": name, "bytes": total} for letter, name, total in _grouped(chunks)]
+    layout = outline.layout
+    rates: dict[str, Json] = {"bytes": count, "bpp": 8 * count / layout.samples, "bitrate": layout.seconds and 8 * count / layout.seconds}
+    return {"kind": medium.kind.name.lower(), **medium.facts(layout), **outline.facts, "lambda": outline.lam, **rates, "chunks": grouped}

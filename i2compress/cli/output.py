@@ -1,6 +1,5 @@
 """The one place that prints: data and JSON on stdout, everything else on stderr."""
 
-import json
 import math
 import os
 import sys
@@ -10,15 +9,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..metrics import FIGURES
+from ..records import Json as Json
+from ..records import dumps
 from .errors import exit_code, sentence
 
 if TYPE_CHECKING:
-    from ..codec import StepInfo
-
-Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+    from ..fit import StepInfo
+    from ..signal import Layout
 
 SCHEMA = 1
-_LAYOUTS = {1: "Gray", 2: "GrayA", 3: "RGB", 4: "RGBA"}
 
 
 class Output:
@@ -55,7 +55,7 @@ class Output:
         """A JSON object on stdout, where JSON was asked for; numbers JSON cannot hold become null."""
         if self.as_json:
             record = {"schema": SCHEMA, "verb": self.verb, "input": source, "status": status, **fields}
-            _print(json.dumps({key: _finite(value) for key, value in record.items()}, allow_nan=False))
+            _print(dumps(record))
 
     def failure(self, source: str, error: BaseException) -> None:
         """An error about one file, on stderr and as a JSON object."""
@@ -132,13 +132,16 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 3600 else f"{seconds // 3600:.0f} h {seconds % 3600 / 60:02.0f} min"
 
 
-def layout(grid: tuple[int, ...], channels: int, bit_depth: int) -> str:
-    """Sizes, channels and depth: 768x512 RGB8."""
-    return f"{'x'.join(map(str, reversed(grid)))} {_LAYOUTS.get(channels, f'{channels} channels, ')}{bit_depth}"
+def rate(layout: "Layout", count: int) -> str:
+    """What `count` bytes are for a signal: kilobits a second where it lasts, else bits a sample."""
+    return f"{8 * count / layout.samples:.3f} bpp" if layout.seconds is None else f"{8e-3 * count / layout.seconds:.2f} kbps"
 
 
-def _finite(value: Json) -> Json:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def figures(found: Mapping[str, float]) -> str:
+    """How close a decoded file is to its source: 36.02 dB PSNR."""
+    if all(value == math.inf for value in found.values()):
+        return "equal to its source"
+    return ", ".join(f"{value:.2f} {FIGURES[name]}" for name, value in found.items())
 
 
 def _say(text: str) -> None:

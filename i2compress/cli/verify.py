@@ -1,22 +1,21 @@
 """i2c verify: does the file come back, and how close to its source?"""
 
 import math
+import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import View
-from ..container import is_sound
 from ..errors import SignalError, TargetError, UsageError
-from ..waveform import is_waveform
-from . import batch, sound, waveform
+from ..files import STDIO
+from . import batch
 from .options import AsJson, Debug, Inputs, Quiet, Threads
-from .output import Json, Output, duration, layout
+from .output import Output, duration, figures
 
 if TYPE_CHECKING:
     from ..codec import I2File
-    from ..signal import Signal
 
 Against = Annotated[str | None, typer.Option("--against", metavar="SRC", help="The source, to measure the PSNR.")]
 MinPsnr = Annotated[float | None, typer.Option("--min-psnr", metavar="DB", help="Fail (exit 6) below this PSNR; needs --against.")]
@@ -38,64 +37,49 @@ def verify(
     if min_psnr is not None and against is None:
         raise UsageError("--min-psnr needs the source to compare with; give it with --against SRC")
     batch.check_inputs([*inputs, against] if against is not None else inputs)
-    out = Output("verify", as_json=as_json, quiet=quiet, debug=debug)
+    out, files = Output("verify", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
 
     def work(index: int) -> None:
         from ..codec import I2File
 
         start = time.perf_counter()
-        data = batch.read_input(inputs[index])
-        if is_sound(data):
-            sound.verify(inputs[index], data, against, min_psnr, threads, out)
-            return
-        file = I2File.from_bytes(data, threads=threads)
-        if is_waveform(data):
-            waveform.verify(inputs[index], file, against, min_psnr, out)
-            return
-        psnr = _decode_all(file, None if against is None else _source(against, file))
-        seconds = time.perf_counter() - start
-        if psnr is not None and min_psnr is not None and psnr < min_psnr:
-            raise TargetError(f"{inputs[index]} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q or -e")
-        _report(inputs[index], file, psnr, seconds, out)
+        file = I2File.from_bytes(files.read(inputs[index]), threads=threads)
+        found = _decoded(file) if against is None else _score(file, against, out)
+        _report(inputs[index], file, found, time.perf_counter() - start, min_psnr, out)
 
     raise typer.Exit(batch.run(inputs, work, out))
 
 
-def _source(path: str, file: "I2File") -> "Signal":
+def _decoded(file: "I2File") -> dict[str, float]:
+    """Decodes to the end; without a source there is no figure."""
+    for _ in file.blocks():
+        pass
+    return {}
+
+
+def _score(file: "I2File", against: str, out: Output) -> Mapping[str, float]:
+    """The figures of the file, which is decoded to its end, beside its source."""
     from .. import media
 
-    source = media.read(batch.read_input(path) if path == "-" else path)
-    found = layout(source.grid, source.channels, source.bit_depth)
-    expected = layout(file.header.grid, file.header.channels, file.header.bit_depth)
-    if found != expected:
-        raise SignalError(f"{path} is {found}; expected {expected} as in the .i2 file: give the picture it was made from")
-    return source
+    with media.open_source(sys.stdin.buffer if against == STDIO else against) as opened:
+        source = opened.source
+        found, expected = source.layout, file.layout
+        if found != expected:
+            described = [media.MEDIA[layout.kind].describe(layout) for layout in (found, expected)]
+            if described[0] == described[1]:
+                described = [f"{text} ({layout.grid[0]} samples)" for text, layout in zip(described, (found, expected), strict=True)]
+            raise SignalError(f"{against} is {described[0]}; expected {described[1]} as in the .i2 file: give the source that it was made from")
+        figures = file.score(source)
+        for note in source.notes:
+            out.warn(f"{against}: {note}")
+        return figures
 
 
-def _decode_all(file: "I2File", source: "Signal | None") -> float | None:
-    """Decode band by band; the PSNR of the code values (dB, inf where equal), or None without a source."""
-    import numpy as np
-
-    from .. import metrics
-    from ..signal import to_codes
-
-    depth = file.header.bit_depth
-    squares, row = 0.0, 0
-    for band in file.bands(View()):
-        if source is not None:
-            codes, wanted = (to_codes(part, depth).astype(np.float64) for part in (band, source.values[row : row + len(band)]))
-            squares += float(np.square(codes - wanted).sum())
-        row += len(band)
-    if source is None:
-        return None
-    mean = squares / source.values.size / (2**depth - 1) ** 2
-    return metrics.psnr(mean)
-
-
-def _report(path: str, file: "I2File", psnr: float | None, seconds: float, out: Output) -> None:
-    what = layout(file.header.grid, file.header.channels, file.header.bit_depth)
-    quality = "" if psnr is None else f", {psnr:.2f} dB PSNR"
+def _report(path: str, file: "I2File", found: Mapping[str, float], seconds: float, min_psnr: float | None, out: Output) -> None:
+    psnr = found.get("psnr")
+    if psnr is not None and min_psnr is not None and psnr < min_psnr:
+        raise TargetError(f"{path} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q or -e")
+    what = ", ".join([file.medium.describe(file.layout), *([figures(found)] if found else [])])
     if not out.quiet:
-        out.text(f"{path}: OK, {what}{quality}, decoded in {duration(seconds)}")
-    fields: dict[str, Json] = {"psnr": psnr, "lossless": psnr == math.inf, "seconds": seconds}
-    out.record(path, "ok", fields)
+        out.text(f"{path}: OK, {what}, decoded in {duration(seconds)}")
+    out.record(path, "ok", {"kind": file.medium.kind.name.lower(), "psnr": None, **found, "lossless": psnr == math.inf, "seconds": seconds})

@@ -1,17 +1,17 @@
-"""What every modality offers to media.read and media.open_writer."""
+"""What a kind of media is to the rest of the package: samples in, samples out, and a file between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from ..config import EncodeSettings, Limits, View
+from ..kinds import Kind
+from ..records import Json
+from ..signal import Codes, FloatArray, Layout, Metadata, Values
 
-from ..errors import UsageError
-from ..signal import Kind, Metadata, Signal
-
-Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+if TYPE_CHECKING:
+    from ..fit import StepInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,13 @@ class Format:
     """One file format.
 
     Args:
-        name: what `format=` takes; the extensions do as well.
+        name: what `--format` takes; the extensions do as well.
         kind: what it holds.
         extensions: with their dot, lower case, the usual one first.
         write: False where it can only be read.
         channels: numbers of channels it can hold.
         depths: bits of its samples; deeper code values are reduced to it when written.
-        streamed: rows are written as they come; otherwise the whole picture is held in memory (8 bit).
+        streamed: samples are written as they come; otherwise the whole is held in memory.
         carries: names of the Metadata it can hold.
     """
 
@@ -39,55 +39,174 @@ class Format:
     carries: tuple[str, ...] = ()
 
 
+class Source(Protocol):
+    """An opened input, read in parts along its first axis."""
+
+    @property
+    def layout(self) -> Layout:
+        """What its samples are."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What travels with them."""
+
+    @property
+    def format(self) -> str:
+        """The name of the file format it came from; "" for arrays."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Whole sentences on what of the file could be neither applied nor carried; complete once all has been read."""
+
+    def read(self, start: int, count: int) -> Values:
+        """Samples `[n, *rest, C]` start .. start + count of the first axis, as many as there are. Raises SignalError."""
+
+
+class Sink(Protocol):
+    """Takes the samples of one file from start to end along the first axis."""
+
+    @property
+    def layout(self) -> Layout:
+        """What the file holds: the depth is the format's where that cannot hold the one that was asked for."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Whole sentences on what the file could not hold of the samples; complete once all are written."""
+
+    def write(self, values: FloatArray | Codes) -> None:
+        """Appends `[n, *rest, C]`: values, which are rounded to what the file holds, or code values of its depth."""
+
+
+class Content(Protocol):
+    """An opened .i2 file."""
+
+    @property
+    def layout(self) -> Layout:
+        """What its samples are at their own resolution, and in the depth of the source."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What travels with them."""
+
+    @property
+    def complete(self) -> bool:
+        """False where the file was cut short, and what is missing was filled in."""
+
+    def output(self, view: View) -> Layout:
+        """What a view gives. Raises UsageError where there is no such view."""
+
+    def blocks(self, view: View) -> Iterator[FloatArray]:
+        """The samples `[n, *rest, C]` of a view along its first axis, in memory that does not grow with its length."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What is about to be written.
+class Hooks:
+    """How a fit tells of itself and is told to end.
 
     Args:
-        shape: `(H, W, C)`, every entry at least 1.
-        bit_depth: of the code values, 8 or 16.
-        metadata: to be written back where the format can.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit with the best state so far.
     """
 
-    shape: tuple[int, int, int]
-    bit_depth: int
-    metadata: Metadata = field(default_factory=Metadata)
-
-    def __post_init__(self) -> None:
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise UsageError(f"output shape is {self.shape}; expected (height, width, channels), all at least 1")
-        if self.bit_depth not in (8, 16):
-            raise UsageError(f"bit depth is {self.bit_depth}; expected 8 or 16")
+    on_step: "Callable[[StepInfo], None] | None" = None
+    stop: Callable[[], bool] | None = None
 
     @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """Type of the code values."""
-        return np.uint8 if self.bit_depth == 8 else np.uint16
+    def stopped(self) -> bool:
+        """Whether the fit is to end."""
+        return self.stop is not None and self.stop()
 
 
-class RowWriter(Protocol):
-    """Takes rows from top to bottom."""
+@dataclass(frozen=True, kw_only=True)
+class Coded:
+    """What an encode gives.
 
-    def write(self, rows: Codes) -> None:
-        """Appends rows `[h, W, C]`, uint8 or uint16 as announced."""
+    Args:
+        data: the .i2 file.
+        steps: optimiser steps made in all.
+        passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
+        rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where the kind weighs errors otherwise.
+        converged: False where a fixed point is not reached in the iterations that the file says.
+        notes: whole sentences that the user should read.
+    """
+
+    data: bytes
+    steps: int
+    passes: int
+    rate_weight: float | None = None
+    converged: bool = True
+    notes: tuple[str, ...] = ()
 
 
-class Sink(RowWriter, Protocol):
-    """A RowWriter of one format, whose rows have been checked already."""
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a file says of itself before anything of it is decoded.
 
-    def finish(self) -> None:
-        """Writes what follows the last row."""
+    Args:
+        layout: of its samples.
+        lam: lambda, where the file says it.
+        what: the field and what else there is to know, in a few words.
+        facts: the same as data.
+    """
+
+    layout: Layout
+    lam: float | None
+    what: str
+    facts: Mapping[str, Json] = field(default_factory=dict)
 
 
-class Modality(Protocol):
-    """What a module of this package provides for one kind of signal."""
+class Medium(Protocol):
+    """A kind of media: one folder under media/, one line in media.table."""
 
     @property
-    def FORMATS(self) -> Sequence[Format]:
+    def kind(self) -> Kind:
+        """Its number in a file."""
+
+    @property
+    def noun(self) -> str:
+        """What a sentence calls one of it: "a picture"."""
+
+    @property
+    def start(self) -> str:
+        """The letter of the chunk that its files begin with."""
+
+    @property
+    def formats(self) -> Sequence[Format]:
         """Every file format of this kind."""
 
-    def read(self, data: bytes, name: str) -> Signal:
-        """The signal in the file `data`, called `name` in messages."""
+    @property
+    def options(self) -> frozenset[str]:
+        """The fields of EncodeSettings and View that it takes and that not every kind does."""
 
-    def open_writer(self, file: BinaryIO, form: Format, layout: Layout) -> AbstractContextManager[RowWriter]:
-        """A writer of one file."""
+    def sniff(self, head: bytes) -> bool:
+        """Whether the first bytes are those of a file of this kind that can be read."""
+
+    def open(self, file: BinaryIO, name: str) -> Source:
+        """The samples of a file, called `name` in messages; it stays open as long as they are read. Raises SignalError."""
+
+    def create(self, file: BinaryIO, form: Format, layout: Layout, metadata: Metadata) -> AbstractContextManager[Sink]:
+        """A writer of one file, which need not be seekable. Raises UsageError where the format cannot hold it."""
+
+    def encode(self, source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
+        """The .i2 file of a source. Raises SignalError and ResourceError."""
+
+    def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
+        """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""
+
+    def score(self, source: Source, content: Content) -> Mapping[str, float]:
+        """How close the content is to its source, by the names of metrics.FIGURES: the one place of every figure that is reported."""
+
+    def describe(self, layout: Layout) -> str:
+        """A layout in a few words: 640x480 RGB8."""
+
+    def facts(self, layout: Layout) -> Mapping[str, Json]:
+        """A layout as data."""
+
+    def check_output(self, layout: Layout, limits: Limits) -> None:
+        """Raises UsageError where an output is larger than was allowed."""
+
+    def outline(self, data: bytes) -> Outline:
+        """What a file says of itself. Raises FormatError."""
+
+    def output_format(self, head: bytes) -> str:
+        """The format that a file, of which these are the first bytes, decodes to where none is asked for."""

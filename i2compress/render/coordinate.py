@@ -212,9 +212,9 @@ class CoordinateRenderer(GridRenderer):
     """
 
     def __init__(self, spec: CoordinateFile, weights: Arrays, *, gain: float, offset: float, threads: int = 1) -> None:
-        self._coordinates = CoordinateSource(spec, CoordinateNetwork(spec, weights, gain=gain, offset=offset))
-        super().__init__(spec.grid, self._coordinates, channels=spec.channels, threads=threads)
-        self._explicit = spec.explicit
+        self.spec = spec
+        self.coordinates = CoordinateSource(spec, CoordinateNetwork(spec, weights, gain=gain, offset=offset))
+        super().__init__(spec.grid, self.coordinates, channels=spec.channels, threads=threads)
 
     def iterations_for(self, target: FloatArray, tolerance: float, limit: int) -> Count:
         """The smallest number of applications after which no value is farther than `tolerance` from the limit.
@@ -227,13 +227,13 @@ class CoordinateRenderer(GridRenderer):
             tolerance: largest distance, in units of the values, more than 0.
             limit: most applications, at least 2.
         """
-        if self._explicit:
+        if self.spec.explicit:
             return Count(iterations=1, residual=0.0, converged=True)
         full = ((0, self._source.grid[0]), (0, self._source.grid[1]), (0, self._source.grid[2]))
         blocks = blocks_of(self._source.grid, self._source.block_shape(UNSCALED), full)
         blocks = blocks[:: max(1, len(blocks) // _SAMPLE_BLOCKS)]
         values = target.reshape(*self._source.grid, -1)
-        paths = [self._coordinates.path(b, limit, tolerance, values[tuple(slice(*part) for part in b)]) for b in blocks]
+        paths = [self.coordinates.path(b, limit, tolerance, values[tuple(slice(*part) for part in b)]) for b in blocks]
         length = max(len(path.moves) for path in paths)
         distances = np.max([np.pad(path.distances, (0, length - len(path.distances))) for path in paths], axis=0)
         moves = np.max([np.pad(path.moves, (0, length - len(path.moves)), mode="edge") for path in paths], axis=0)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..config import View
 from ..errors import MalformedError, UsageError
 from ..field.spec import PyramidSpec
 from .banded import FloatArray
@@ -14,7 +13,7 @@ from .convergence import Solution, iterations_for
 from .layer import make_layer
 from .pyramid import Pyramid
 from .resample import Lanczos
-from .view import Span, spans
+from .span import Span, Spans, whole
 
 
 class GridRenderer:
@@ -33,37 +32,21 @@ class GridRenderer:
     def __init__(self, grid: tuple[int, ...], source: Source, *, channels: int, threads: int) -> None:
         if threads < 1:
             raise UsageError(f"threads is {threads}; expected at least 1")
-        self._grid, self._source, self._channels, self._threads = grid, source, channels, threads
+        self._grid, self._source, self._channels, self.threads = grid, source, channels, threads
         self._axis = 3 - len(grid)  # the one along which bands follow each other
         self._solver = BlockSolver(source, channels=channels, threads=threads)
 
-    def shape(self, view: View) -> tuple[int, ...]:
-        """Output samples along each axis, (H, W) for a picture. Raises UsageError."""
-        return tuple(span.out for span in spans(self._grid, view))
+    def bands(self, spans: Spans | None = None) -> Iterator[FloatArray]:
+        """The values, not clipped, in bands along the first axis: `[h, W, D]` of two axes, `[t, H, W, D]` of three.
 
-    def bands(self, view: View) -> Iterator[FloatArray]:
-        """The values, not clipped, top to bottom in bands `[h, W, D]` (`[t, H, W, D]` of a volume).
+        Memory is bounded by the size of the output's other axes and does not depend on its length along the first.
 
-        Memory is bounded by the width of the output and does not depend on its height.
-
-        Raises:
-            UsageError: a view that the field does not have.
+        Args:
+            spans: which samples of each axis, and how many they become; None for all as they are.
         """
-        return self._bands(spans(self._grid, view))
-
-    def render(self, view: View | None = None) -> FloatArray:
-        """The values, not clipped, `[H, W, D]` (`[T, H, W, D]` of a volume). Raises UsageError."""
-        view = View() if view is None else view
-        out = np.empty((*self.shape(view), self._channels), np.float32)
-        done = 0
-        for band in self.bands(view):
-            out[done : done + len(band)] = band
-            done += len(band)
-        return out
-
-    def _bands(self, view: tuple[Span, ...]) -> Iterator[FloatArray]:
         lead = (Span(start=0, size=1, out=1),) * self._axis
-        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *view), self._source.grid, strict=True)]
+        spans = whole(self._grid) if spans is None else spans
+        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *spans), self._source.grid, strict=True)]
         t, y, x = axes
         bands = self._solver.bands((t.region, y.region, x.region), (t.span.scale, y.span.scale, x.span.scale), self._axis)
         # The band axis last: its bands are fewer samples once the others are reduced.
@@ -73,6 +56,16 @@ class GridRenderer:
                 bands = reduce(bands, i, axes[i].region[0] * axes[i].span.scale)
         for band in bands:
             yield band.reshape(band.shape[self._axis :])
+
+    def render(self, spans: Spans | None = None) -> FloatArray:
+        """All values of `bands`, not clipped, `[*out, D]`."""
+        spans = whole(self._grid) if spans is None else spans
+        out = np.empty((*(span.out for span in spans), self._channels), np.float32)
+        done = 0
+        for band in self.bands(spans):
+            out[done : done + len(band)] = band
+            done += len(band)
+        return out
 
 
 class Renderer(GridRenderer):
@@ -121,7 +114,7 @@ class Renderer(GridRenderer):
             raise UsageError(f"tolerance is {tolerance:g} and limit {limit}; expected more than 0 and at least 1")
         if self._spec.explicit:
             return Solution(iterations=1, residual=0.0, converged=True)
-        return iterations_for(self._pyramid, self._weights, tolerance=tolerance, limit=limit, threads=self._threads)
+        return iterations_for(self._pyramid, self._weights, tolerance=tolerance, limit=limit, threads=self.threads)
 
 
 def _field_weights(spec: PyramidSpec, weights: dict[str, FloatArray]) -> dict[str, FloatArray]:

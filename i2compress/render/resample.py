@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..coords import phase_offsets
 from .banded import FloatArray, apply, correlation
 from .pyramid import Range, Window
-from .view import Span
+from .span import Span
 
 KEYS_HALO = 2
 _LOBES = 3

@@ -47,7 +47,7 @@ def picture(path: Path, side: int) -> FloatArray:
 
     signal = media.read(path)
     codes = to_codes(signal.values, 8)
-    return square(codes[..., :-1] if signal.has_alpha else codes, side)
+    return square(codes[..., :-1] if signal.channels in (2, 4) else codes, side)
 
 
 def camera(side: int) -> FloatArray | None:

@@ -1,1 +1,32 @@
-"""Pictures."""
+"""Pictures: see media.protocol for what each of these names is."""
+
+from ...kinds import Kind
+from .content import check_output, describe, facts, load, outline, output_format
+from .encode import encode
+from .files import FORMATS as formats
+from .score import score
+from .source import create, open, sniff
+
+__all__ = [
+    "check_output",
+    "create",
+    "describe",
+    "encode",
+    "facts",
+    "formats",
+    "kind",
+    "load",
+    "noun",
+    "open",
+    "options",
+    "outline",
+    "output_format",
+    "score",
+    "sniff",
+    "start",
+]
+
+kind = Kind.IMAGE
+noun = "a picture"
+start = "H"
+options = frozenset({"scale", "size", "max_size", "crop"})

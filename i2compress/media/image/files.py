@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from ...errors import I2Error, ResourceError, SignalError, UsageError
-from ...signal import Kind, Metadata, Signal
-from ..protocol import Codes, Format, Layout, RowWriter, Sink
+from ...signal import Codes, Kind, Metadata, Signal
+from ..protocol import Format
 from .metadata import as_upright, clean_exif, icc_for, orientation, turned, xmp_as_upright
 from .sniff import sniff
+from .target import RowSink, RowWriter, Target
 
 _ALL = ("icc", "exif", "xmp")
 
@@ -86,7 +87,7 @@ def _as_signal(codes: Codes, found: Metadata) -> Signal:
 
 
 @contextmanager
-def open_writer(file: BinaryIO, form: Format, layout: Layout) -> Iterator[RowWriter]:
+def open_writer(file: BinaryIO, form: Format, layout: Target) -> Iterator[RowWriter]:
     """Writes one picture to `file`, its rows from top to bottom.
 
     Args:
@@ -107,7 +108,7 @@ def open_writer(file: BinaryIO, form: Format, layout: Layout) -> Iterator[RowWri
     writer.finish()
 
 
-def _sink(file: BinaryIO, form: Format, layout: Layout) -> Sink:
+def _sink(file: BinaryIO, form: Format, layout: Target) -> RowSink:
     if form.name == "png":
         from .png_write import PngSink
 
@@ -128,7 +129,7 @@ def _sink(file: BinaryIO, form: Format, layout: Layout) -> Sink:
 class _Checked:
     """Lets through exactly the rows that were announced."""
 
-    def __init__(self, sink: Sink, layout: Layout) -> None:
+    def __init__(self, sink: RowSink, layout: Target) -> None:
         self._sink, self._layout = sink, layout
         self._rows = 0
 

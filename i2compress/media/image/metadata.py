@@ -3,7 +3,7 @@
 import re
 import struct
 
-from ..protocol import Codes
+from ...signal import Codes
 
 _EXIF_PREFIX = b"Exif\0\0"
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, WebPImagePlugin
 
 from ...errors import SignalError, UsageError
-from ...signal import Metadata
-from ..protocol import Codes, Layout
+from ...signal import Codes, Metadata
 from .limits import check_pixels
 from .metadata import icc_for, icc_space
+from .target import Target
 
 # The classes themselves and not Image.open: the type is known, and Image.open warns of large pictures through global state.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -78,7 +78,7 @@ def _from_cmyk(picture: Image.Image, icc: bytes | None) -> Image.Image:
 class PillowSink:
     """Collects the picture as 8 bit and writes it at the end: JPEG at quality 95 with full chroma, WebP lossless, BMP."""
 
-    def __init__(self, file: BinaryIO, layout: Layout, *, name: str) -> None:
+    def __init__(self, file: BinaryIO, layout: Target, *, name: str) -> None:
         height, width, channels = layout.shape
         if max(height, width) > _MAX_SIDE[name]:
             raise UsageError(f"the picture is {width}x{height}; {name} holds at most {_MAX_SIDE[name]} a side, choose png")

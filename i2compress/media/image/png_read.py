@@ -10,8 +10,7 @@ import numpy.typing as npt
 from PIL import PngImagePlugin
 
 from ...errors import SignalError
-from ...signal import Metadata
-from ..protocol import Codes
+from ...signal import Codes, Metadata
 from .limits import check_pixels
 from .pillow import still_codes
 from .png_write import SIGNATURE, XMP_KEYWORD, chunk

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import UsageError
-from ..protocol import Codes, Layout
+from ...signal import Codes
 from .metadata import icc_for
+from .target import Target
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -31,7 +32,7 @@ def chunk(kind: bytes, payload: bytes) -> bytes:
 class PngSink:
     """Writes one PNG, gray to RGB with alpha, 8 or 16 bit; the bytes do not depend on how the rows are divided."""
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: BinaryIO, layout: Target) -> None:
         height, width, channels = layout.shape
         if max(height, width) > _MAX_SIDE:
             raise UsageError(f"picture is {width}x{height}; PNG holds at most {_MAX_SIDE} a side, decode it smaller")
@@ -66,7 +67,7 @@ class PngSink:
             del self._pending[:_IDAT_BYTES]
 
 
-def _metadata_chunks(layout: Layout) -> bytes:
+def _metadata_chunks(layout: Target) -> bytes:
     metadata, parts = layout.metadata, b""
     icc = icc_for(metadata.icc, layout.shape[2])
     if icc is not None:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SignalError, UsageError
-from ...signal import Metadata
-from ..protocol import Codes, Layout
+from ...signal import Codes, Metadata
 from .limits import check_pixels
+from .target import Target
 
 _NUMBER = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*(\d+)")
 _PAM_LINE = re.compile(rb"[ \t]*(?:#[^\n]*|([A-Z]+)(?:[ \t]+([^\n]*?))?)?[ \t\r]*\n")
@@ -129,7 +129,7 @@ def _stretched(samples: _Samples, top: int) -> Codes:
 class PnmSink:
     """Writes PGM (gray), PPM (RGB) or, as PAM, anything; 8 or 16 bit."""
 
-    def __init__(self, file: BinaryIO, layout: Layout, *, pam: bool) -> None:
+    def __init__(self, file: BinaryIO, layout: Target, *, pam: bool) -> None:
         height, width, channels = layout.shape
         if not pam and channels in (2, 4):
             raise UsageError("PGM and PPM hold no alpha; choose pam or png")

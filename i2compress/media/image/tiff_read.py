@@ -9,8 +9,7 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from ...errors import SignalError
-from ...signal import Metadata
-from ..protocol import Codes
+from ...signal import Codes, Metadata
 from .ffmpeg import decoded_by_av
 from .limits import check_pixels
 from .metadata import clean_exif

@@ -7,8 +7,9 @@ from typing import BinaryIO
 from PIL import Image, TiffImagePlugin
 
 from ...errors import UsageError
-from ..protocol import Codes, Layout
+from ...signal import Codes
 from .metadata import icc_for
+from .target import Target
 
 # Tags of the first directory that say something about the picture and not about its storage.
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
@@ -24,7 +25,7 @@ _Entry = tuple[int, int, int, bytes]  # tag, type, count, data
 class TiffSink:
     """Writes one uncompressed TIFF, gray to RGB with alpha, 8 or 16 bit, little-endian."""
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: BinaryIO, layout: Target) -> None:
         height, width, channels = layout.shape
         size = height * width * channels * layout.bit_depth // 8
         if size > _MAX_BYTES:
@@ -43,7 +44,7 @@ class TiffSink:
         self._file.write(self._tail)
 
 
-def _directory(layout: Layout, start: int) -> bytes:
+def _directory(layout: Target, start: int) -> bytes:
     """The directory that lies at offset `start`, with everything it points to behind it."""
     subdirectories, entries = _exif_entries(layout.metadata.exif)
     entries += [*_storage_entries(layout), *_blob_entries(layout)]
@@ -74,7 +75,7 @@ def _longs(tag: int, *values: int) -> _Entry:
     return tag, _LONG, len(values), struct.pack(f"<{len(values)}I", *values)
 
 
-def _storage_entries(layout: Layout) -> Iterator[_Entry]:
+def _storage_entries(layout: Target) -> Iterator[_Entry]:
     height, width, channels = layout.shape
     row = width * channels * layout.bit_depth // 8
     strip = min(height, max(1, _STRIP_BYTES // row))
@@ -93,7 +94,7 @@ def _storage_entries(layout: Layout) -> Iterator[_Entry]:
         yield _shorts(338, 2)  # straight alpha
 
 
-def _blob_entries(layout: Layout) -> Iterator[_Entry]:
+def _blob_entries(layout: Target) -> Iterator[_Entry]:
     icc, xmp = icc_for(layout.metadata.icc, layout.shape[2]), layout.metadata.xmp
     if icc is not None:
         yield ICC, _UNDEFINED, len(icc), icc

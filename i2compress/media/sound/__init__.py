@@ -1,1 +1,33 @@
-"""Sound: the plane of its lapped transform, segment by segment, as fields of one .i2 file."""
+"""Sound: see media.protocol for what each of these names is."""
+
+from ...kinds import Kind
+from .content import check_output, describe, facts, load, outline, output_format
+from .encode import encode
+from .files import FORMATS as formats
+from .files import sniff
+from .score import score
+from .source import create, open
+
+__all__ = [
+    "check_output",
+    "create",
+    "describe",
+    "encode",
+    "facts",
+    "formats",
+    "kind",
+    "load",
+    "noun",
+    "open",
+    "options",
+    "outline",
+    "output_format",
+    "score",
+    "sniff",
+    "start",
+]
+
+kind = Kind.AUDIO
+noun = "sound"
+start = "A"
+options = frozenset({"bitrate", "tune", "rate", "time"})

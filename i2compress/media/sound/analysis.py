@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from .mdct import MAX_SPLIT, POWER, Layout, analyse
+from .mdct import MAX_SPLIT, POWER, Framing, analyse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -67,12 +67,12 @@ def choose_splits(x: FloatArray, hop: int, lam: float) -> tuple[IntArray, float]
     for split in range(MAX_SPLIT + 1):
         if hop >> split < SHORTEST:
             break
-        bits, error = cost(analyse(x, Layout(hop, np.full(frames, split), POWER)), lam)
+        bits, error = cost(analyse(x, Framing(hop, np.full(frames, split), POWER)), lam)
         costs.append(bits + error / lam)
     plain = np.zeros(frames, np.int64)
     chosen = np.argmin(costs, 0)
     # A frame among others pays for their shorter overlaps, so what was foreseen is measured.
-    bits, error = cost(analyse(x, Layout(hop, chosen, POWER)), lam)
+    bits, error = cost(analyse(x, Framing(hop, chosen, POWER)), lam)
     switched = float((bits + error / lam).sum())
     return (chosen, switched) if switched < float(costs[0].sum()) else (plain, float(costs[0].sum()))
 
@@ -86,7 +86,7 @@ def choose_hop(x: FloatArray, lam: float) -> int:
 def lambda_of_bits(x: FloatArray, bits: float, weighted: Callable[[FloatArray, int], FloatArray]) -> float:
     """Lambda at which `x` `[C, n]`, cut into its best frames, would take so many bits; `weighted` weighs coefficients of a hop."""
     low, high = 1e-13, 10.0
-    coefficients = {hop: weighted(analyse(x, Layout(hop, np.zeros(-(-x.shape[1] // hop), np.int64), POWER)), hop) for hop in HOPS[1:]}
+    coefficients = {hop: weighted(analyse(x, Framing(hop, np.zeros(-(-x.shape[1] // hop), np.int64), POWER)), hop) for hop in HOPS[1:]}
     for _ in range(14):
         middle = float(np.sqrt(low * high))
         found = min((cost(c, middle) for c in coefficients.values()), key=lambda pair: float(pair[0].sum() + pair[1].sum() / middle))

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import I2Error, ResourceError, SignalError, UsageError
-from ...signal import MAX_SOUND_CHANNELS, FloatArray, Kind, Metadata, Signal
-from ..protocol import Format, Layout, RowWriter
+from ...kinds import SAMPLES
+from ...signal import FloatArray, Kind, Metadata, Signal
+from ..protocol import Format
 
+MAX_SOUND_CHANNELS = SAMPLES[Kind.AUDIO].channels
 _ALL = tuple(range(1, MAX_SOUND_CHANNELS + 1))
 _PCM = (8, 16, 24, 32)
 
@@ -163,14 +165,14 @@ class SoundWriter:
     """Takes blocks of one sound from start to end."""
 
     def __init__(self, file: Any, layout: SoundLayout) -> None:
-        self._file, self._layout = file, layout
+        self._file, self.layout = file, layout
 
     def write(self, values: FloatArray) -> None:
         """Appends samples `[n, C]`, full scale [-1, 1); clipped and rounded where the file holds integers."""
-        if self._layout.floating:
+        if self.layout.floating:
             self._file.write(values)
             return
-        codes = to_codes(values, self._layout.bit_depth, False) * 2.0**31
+        codes = to_codes(values, self.layout.bit_depth, False) * 2.0**31
         self._file.write(codes.astype(np.int64).astype(np.int32))
 
 
@@ -193,13 +195,6 @@ def open_sound_writer(file: BinaryIO, form: Format, layout: SoundLayout) -> Iter
                 if "tags" in form.carries and name in _TAGS:
                     setattr(out, name, value)
             yield SoundWriter(out, chosen)
-
-
-@contextmanager
-def open_writer(file: BinaryIO, form: Format, layout: Layout) -> Iterator[RowWriter]:
-    """Refuses: a picture does not go into a sound file."""
-    raise UsageError(f"{form.name} holds sound, and this is a picture; choose png")
-    yield
 
 
 def parse_tags(tags: bytes | None) -> dict[str, str]:

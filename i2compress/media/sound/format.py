@@ -15,8 +15,9 @@ from ...coding.laplace import MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEnc
 from ...container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata, write_plane
 from ...errors import ChecksumError, LimitError, MalformedError, TruncatedError
 from ...header import MAX_AXIS, Cursor, decode_header, encode_header, encode_varint
-from ...signal import MAX_RATE, MAX_SOUND_CHANNELS, SOUND_DEPTHS
-from .mdct import MAX_SPLIT, Layout
+from ...kinds import MAX_RATE, SAMPLES, Kind
+from ...signal import Layout
+from .mdct import MAX_SPLIT, Framing
 
 MAX_SAMPLES = 2**40
 MIN_HOP_LOG2, MAX_HOP_LOG2 = 6, 13
@@ -44,27 +45,19 @@ class SoundHeader:
     """What a file of sound holds.
 
     Args:
-        samples: of each channel, 1..2**40.
-        rate: samples a second, 1..2**24.
-        channels: 1..8.
-        bit_depth: of the source, 8, 16, 24, 32 (64 where floating).
-        floating: the source's samples are floating point.
+        layout: of its samples, at most 2**40 of them.
         hop: samples a frame, 64..8192, a power of two.
         window: SINE or POWER.
-        source: the file format it came from, a key of SOURCES.
-        segment: frames of each segment but the last.
+        source: the file format it came from, an index of SOURCES.
+        segment: frames of each segment but the last, 1..2**20.
         lam_code: 0..254, round(-4 log2(lambda)) of the encoder, to show; None where it did not say.
 
     Raises:
         LimitError: a number beyond its limit.
-        MalformedError: a depth or source that does not exist.
+        MalformedError: a source that does not exist.
     """
 
-    samples: int
-    rate: int
-    channels: int
-    bit_depth: int
-    floating: bool
+    layout: Layout
     hop: int
     window: int
     source: int
@@ -72,16 +65,30 @@ class SoundHeader:
     lam_code: int | None = None
 
     def __post_init__(self) -> None:
-        limits = (("samples", self.samples, MAX_SAMPLES), ("rate", self.rate, MAX_RATE), ("channels", self.channels, MAX_SOUND_CHANNELS))
-        for name, value, limit in (*limits, ("frames a segment", self.segment, MAX_AXIS)):
+        for name, value, limit in (("samples", self.samples, MAX_SAMPLES), ("frames a segment", self.segment, MAX_AXIS)):
             if not 1 <= value <= limit:
                 raise LimitError(f"sound has {value} for {name}; expected 1 to {limit}")
-        if self.bit_depth not in SOUND_DEPTHS[self.floating] or self.source >= len(SOURCES):
-            raise MalformedError(f"sound has depth {self.bit_depth} and source {self.source}; expected ones that exist")
+        if self.source >= len(SOURCES):
+            raise MalformedError(f"sound has source {self.source}; expected one that exists")
         if self.segment * self.hop * self.channels > MAX_PLANE:
             raise LimitError(f"sound has segments of {self.segment * self.hop * self.channels} samples; expected at most {MAX_PLANE}")
         if self.segments > MAX_SEGMENTS:
             raise LimitError(f"sound has {self.segments} segments; expected at most {MAX_SEGMENTS}")
+
+    @property
+    def samples(self) -> int:
+        """Samples of each channel."""
+        return self.layout.samples
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return self.layout.rate
+
+    @property
+    def channels(self) -> int:
+        """Channels of the sound."""
+        return self.layout.channels
 
     @property
     def frames(self) -> int:
@@ -148,13 +155,13 @@ class SoundFile:
         return len(self.segments) == self.header.segments
 
     @property
-    def layout(self) -> Layout:
+    def framing(self) -> Framing:
         """Blocks of the whole sound."""
         splits = np.zeros(self.header.frames, np.int64)
         for number, segment in enumerate(self.segments):
             first, last = self.header.bounds(number)
             splits[first:last] = segment.splits
-        return Layout(self.header.hop, splits, self.header.window)
+        return Framing(self.header.hop, splits, self.header.window)
 
 
 def bark_bands(bins: int, hop: int, rate: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -165,7 +172,8 @@ def bark_bands(bins: int, hop: int, rate: int) -> np.ndarray[tuple[int], np.dtyp
 
 def write_start(header: SoundHeader, metadata: dict[str, bytes]) -> bytes:
     """The file up to its first segment. Raises SignalError where metadata is too large."""
-    shape = (header.channels - 1) | header.floating << 3 | (header.bit_depth // 8 - 1) << 4
+    layout = header.layout
+    shape = (layout.channels - 1) | layout.floating << 3 | (layout.bit_depth // 8 - 1) << 4
     transform = (header.hop.bit_length() - 1 - MIN_HOP_LOG2) | header.window << 3 | header.source << 4
     lam = 255 if header.lam_code is None else header.lam_code
     payload = encode_varint(header.samples) + encode_varint(header.rate) + bytes([shape, transform, lam]) + encode_varint(header.segment)
@@ -252,18 +260,24 @@ def sound_header(payload: memoryview) -> SoundHeader:
     segment = cursor.varint("frames a segment", MAX_AXIS)
     if cursor.position != len(payload) or shape >> 7:
         raise MalformedError("the sound chunk has bytes or bits that mean nothing; the file was written wrongly")
+    channels, bit_depth, floating = (shape & 7) + 1, 8 * ((shape >> 4) + 1), bool(shape >> 3 & 1)
     return SoundHeader(
-        samples=samples,
-        rate=rate,
-        channels=(shape & 7) + 1,
-        bit_depth=8 * ((shape >> 4) + 1),
-        floating=bool(shape >> 3 & 1),
+        layout=checked_layout(samples, channels=channels, bit_depth=bit_depth, floating=floating, rate=rate),
         hop=1 << ((transform & 7) + MIN_HOP_LOG2),
         window=transform >> 3 & 1,
         source=transform >> 4,
         segment=segment,
         lam_code=None if lam == 255 else lam,
     )
+
+
+def checked_layout(samples: int, *, channels: int, bit_depth: int, floating: bool, rate: int) -> Layout:
+    """The layout that a file says. Raises LimitError and MalformedError where there is no such sound."""
+    if samples < 1 or rate < 1:
+        raise LimitError(f"sound has {samples} samples at {rate} Hz; expected at least 1 of each")
+    if bit_depth not in SAMPLES[Kind.AUDIO].depths[floating]:
+        raise MalformedError(f"sound has depth {bit_depth}{' floating point' if floating else ''}; expected one that exists")
+    return Layout(kind=Kind.AUDIO, grid=(samples,), channels=channels, bit_depth=bit_depth, floating=floating, rate=rate)
 
 
 def _segment(reader: ChunkReader, chunk: tuple[str, memoryview], sound: SoundHeader, number: int) -> Segment:

@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ...coding.context import ContextWeights
 from ...coding.laplace import LIMIT
-from ...coding.latents import encode_latents
-from ...coding.weights import WeightGroup, encode_weights
+from ...coding.latents import Grid
 from ...config import EncodeSettings
-from ...container import Container, Header
+from ...container import Container
 from ...field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
-from ...field.weights import context_weights, dequantise, rendering_weights
-from ...render import Renderer
+from ...kinds import Kind
+from ...planes import PlaneJob, fit_pyramid
 from .format import PEAK_UNIT
 from .trim import trim
 
@@ -28,7 +28,6 @@ STEP = 2.0 ** ((STEP_CODE - STEP_ORIGIN) / STEPS_PER_OCTAVE)
 WIDTH, HIDDEN, LEVELS, TILE_LOG2 = 4, 8, 1, 12
 TOLERANCE_ERROR = 0.02  # of the fixed point, as a share of the root mean squared error
 PART = 256  # frames on which that is measured
-_PRIOR = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ def fit_plane(
         on_step, stop: see fit_signal.
 
     """
-    from ...fit import Start, fit_signal, sound_schedule
+    from ...fit import Start, sound_schedule
 
     peaks = np.where(np.abs(values) > PEAK_UNIT, np.rint(values / PEAK_UNIT), 0.0).astype(np.int64)
     values = values - PEAK_UNIT * peaks
@@ -79,37 +78,35 @@ def fit_plane(
         step_code=STEP_CODE,
         magnitudes=True,
     )
-    base = prior(_PRIOR, spec)
-    first = weights or {"S": np.ones_like(base["S"]), "W": np.zeros_like(base["W"])}
-    latents = np.clip(values / STEP, -LIMIT, LIMIT).reshape(grid).astype(np.float32)
-    result = fit_signal(
-        (values + 0.5).reshape(*grid, 1).astype(np.float32),
-        spec,
-        settings,
-        importance=None if importance is None else np.broadcast_to(importance, values.shape).reshape(*grid, 1).astype(np.float32),
+    weighed = None if importance is None else np.broadcast_to(importance, values.shape).reshape(grid)
+    job = PlaneJob(
+        values=(values + 0.5).reshape(*grid, 1).astype(np.float32),
+        kind=Kind.AUDIO,
+        bit_depth=16,
+        settings=settings,
+        tolerance=lambda error: max(TOLERANCE_ERROR * math.sqrt(error), 1e-6),
+        importance=None if weighed is None else weighed[..., None].astype(np.float32),
+        say_lambda=False,
         on_step=on_step,
         stop=stop,
+    )
+
+    def settle(grids: list[Grid], context: ContextWeights, tensors: Arrays, taken: int) -> list[Grid]:
+        """The latents, moved until they take what the weights leave of the budget."""
+        if budget is None:
+            return grids
+        wanted = values.reshape(grid) / (STEP * float(tensors["S"][0, -1]))
+        return [trim(grids[0], wanted, weighed, context, tile=spec.tile, bits=8 * (budget - taken))]
+
+    base = prior(0, spec)
+    first = weights or {"S": np.ones_like(base["S"]), "W": np.zeros_like(base["W"])}
+    latents = np.clip(values / STEP, -LIMIT, LIMIT).reshape(grid).astype(np.float32)
+    fitted = fit_pyramid(
+        job,
+        spec,
+        part=(*grid[:-2], PART, grid[-1]),
         schedule=sound_schedule(settings),
         start=Start(weights=first, latents=[latents]),
+        settle=settle,
     )
-    spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, result.distortion))
-    context = context_weights(spec, result.groups, base)
-    header = Header(kind=1, grid=grid, channels=1, bit_depth=16, field=spec.field, params=spec.params, prior=_PRIOR, streams=1, lam_code=None)
-    coded_weights = encode_weights(list(result.groups.values()))
-    grids = result.latents
-    if budget is not None:
-        wanted = values.reshape(grid) / (STEP * float(dequantise(result.groups, base)["S"][0, -1]))
-        weighed = None if importance is None else np.broadcast_to(importance, values.shape).reshape(grid)
-        grids = [trim(grids[0], wanted, weighed, context, tile=spec.tile, bits=8 * (budget - len(coded_weights)))]
-    content = Container(header=header, weights=coded_weights, latents=(encode_latents(grids, context, tile=spec.tile),))
-    return Fitted(content=content, weights=dequantise(result.groups, base), latents=grids[0].reshape(values.shape), peaks=peaks, steps=result.steps)
-
-
-def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[npt.NDArray[np.int32]], distortion: float) -> int:
-    """How many iterations bring the plane close to the fixed point, on its first frames."""
-    if spec.explicit:
-        return 1
-    small = replace(spec, grid=(*spec.grid[:-2], min(PART, spec.grid[-2]), spec.grid[-1]))
-    part = [np.ascontiguousarray(grid[..., : small.grid[-2], :]) for grid in latents]
-    renderer = Renderer(small, rendering_weights(small, groups, prior(_PRIOR, small)), part)
-    return renderer.iterations_for(max(TOLERANCE_ERROR * math.sqrt(distortion), 1e-6), limit=64).iterations
+    return Fitted(content=fitted.content, weights=fitted.weights, latents=fitted.latents[0].reshape(values.shape), peaks=peaks, steps=fitted.steps)

@@ -1,6 +1,6 @@
 """Sound as a plane of frequencies over time, and back at any sampling rate."""
 
 from .rate import Evaluation
-from .transform import MAX_SPLIT, POWER, SINE, Layout, Synthesis, analyse, synthesise
+from .transform import MAX_SPLIT, POWER, SINE, Framing, Synthesis, analyse, synthesise
 
-__all__ = ["MAX_SPLIT", "POWER", "SINE", "Evaluation", "Layout", "Synthesis", "analyse", "synthesise"]
+__all__ = ["MAX_SPLIT", "POWER", "SINE", "Evaluation", "Framing", "Synthesis", "analyse", "synthesise"]

@@ -12,34 +12,34 @@ import math
 
 import numpy as np
 
-from .transform import MAX_SPLIT, FloatArray, Layout, window
+from .transform import MAX_SPLIT, FloatArray, Framing, window
 
 
 class Evaluation:
     """Samples at another rate, of coefficients that come in stretches of whole frames.
 
     Args:
-        layout: of the whole sound.
+        framing: of the whole sound.
         step: source samples from one output sample to the next; output sample m lies at source sample m * step.
         first: the frame that comes first.
         channels: of the sound.
     """
 
-    def __init__(self, layout: Layout, step: float, channels: int, first: int = 0) -> None:
-        self.layout, self.step, self.next = layout, step, first
-        self.position = max(0, math.ceil((first * layout.hop - layout.hop // 2) / step))  # of the first sample held
+    def __init__(self, framing: Framing, step: float, channels: int, first: int = 0) -> None:
+        self.framing, self.step, self.next = framing, step, first
+        self.position = max(0, math.ceil((first * framing.hop - framing.hop // 2) / step))  # of the first sample held
         self._held = np.zeros((channels, 0))
 
     def push(self, coefficients: FloatArray) -> FloatArray:
         """Output samples `[C, n]` that follow the last ones, of the next frames `[C, F, hop]`; `position` counts them."""
-        hop, first = self.layout.hop, self.next
+        hop, first = self.framing.hop, self.next
         channels, frames, _ = coefficients.shape
         self.next += frames
-        ends = self.next == len(self.layout.splits)
+        ends = self.next == len(self.framing.splits)
         last = math.ceil((self.next * hop - 0.5 if ends else self.next * hop + hop // 2) / self.step)
         out = np.zeros((channels, last - self.position))
         out[:, : self._held.shape[1]] = self._held
-        splits = self.layout.splits[first : self.next]
+        splits = self.framing.splits[first : self.next]
         for split in range(MAX_SPLIT + 1):
             chosen = np.flatnonzero(splits == split)
             if len(chosen):
@@ -51,12 +51,12 @@ class Evaluation:
 
     def _add(self, out: FloatArray, coefficients: FloatArray, frames: "np.ndarray[tuple[int], np.dtype[np.int64]]", split: int) -> None:
         """Add the blocks of frames of one split."""
-        size, channels = self.layout.hop >> split, len(coefficients)
+        size, channels = self.framing.hop >> split, len(coefficients)
         kept = min(size, max(0, math.ceil(size / max(self.step, 1.0) - 0.5)))  # (k + 1/2) / size < 1 / step: below the new Nyquist
         if not kept:
             return
         blocks = coefficients.reshape(channels, len(frames), size, 1 << split).swapaxes(2, 3).reshape(channels, -1, size)[..., :kept]
-        starts = (frames[:, None] * self.layout.hop + np.arange(1 << split) * size).ravel()
+        starts = (frames[:, None] * self.framing.hop + np.arange(1 << split) * size).ravel()
         sides = np.array([self._sides(int(frame), j, split) for frame in frames for j in range(1 << split)])
         low = np.ceil((starts - 0.5 - sides[:, 0] / 2) / self.step).astype(np.int64)
         high = np.ceil((starts - 0.5 + size + sides[:, 1] / 2) / self.step).astype(np.int64)
@@ -68,7 +68,7 @@ class Evaluation:
             shape = np.ones_like(u)
             for distance, overlap in ((u, sides[b, 0]), (size - u, sides[b, 1])):
                 inside = distance < overlap / 2
-                shape[inside] *= window(self.layout.kind, np.maximum(distance[inside], -overlap / 2), overlap)
+                shape[inside] *= window(self.framing.kind, np.maximum(distance[inside], -overlap / 2), overlap)
             skip = max(0, self.position - int(low[b]))
             stop = min(len(u), out.shape[1] + self.position - int(low[b]))
             if stop > skip:
@@ -77,9 +77,9 @@ class Evaluation:
 
     def _sides(self, frame: int, block: int, split: int) -> tuple[int, int]:
         """Overlaps before and after a block."""
-        short = self.layout.hop >> split
-        left = self.layout.overlap(frame) if block == 0 else short
-        right = self.layout.overlap(frame + 1) if block == (1 << split) - 1 else short
+        short = self.framing.hop >> split
+        left = self.framing.overlap(frame) if block == 0 else short
+        right = self.framing.overlap(frame + 1) if block == (1 << split) - 1 else short
         return left, right
 
 

@@ -45,7 +45,7 @@ def window(kind: int, distance: FloatArray, overlap: float) -> FloatArray:
     return np.asarray(np.sin(angle))
 
 
-class Layout:
+class Framing:
     """Blocks of a stretch of frames.
 
     Args:
@@ -100,7 +100,7 @@ class Layout:
             self._fold(x, at, short, sign)
 
     def transform(self, folded: FloatArray, first: int) -> FloatArray:
-        """Coefficients `[C, F, hop]` of folded samples of the same shape, frames first.. of the layout."""
+        """Coefficients `[C, F, hop]` of folded samples of the same shape, frames first.. of the framing."""
         out = np.empty_like(folded)
         for split in range(MAX_SPLIT + 1):
             frames = np.flatnonzero(self.splits[first : first + folded.shape[1]] == split)
@@ -120,57 +120,57 @@ class Layout:
         return out
 
 
-def analyse(x: FloatArray, layout: Layout, first: int = 0, last: int | None = None) -> FloatArray:
+def analyse(x: FloatArray, framing: Framing, first: int = 0, last: int | None = None) -> FloatArray:
     """Coefficients `[C, F, hop]` of the frames first..last (all where None).
 
     Args:
         x: samples `[C, n]` from half a frame before frame `first` (or the start of the sound) on, to half a frame after
             the last one; what is missing at the end counts as zero.
-        layout: of the whole sound.
+        framing: of the whole sound.
         first, last: which frames.
     """
-    hop, last = layout.hop, len(layout.splits) if last is None else last
+    hop, last = framing.hop, len(framing.splits) if last is None else last
     lead = hop // 2 if first else 0
     padded = np.zeros((len(x), lead + (last - first) * hop + hop // 2))
     count = min(x.shape[1], padded.shape[1])
     padded[:, :count] = x[:, :count]
     frames = padded[:, lead:]  # a view: folds at the outer borders reach into the margins
-    layout.fold(padded, first, [first] if first else [], 1, lead)
-    layout.fold(padded, first, range(first + 1, last + 1), 1, lead)
+    framing.fold(padded, first, [first] if first else [], 1, lead)
+    framing.fold(padded, first, range(first + 1, last + 1), 1, lead)
     inner = np.ascontiguousarray(frames[:, : (last - first) * hop])
-    layout.fold_inside(inner, first, 1)
-    return layout.transform(inner.reshape(len(x), last - first, hop), first)
+    framing.fold_inside(inner, first, 1)
+    return framing.transform(inner.reshape(len(x), last - first, hop), first)
 
 
 class Synthesis:
     """Samples of coefficients that come in stretches of whole frames, one after the other.
 
     Args:
-        layout: of the whole sound.
+        framing: of the whole sound.
         first: the frame that comes first; what it shares with the frame before is not right.
     """
 
-    def __init__(self, layout: Layout, first: int = 0) -> None:
-        self.layout, self.next = layout, first
+    def __init__(self, framing: Framing, first: int = 0) -> None:
+        self.framing, self.next = framing, first
         self._held: FloatArray | None = None  # the second half of the last frame, folded at its right border
 
     def push(self, coefficients: FloatArray) -> FloatArray:
         """Samples `[C, n]` that follow the last ones given, of the next frames `[C, F, hop]`; half a frame is held back."""
-        hop, first = self.layout.hop, self.next
+        hop, first = self.framing.hop, self.next
         channels, frames, _ = coefficients.shape
-        x = self.layout.restore(coefficients, first).reshape(channels, frames * hop)
-        self.layout.fold_inside(x, first, -1)
+        x = self.framing.restore(coefficients, first).reshape(channels, frames * hop)
+        self.framing.fold_inside(x, first, -1)
         lead = 0
         if self._held is not None:
             x, lead = np.concatenate([self._held, x], 1), hop // 2
-        self.layout.fold(x, first, range(first if lead else first + 1, first + frames), -1, lead)
+        self.framing.fold(x, first, range(first if lead else first + 1, first + frames), -1, lead)
         self.next += frames
-        if self.next == len(self.layout.splits):
+        if self.next == len(self.framing.splits):
             return x
         self._held = x[:, -(hop // 2) :]
         return x[:, : -(hop // 2)]
 
 
-def synthesise(coefficients: FloatArray, layout: Layout) -> FloatArray:
+def synthesise(coefficients: FloatArray, framing: Framing) -> FloatArray:
     """Samples `[C, F * hop]` of all coefficients; mirror of `analyse`."""
-    return Synthesis(layout).push(coefficients)
+    return Synthesis(framing).push(coefficients)

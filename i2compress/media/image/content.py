@@ -1,0 +1,108 @@
+"""An .i2 file of a picture: what it says of itself, and its values at any size or in any part."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ... import container
+from ...config import Limits, View
+from ...errors import UsageError
+from ...header import MAX_AXIS, Header
+from ...kinds import Kind
+from ...planes import open_plane
+from ...planes.outline import describe_field, field_facts
+from ...records import Json
+from ...render.span import Span, Spans
+from ...signal import FloatArray, Layout, Metadata
+from ..protocol import Outline
+
+_CHANNELS = {1: "Gray", 2: "GrayA", 3: "RGB", 4: "RGBA"}
+
+
+class Picture:
+    """A picture that was opened; see media.protocol.Content. `plane` holds its weights and latents."""
+
+    def __init__(self, content: container.Container, *, threads: int | None) -> None:
+        self.plane = open_plane(content, threads=threads)
+        self.layout = _layout(content.header)
+        self.metadata = Metadata(**{name: blob for name, blob in content.metadata.items() if name in vars(Metadata())})
+        self.complete = content.complete
+
+    def output(self, view: View) -> Layout:
+        """See Content."""
+        height, width = (span.out for span in spans(self.layout.grid, view))
+        return replace(self.layout, grid=(height, width), bit_depth=view.bit_depth or self.layout.bit_depth)
+
+    def blocks(self, view: View) -> Iterator[FloatArray]:
+        """See Content: rows `[h, W, C]` in [0, 1], top to bottom."""
+        for band in self.plane.renderer.bands(spans(self.layout.grid, view)):
+            yield np.clip(band, 0, 1)
+
+
+def load(data: bytes, *, partial: bool, threads: int | None) -> Picture:
+    """See Medium."""
+    return Picture(container.read(data, allow_partial=partial), threads=threads)
+
+
+def spans(grid: tuple[int, ...], view: View) -> Spans:
+    """The rows and columns of a view of a picture of that height and width.
+
+    Raises:
+        UsageError: a crop that is not inside, or an output that is too large.
+    """
+    height, width = grid
+    x, y, w, h = view.crop or (0, 0, width, height)
+    if x + w > width or y + h > height:
+        raise UsageError(f"crop is {x},{y},{w},{h}; expected X,Y,W,H inside the picture, which is {width}x{height}")
+    columns, rows = _output_size(w, h, view)
+    if max(columns, rows) > MAX_AXIS:
+        raise UsageError(f"output would be {columns}x{rows}; expected at most {MAX_AXIS} samples a side: ask for a smaller one")
+    return Span(start=y, size=h, out=rows), Span(start=x, size=w, out=columns)
+
+
+def _output_size(width: int, height: int, view: View) -> tuple[int, int]:
+    if view.size is not None:
+        return view.size
+    if view.max_size is not None:
+        longest = max(width, height)
+        top = min(view.max_size, longest)
+        # Integers, so that no aspect ratio rounds differently on another machine.
+        return max(1, (2 * width * top + longest) // (2 * longest)), max(1, (2 * height * top + longest) // (2 * longest))
+    scale = 1.0 if view.scale is None else min(view.scale, 2.0 * MAX_AXIS)
+    return max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
+
+
+def describe(layout: Layout) -> str:
+    """See Medium: 640x480 RGB8."""
+    height, width = layout.grid
+    return f"{width}x{height} {_CHANNELS[layout.channels]}{layout.bit_depth}"
+
+
+def facts(layout: Layout) -> Mapping[str, Json]:
+    """See Medium."""
+    height, width = layout.grid
+    return {"grid": [height, width], "width": width, "height": height, "channels": layout.channels, "bit_depth": layout.bit_depth}
+
+
+def check_output(layout: Layout, limits: Limits) -> None:
+    """See Medium."""
+    if limits.max_pixels is not None and layout.samples > limits.max_pixels:
+        height, width = layout.grid
+        raise UsageError(f"the output has {width}x{height} pixels; expected at most {limits.max_pixels}: choose a smaller size or raise --max-pixels")
+
+
+def outline(data: bytes) -> Outline:
+    """See Medium."""
+    header = container.read(data).header
+    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header))
+
+
+def output_format(head: bytes) -> str:
+    """See Medium."""
+    return "png"
+
+
+def _layout(header: Header) -> Layout:
+    return Layout(kind=Kind.IMAGE, grid=header.grid, channels=header.channels, bit_depth=header.bit_depth)

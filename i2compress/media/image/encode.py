@@ -1,0 +1,105 @@
+"""A picture becomes a file: one plane, in a pyramid field or in a coordinate field."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ... import container
+from ...config import DEFAULT_FIELD, EFFORTS, FEWEST_STEPS, EncodeSettings
+from ...errors import SignalError
+from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
+from ...header import MAX_AXIS
+from ...kinds import Kind
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, fit_pyramid
+from ...planes.coordinate import file_spec, fit_field
+from ...signal import FloatArray, Layout, Values
+from ..protocol import Coded, Hooks, Source
+
+MAX_LEVELS = 6
+DEFAULT_WIDTH = 16
+PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
+SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
+# At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
+# lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
+STEP_CODE, STEP_LAMBDA = 50, 1e-3
+TOLERANCE_CODES = 0.25  # how far a value may be from the fixed point, in code values of the output
+TOLERANCE_ERROR = 0.02  # or as a share of the root mean squared error, which is more for 16-bit sources
+ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
+INPUT_SCALE = (256, 512)  # of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
+
+
+def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
+    """See Medium."""
+    layout = source.layout
+    if max(layout.grid) > MAX_AXIS or layout.samples > MAX_SAMPLES:
+        sides = "x".join(map(str, layout.grid[::-1]))
+        raise SignalError(f"picture is {sides}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples in all: make it smaller")
+    values = np.ascontiguousarray(source.read(0, layout.grid[0]), np.float32)
+    job = PlaneJob(
+        values=values,
+        kind=Kind.IMAGE,
+        bit_depth=layout.bit_depth,
+        settings=settings,
+        tolerance=lambda error: max(TOLERANCE_CODES / (2**layout.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(error)),
+        importance=opacity_importance(values, layout),
+        on_step=hooks.on_step,
+        stop=hooks.stop,
+    )
+    fitted = _fit(job, settings)
+    metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
+    data = container.write(replace(fitted.content, metadata=metadata))
+    notes = () if hooks.stopped else _notes(fitted, settings)
+    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=settings.rate_weight, converged=fitted.converged, notes=notes)
+
+
+def _fit(job: PlaneJob, settings: EncodeSettings) -> FittedPlane:
+    if settings.field == DEFAULT_FIELD:
+        return fit_pyramid(job, pyramid_spec(job.grid, job.channels, settings), part=ITERATION_PART)
+    return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
+
+
+def _notes(fitted: FittedPlane, settings: EncodeSettings) -> tuple[str, ...]:
+    """What to say of a picture that a time limit has cost."""
+    wanted = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+    if settings.time_limit is None or settings.field != DEFAULT_FIELD or fitted.passes >= min(wanted, FEWEST_STEPS):
+        return ()
+    made = f"{fitted.passes} steps" + (" on each part of the picture" if fitted.passes < fitted.steps else "")
+    return (f"the time limit left {made}, and good pictures take {FEWEST_STEPS} or more; give more time, or encode a smaller picture",)
+
+
+def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings, *, planes_from: int = PLANES_FROM) -> PyramidSpec:
+    """The sizes of the field that a picture is fitted with; the decoder's iterations are found after the fit.
+
+    Args:
+        grid: (H, W).
+        channels: 1..4.
+        settings: lambda, width and whether the field is explicit.
+        planes_from: samples from which there is a grid for each channel.
+    """
+    planes = channels if math.prod(grid) >= planes_from else 1
+    code = STEP_CODE + STEPS_PER_OCTAVE / 2 * math.log2(settings.rate_weight / STEP_LAMBDA)
+    return PyramidSpec(
+        grid=grid,
+        channels=channels,
+        explicit=settings.explicit,
+        width=settings.width or DEFAULT_WIDTH,
+        levels=levels_for(grid),
+        planes=planes,
+        split=SPLIT if planes > 1 else 0,
+        step_code=min(max(round(code), 0), MAX_STEP_CODE),
+    )
+
+
+def levels_for(grid: tuple[int, ...], most: int = MAX_LEVELS) -> int:
+    """Levels of latent grids of a picture: as many as leave the coarsest two samples across, at most six."""
+    return max(1, min(most, math.floor(math.log2(min(grid)))))
+
+
+def opacity_importance(values: Values, layout: Layout) -> FloatArray | None:
+    """Weights of the squared errors `[H, W, C]`: 0 for colour under full transparency, else 1; None where all are 1."""
+    if layout.channels not in (2, 4):
+        return None
+    weights = np.ones(values.shape, np.float32)
+    weights[..., :-1] = values[..., -1:] > 0
+    return weights

@@ -1,0 +1,65 @@
+"""Picture files as Source and Sink."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import BinaryIO
+
+from ...errors import SignalError
+from ...signal import Codes, FloatArray, Layout, Metadata, Values, to_codes
+from ..protocol import Format
+from . import files
+from .sniff import sniff as picture_format
+from .target import RowWriter, Target
+
+
+class PictureSource:
+    """A picture file that was read; see media.protocol.Source."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        signal = files.read(file.read(), name)
+        self.layout, self.metadata, self.format = signal.layout, signal.metadata, ""
+        self._values = signal.values
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See Source."""
+        return ()
+
+    def read(self, start: int, count: int) -> Values:
+        """See Source: rows in [0, 1]."""
+        return self._values[start : start + count]
+
+
+open = PictureSource
+
+
+def sniff(head: bytes) -> bool:
+    """See Medium."""
+    try:
+        return bool(picture_format(head, ""))
+    except SignalError:
+        return False
+
+
+class PictureSink:
+    """Rounds rows to the code values that the picture's file holds; see media.protocol.Sink."""
+
+    notes: Sequence[str] = ()
+
+    def __init__(self, rows: RowWriter, layout: Layout, form: Format) -> None:
+        self.layout = replace(layout, bit_depth=min(layout.bit_depth, max(form.depths)))
+        self._rows, self._bit_depth = rows, layout.bit_depth
+
+    def write(self, values: FloatArray | Codes) -> None:
+        """See Sink."""
+        self._rows.write(values if values.dtype.kind == "u" else to_codes(values, self._bit_depth))  # type: ignore[arg-type]  # codes, or made such
+
+
+@contextmanager
+def create(file: BinaryIO, form: Format, layout: Layout, metadata: Metadata) -> Iterator[PictureSink]:
+    """See Medium."""
+    height, width, channels = layout.shape
+    target = Target(shape=(height, width, channels), bit_depth=layout.bit_depth, metadata=metadata)
+    with files.open_writer(file, form, target) as rows:
+        yield PictureSink(rows, layout, form)

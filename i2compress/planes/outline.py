@@ -1,0 +1,26 @@
+"""What the header of a plane says of its field, in words and as data, without numpy."""
+
+from ..header import FIELDS, PYRAMIDS, Header
+from ..records import Json
+
+
+def describe_field(header: Header) -> str:
+    """The field and, where it is a coordinate field, its sizes and whether its fixed point is reached."""
+    if header.field in PYRAMIDS:
+        return FIELDS[header.field]
+    from ..field.coordinate_file import CoordinateFile, describe
+
+    return f"{FIELDS[header.field]} ({describe(CoordinateFile.from_header(header))})"
+
+
+def field_facts(header: Header) -> dict[str, Json]:
+    """The same as data."""
+    facts: dict[str, Json] = {"field": FIELDS[header.field], "params": list(header.params), "prior": header.prior}
+    if header.field in PYRAMIDS:
+        return facts
+    from ..field.coordinate_file import CoordinateFile
+
+    spec = CoordinateFile.from_header(header)
+    network: dict[str, Json] = {"width": spec.network.width, "layers": spec.network.layers, "input_scale": spec.network.input_scale}
+    solution: dict[str, Json] = {"iterations": spec.iterations, "contracts": spec.network.normalised, "converged": spec.converged}
+    return {**facts, "network": network, **solution, "residual": spec.residual}

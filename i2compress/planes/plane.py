@@ -1,0 +1,115 @@
+"""What every plane has, whatever field it is in: the work of fitting one, what a fit gives, and one that was opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..coding.latents import Grid
+from ..config import EncodeSettings
+from ..container import Container, Header, lambda_code
+from ..field.coordinate_file import CoordinateFile
+from ..field.spec import Arrays, PyramidSpec
+from ..kinds import Kind
+from ..render.renderer import GridRenderer
+from ..signal import FloatArray
+
+if TYPE_CHECKING:
+    from ..fit import StepInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneJob:
+    """A plane to fit.
+
+    Args:
+        values: `[*grid, D]` float32.
+        kind: of media, as the header says it.
+        bit_depth: as the header says it.
+        settings: lambda, steps, seed, device, threads, time limit.
+        tolerance: how far the decoded values may be from the fixed point, for a mean squared error.
+        importance: weights of the squared errors, of the shape of `values`; None where all are 1.
+        say_lambda: whether the header is to say lambda.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit with the best state so far.
+    """
+
+    values: FloatArray
+    kind: Kind
+    bit_depth: int
+    settings: EncodeSettings
+    tolerance: Callable[[float], float]
+    importance: FloatArray | None = None
+    say_lambda: bool = True
+    on_step: "Callable[[StepInfo], None] | None" = None
+    stop: Callable[[], bool] | None = None
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Samples along each axis."""
+        return self.values.shape[:-1]
+
+    @property
+    def channels(self) -> int:
+        """D."""
+        return int(self.values.shape[-1])
+
+    def header(self, spec: PyramidSpec | CoordinateFile, streams: int) -> Header:
+        """The header of a plane in that field."""
+        return Header(
+            kind=int(self.kind),
+            grid=self.grid,
+            channels=self.channels,
+            bit_depth=self.bit_depth,
+            field=spec.field,
+            params=spec.params,
+            prior=0,
+            streams=streams,
+            lam_code=lambda_code(self.settings.rate_weight) if self.say_lambda else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedPlane:
+    """What a fit gives.
+
+    Args:
+        content: header, weights and latents, metadata left out.
+        latents: integer grids, finest first; none of a coordinate field.
+        weights: every tensor by name, as the file has it.
+        steps: optimiser steps made.
+        passes: those on each part of the plane; fewer than `steps` where it is fitted part by part.
+        converged: False where the fixed point is not reached in the iterations that the file says.
+        residual: the most that one more application moves a value of a coordinate field; 0 for a pyramid.
+    """
+
+    content: Container
+    weights: Arrays
+    latents: list[Grid]
+    steps: int
+    passes: int
+    converged: bool = True
+    residual: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A plane of a file, entropy-decoded, to be rendered at whatever resolution is asked.
+
+    Args:
+        header: of the plane.
+        spec: sizes of its field.
+        weights: every tensor by name, as the file has it.
+        latents: integer grids, finest first; none of a coordinate field.
+        renderer: computes values.
+        complete: False where latents are missing and count as 0.
+    """
+
+    header: Header
+    spec: PyramidSpec | CoordinateFile
+    weights: dict[str, npt.NDArray[np.floating]]
+    latents: list[Grid]
+    renderer: GridRenderer
+    complete: bool

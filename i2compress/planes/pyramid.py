@@ -1,0 +1,119 @@
+"""Planes in pyramid fields: values become weights and latents, and they become values again. Decoding needs numpy only."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from ..coding.context import ContextWeights
+from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
+from ..coding.weights import WeightGroup, decode_weights, encode_weights
+from ..container import Container
+from ..errors import MalformedError
+from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec, prior
+from ..field.weights import context_weights, dequantise, rendering_weights
+from ..render import Renderer
+from ..signal import FloatArray
+from .plane import FittedPlane, Plane, PlaneJob
+
+if TYPE_CHECKING:
+    from ..fit import Schedule, Start
+
+SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
+STREAMS = 3
+ITERATION_LIMIT = 64
+
+Settle: TypeAlias = Callable[[list[Grid], ContextWeights, Arrays, int], list[Grid]]
+"""Changes the fitted latents before they are coded, given the context model, all weights and the bytes that they take."""
+
+
+def fit_pyramid(
+    job: PlaneJob,
+    spec: PyramidSpec,
+    *,
+    part: tuple[int, ...],
+    schedule: "Schedule | None" = None,
+    start: "Start | None" = None,
+    settle: Settle | None = None,
+) -> FittedPlane:
+    """Fit a pyramid field and code it.
+
+    Args:
+        job: what to fit.
+        spec: sizes of the field; how many iterations the decoder makes is found here.
+        part: samples along each axis, from the first on, in which that is measured; more than there are are all.
+        schedule: steps and rates; None: by the settings.
+        start: weights and latents to begin with; None for the prior and zeros.
+        settle: what becomes of the latents before they are coded; None: nothing.
+    """
+    from ..fit import fit_signal
+
+    result = fit_signal(job.values, spec, job.settings, importance=job.importance, on_step=job.on_step, stop=job.stop, schedule=schedule, start=start)
+    groups, base = result.groups, prior(0, spec)
+    spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.distortion)))
+    context, weights = context_weights(spec, groups, base), dequantise(groups, base)
+    coded = encode_weights(list(groups.values()))
+    latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
+    streams = _streams(latents, context, spec)
+    payloads = tuple(encode_latents(latents, context, tile=spec.tile, levels=grids) for grids in stream_grids(len(latents), streams))
+    content = Container(header=job.header(spec, streams), weights=coded, latents=payloads)
+    return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes)
+
+
+def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:
+    """How many iterations bring the output close to the fixed point on a part of the plane that tells."""
+    if spec.explicit:
+        return 1
+    small = replace(spec, grid=tuple(min(pair) for pair in zip(spec.grid, part, strict=True)))
+    grids = [np.ascontiguousarray(grid[tuple(slice(0, size) for size in shape)]) for grid, shape in zip(latents, small.latent_shapes, strict=True)]
+    renderer = Renderer(small, rendering_weights(small, groups, prior(0, small)), grids)
+    return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
+
+
+def _streams(latents: list[Grid], context: ContextWeights, spec: PyramidSpec) -> int:
+    """In how many streams the latents are coded."""
+    few = len(latents) == 1 or latent_bits(latents, context, tile=spec.tile).sum() < 8 * SPLIT_BYTES
+    return 1 if few else min(STREAMS, len(latents))
+
+
+def stream_grids(grids: int, streams: int) -> list[range]:
+    """The latent grids in each stream, in the order of the file: the coarse ones together, then each of the finest alone.
+
+    Raises:
+        MalformedError: more streams than grids.
+    """
+    if streams > grids:
+        raise MalformedError(f"file has {streams} latent streams for {grids} latent grids; expected no more streams than grids")
+    return [range(streams - 1, grids), *(range(grid, grid + 1) for grid in reversed(range(streams - 1)))]
+
+
+def open_field(content: Container, threads: int) -> Plane:
+    """See open_plane."""
+    spec = PyramidSpec.from_header(content.header)
+    base = prior(content.header.prior, spec)
+    shapes = spec.weight_shapes
+    groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
+    weights = rendering_weights(spec, groups, base)
+    _check_contraction(spec, weights)
+    latents = _read_latents(content, spec, context_weights(spec, groups, base))
+    renderer = Renderer(spec, weights, latents, threads=threads)
+    return Plane(header=content.header, spec=spec, weights={**weights}, latents=latents, renderer=renderer, complete=content.complete)
+
+
+def _check_contraction(spec: PyramidSpec, weights: dict[str, FloatArray]) -> None:
+    if spec.explicit:
+        return
+    matrix, taps = weights["A"].astype(np.float64), weights["K"].astype(np.float64)
+    bound = float(np.linalg.norm(matrix, 2) + np.abs(taps).reshape(len(taps), -1).sum(1).max())
+    if not bound <= MAX_CONTRACTION:
+        raise MalformedError(f"implicit layer has contraction bound {bound:.3f}; expected at most {MAX_CONTRACTION}: the file was written wrongly")
+
+
+def _read_latents(content: Container, spec: PyramidSpec, context: ContextWeights) -> list[Grid]:
+    """All grids, finest first; zeros where a partial file has none."""
+    shapes = spec.latent_shapes
+    known: list[Grid] = []
+    for data, grids in zip(content.latents, stream_grids(len(shapes), content.header.streams), strict=False):
+        known = [*decode_latents(data, shapes, context, tile=spec.tile, levels=grids, coarser=known), *known]
+    return [np.zeros(shape, np.int32) for shape in shapes[: len(shapes) - len(known)]] + known
