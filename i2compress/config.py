@@ -128,6 +128,8 @@ class EncodeSettings:
             raise UsageError(f"field is {self.field!r}; expected one of {', '.join(FIELDS)}")
         if self.width is not None and not 1 <= self.width <= FIELDS[self.field]:
             raise UsageError(f"width is {self.width}; expected 1 to {FIELDS[self.field]} for a {self.field} field")
+        if self.bitrate is not None and self.field != DEFAULT_FIELD:
+            raise UsageError("bitrate is not for coordinate fields; choose a width, or leave the field out")
         self._check_coordinates()
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,6 +162,8 @@ def from_codes(codes: Codes) -> FloatArray:
 def to_codes(values: Values, bit_depth: int) -> Codes:
     """Integer code values of `values` (clipped to [0, 1]), rounded to nearest: uint8 or uint16."""
     top = 2**bit_depth - 1
-    clipped: Values = np.clip(values, 0, 1)
-    rounded = np.floor(clipped * np.float32(top) + np.float32(0.5))
-    return rounded.astype(np.uint8) if bit_depth == 8 else rounded.astype(np.uint16)
+    clipped: npt.NDArray[Any] = np.clip(values, 0, 1)
+    rounded: npt.NDArray[Any] = np.floor(clipped * np.float32(top) + np.float32(0.5))
+    if bit_depth == 8:
+        return rounded.astype(np.uint8)
+    return rounded.astype(np.uint16)

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from i2compress import media
+from i2compress.kinds import Kind
 from i2compress.media import Codes
 from i2compress.media.image.png_write import chunk
-from i2compress.signal import Metadata, to_codes
+from i2compress.signal import Layout, Metadata, to_codes
 
 COFFEE = Path(__file__).parent / "media" / "coffee.png"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -27,11 +28,15 @@ def noise(height: int, width: int, channels: int, depth: int = 8) -> Codes:
     return codes.astype(np.uint8) if depth == 8 else codes.astype(np.uint16)
 
 
+def layout_of(codes: Codes) -> Layout:
+    """The layout of a picture of those code values."""
+    return Layout(kind=Kind.IMAGE, grid=codes.shape[:2], channels=codes.shape[2], bit_depth=8 * codes.dtype.itemsize)
+
+
 def written(codes: Codes, form: str, metadata: Metadata | None = None, *, step: int = 5) -> bytes:
     """The file of that format, written `step` rows at a time."""
     file = io.BytesIO()
-    shape = (codes.shape[0], codes.shape[1], codes.shape[2])
-    with media.open_writer(file, format=form, shape=shape, bit_depth=8 * codes.dtype.itemsize, metadata=metadata) as writer:
+    with media.open_writer(file, layout_of(codes), format=form, metadata=metadata) as writer:
         for start in range(0, len(codes), step):
             writer.write(codes[start : start + step])
     return file.getvalue()

@@ -10,9 +10,15 @@ import pytest
 
 import i2compress
 from i2compress import EncodeSettings, Signal, View
-from i2compress.codec import Encoded, I2File, encode_signal, levels_for, pyramid_spec, stream_grids
+from i2compress.codec import Encoded, I2File, encode
+from i2compress.coding.latents import latent_bits
+from i2compress.coding.weights import decode_weights
 from i2compress.container import read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
+from i2compress.field.spec import prior
+from i2compress.field.weights import context_weights
+from i2compress.media.image.encode import hurried, levels_for, pyramid_spec
+from i2compress.planes.pyramid import stream_grids
 from i2compress.signal import Metadata, to_codes
 
 FAST = EncodeSettings(steps=30, lam=1e-3, threads=1)
@@ -29,13 +35,13 @@ def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.nda
 
 @lru_cache
 def encoded(height: int = 40, width: int = 52, channels: int = 3, explicit: bool = False) -> Encoded:
-    return encode_signal(Signal.from_codes(picture(height, width, channels)), replace(FAST, explicit=explicit))
+    return encode(Signal.from_codes(picture(height, width, channels)), replace(FAST, explicit=explicit))
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(1, 1, 3), (1, 7, 1), (5, 1, 2), (13, 17, 4), (31, 8, 3)])
 def test_every_size_and_channel_count_survives(height: int, width: int, channels: int) -> None:
     source = Signal.from_codes(picture(height, width, channels))
-    result = encode_signal(source, replace(FAST, steps=5))
+    result = encode(source, replace(FAST, steps=5))
     back = I2File.from_bytes(result.data).render()
     assert back.values.shape == source.values.shape
     assert back.bit_depth == 8
@@ -56,31 +62,36 @@ def test_the_picture_comes_back_and_the_reported_psnr_and_size_are_those_of_the_
 def test_the_file_is_as_large_as_the_estimate_and_a_constant() -> None:
     """The constant is the framing: signature, header, chunk heads and checksums, and the ends of the streams."""
     result = encoded(64, 96)
-    assert result.estimate <= len(result.data) <= 1.01 * result.estimate + 80
+    content, plane = read(result.data), I2File.from_bytes(result.data).content.plane
+    shapes = plane.spec.weight_shapes
+    groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
+    context = context_weights(plane.spec, groups, prior(0, plane.spec))
+    estimate = len(content.weights) + latent_bits(plane.latents, context, tile=plane.spec.tile).sum() / 8
+    assert estimate <= len(result.data) <= 1.01 * estimate + 80
 
 
 def test_the_same_input_gives_the_same_file() -> None:
-    again = encode_signal(Signal.from_codes(picture(40, 52)), FAST)
+    again = encode(Signal.from_codes(picture(40, 52)), FAST)
     assert again.data == encoded().data
 
 
 def test_the_explicit_twin_is_written_and_read() -> None:
     result = encoded(explicit=True)
     file = I2File.from_bytes(result.data)
-    assert file.header.field == 1
-    assert file.spec.explicit
+    assert file.content.plane.header.field == 1
+    assert file.content.plane.spec.explicit
     assert result.psnr > 20
 
 
 def test_more_quality_is_more_bytes_and_more_psnr() -> None:
-    low, high = (encode_signal(Signal.from_codes(picture(40, 52)), EncodeSettings(steps=60, quality=q)) for q in (20, 90))
+    low, high = (encode(Signal.from_codes(picture(40, 52)), EncodeSettings(steps=60, quality=q)) for q in (20, 90))
     assert len(low.data) < len(high.data)
     assert low.psnr < high.psnr
 
 
 def test_the_step_of_a_latent_goes_with_the_square_root_of_lambda() -> None:
     signal = Signal.from_codes(picture(40, 52))
-    steps = {lam: pyramid_spec(signal, EncodeSettings(lam=lam)).step for lam in (1e-12, 1e-4, 4e-4, 1.6e-3, 1.0)}
+    steps = {lam: pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam)).step for lam in (1e-12, 1e-4, 4e-4, 1.6e-3, 1.0)}
     assert steps[4e-4] / steps[1e-4] == pytest.approx(2)
     assert steps[1.6e-3] / steps[4e-4] == pytest.approx(2)
     assert 0 < steps[1e-12] < steps[1e-4]
@@ -131,7 +142,7 @@ def test_a_layer_that_does_not_contract_is_refused() -> None:
 def test_a_truncated_file_shows_its_coarse_levels_on_request() -> None:
     source = picture(160, 160)
     noisy = np.clip(source + np.random.default_rng(0).normal(0, 30, source.shape), 0, 255).astype(np.uint8)
-    data = encode_signal(Signal.from_codes(noisy), replace(FAST, lam=1e-5, steps=60)).data
+    data = encode(Signal.from_codes(noisy), replace(FAST, lam=1e-5, steps=60)).data
     content = read(data)
     assert len(content.latents) == 3
     cut = data[: len(data) - len(content.latents[-1]) - 3]
@@ -147,7 +158,7 @@ def test_a_truncated_file_shows_its_coarse_levels_on_request() -> None:
 @pytest.mark.parametrize(("view", "shape"), [(View(scale=2), (80, 104)), (View(size=(30, 20)), (20, 30)), (View(max_size=26), (20, 26))])
 def test_views_have_the_size_asked_for(view: View, shape: tuple[int, int]) -> None:
     file = I2File.from_bytes(encoded().data)
-    assert file.output_shape(view) == (*shape, 3)
+    assert file.output(view).shape == (*shape, 3)
     assert file.render(view).values.shape == (*shape, 3)
 
 
@@ -170,7 +181,7 @@ def test_colour_under_full_transparency_costs_nothing() -> None:
     clean[:, :20, 3] = 255
     noisy = clean.copy()
     noisy[:, 20:, :3] = np.random.default_rng(1).integers(0, 256, (32, 20, 3))
-    sizes = [len(encode_signal(Signal.from_codes(p), FAST).data) for p in (clean, noisy)]
+    sizes = [len(encode(Signal.from_codes(p), FAST).data) for p in (clean, noisy)]
     assert sizes[0] == sizes[1]
 
 
@@ -178,9 +189,25 @@ def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:
     codes = picture(16, 24).astype(np.uint16) * 257
     metadata = Metadata(icc=b"profile", exif=b"II*\0", xmp=b"<x/>")
     source = Signal.from_codes(codes, metadata=metadata)
-    back = I2File.from_bytes(encode_signal(source, FAST).data).render()
+    back = I2File.from_bytes(encode(source, FAST).data).render()
     assert (back.bit_depth, back.metadata) == (16, metadata)
-    assert I2File.from_bytes(encode_signal(source, replace(FAST, strip=True)).data).metadata == Metadata()
+    assert I2File.from_bytes(encode(source, replace(FAST, strip=True)).data).metadata == Metadata()
+
+
+@pytest.mark.parametrize(
+    ("steps", "passes", "more", "expected"),
+    [
+        (90, 3, {}, "left 3 steps on each part of the picture"),
+        (9, 9, {}, "left 9 steps, and good pictures take 40 or more; give more time"),
+        (40, 40, {}, None),
+        (9, 9, {"time_limit": None}, None),
+        (9, 9, {"steps": 9}, None),
+        (9, 9, {"field": "siren"}, None),
+    ],
+)
+def test_a_time_limit_that_leaves_too_few_steps_is_noted(steps: int, passes: int, more: dict[str, object], expected: str | None) -> None:
+    notes = hurried(steps, passes, EncodeSettings(**{"time_limit": 120.0, **more}))
+    assert expected in notes[0] if expected else notes == ()
 
 
 def test_levels_and_streams_fit_the_picture() -> None:

@@ -38,7 +38,7 @@ def test_the_golden_files_cover_every_coordinate_field() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_golden_file_decodes_to_the_same_weights_and_codes(name: str) -> None:
     file = opened(name)
-    assert hashlib.sha256(b"".join(tensor.astype("<f8").tobytes() for tensor in file.weights.values())).hexdigest() == EXPECTED[name]
+    assert hashlib.sha256(b"".join(tensor.astype("<f8").tobytes() for tensor in file.content.plane.weights.values())).hexdigest() == EXPECTED[name]
     stored = np.load(GOLDEN / "codes.npz")[name].astype(np.int64)
     difference = np.abs(to_codes(file.render().values, 8).astype(np.int64) - stored)
     assert difference.max() <= 1
@@ -50,9 +50,9 @@ def test_a_golden_file_decodes_to_the_same_weights_and_codes(name: str) -> None:
 def test_a_decoder_written_from_the_specification_finds_the_same_weights_and_picture(name: str, scale: int) -> None:
     file = opened(name)
     other = reference.read((GOLDEN / f"{name}.i2").read_bytes())
-    assert list(other.t) == list(file.weights)
+    assert list(other.t) == list(file.content.plane.weights)
     for tensor, value in other.t.items():
-        assert np.array_equal(value, file.weights[tensor]), tensor
+        assert np.array_equal(value, file.content.plane.weights[tensor]), tensor
     ours = to_codes(file.render(View(scale=scale)).values, 8).astype(np.int64)
     assert np.abs(ours - reference.picture(other, scale)).max() <= 1
 
@@ -74,7 +74,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same_values_of_rando
     data = write(Container(header=header, weights=encode_weights(groups), latents=()))
     file, other = I2File.from_bytes(data), reference.read(data)
     for tensor, value in other.t.items():
-        assert np.array_equal(value, file.weights[tensor]), tensor
+        assert np.array_equal(value, file.content.plane.weights[tensor]), tensor
     gain, offset = (0.5, 0.5) if axes == 2 else (1.0, 0.0)
     found = file._renderer.render()
     np.testing.assert_allclose(found, offset + gain * reference.values(other), rtol=0, atol=1e-4)

@@ -15,12 +15,13 @@ import reference_decoder as reference
 import reference_values
 
 from i2compress import View
-from i2compress.codec import I2File, stream_grids
+from i2compress.codec import I2File
 from i2compress.coding.latents import encode_latents
 from i2compress.coding.weights import WeightGroup, encode_weights
 from i2compress.container import Container, Header, write
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.weights import context_weights
+from i2compress.planes.pyramid import stream_grids
 from i2compress.signal import Metadata, to_codes
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,12 +44,12 @@ def second_opinion(data: bytes) -> tuple[reference.Header, dict[str, reference.T
 def assert_same_integers(data: bytes) -> None:
     file = I2File.from_bytes(data)
     _, weights, grids = second_opinion(data)
-    assert list(weights) == list(file.weights)
+    assert list(weights) == list(file.content.plane.weights)
     for name, tensor in weights.items():
         # The renderer's B and S hold the step of the latents.
-        values = np.array(tensor.values()) * (file.spec.step if name in ("B", "S") else 1)
-        assert np.array_equal(values.astype(np.float32).reshape(tensor.shape), file.weights[name]), name
-    for level, grid in enumerate(file.latents):
+        values = np.array(tensor.values()) * (file.content.plane.spec.step if name in ("B", "S") else 1)
+        assert np.array_equal(values.astype(np.float32).reshape(tensor.shape), file.content.plane.weights[name]), name
+    for level, grid in enumerate(file.content.plane.latents):
         assert {at: int(value) for at, value in np.ndenumerate(grid)} == grids[level]
 
 
@@ -59,17 +60,20 @@ def test_every_file_of_the_folder_is_expected() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_golden_file_decodes_to_the_same_latents_and_weights(name: str) -> None:
     file = opened(name)
-    assert hashlib.sha256(b"".join(grid.astype("<i4").tobytes() for grid in file.latents)).hexdigest() == EXPECTED[name]["latents"]
-    assert hashlib.sha256(b"".join(tensor.astype("<f4").tobytes() for tensor in file.weights.values())).hexdigest() == EXPECTED[name]["weights"]
+    assert hashlib.sha256(b"".join(grid.astype("<i4").tobytes() for grid in file.content.plane.latents)).hexdigest() == EXPECTED[name]["latents"]
+    assert (
+        hashlib.sha256(b"".join(tensor.astype("<f4").tobytes() for tensor in file.content.plane.weights.values())).hexdigest()
+        == EXPECTED[name]["weights"]
+    )
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_golden_file_decodes_to_the_same_picture_within_one_code(name: str) -> None:
     file = opened(name)
     stored: npt.NDArray[np.integer] = np.load(GOLDEN / "codes.npz")[name]
-    difference = np.abs(to_codes(file.render().values, file.header.bit_depth).astype(np.int64) - stored.astype(np.int64))
+    difference = np.abs(to_codes(file.render().values, file.content.plane.header.bit_depth).astype(np.int64) - stored.astype(np.int64))
     assert difference.max() <= 1
-    assert (difference > 0).mean() < (0.01 if file.header.bit_depth == 8 else 0.1)
+    assert (difference > 0).mean() < (0.01 if file.content.plane.header.bit_depth == 8 else 0.1)
 
 
 def test_the_golden_files_cover_the_format() -> None:
@@ -91,7 +95,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same_integers(name: 
 def test_a_decoder_written_from_the_specification_finds_the_same_picture_within_one_code(name: str, scale: int) -> None:
     file = opened(name)
     other = reference_values.picture(*second_opinion((GOLDEN / f"{name}.i2").read_bytes()), scale)
-    ours = to_codes(file.render(View(scale=scale)).values, file.header.bit_depth).astype(np.int64)
+    ours = to_codes(file.render(View(scale=scale)).values, file.content.plane.header.bit_depth).astype(np.int64)
     assert ours.shape == other.shape
     assert np.abs(ours - other).max() <= 1
 

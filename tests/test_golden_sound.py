@@ -7,8 +7,8 @@ import pytest
 import reference_sound as reference
 
 import i2compress
-from i2compress.codec import I2File
 from i2compress.media.sound.format import read_sound
+from i2compress.planes import open_plane
 
 GOLDEN = Path(__file__).parent / "golden" / "sound"
 NAMES = ("mono", "stereo", "three", "peaks")
@@ -38,6 +38,6 @@ def test_a_golden_sound_decodes_to_the_same_samples(name: str) -> None:
 def test_a_decoder_written_from_the_specification_finds_the_same_latents_and_samples(name: str) -> None:
     data = (GOLDEN / f"{name}.i2").read_bytes()
     samples, grids = reference.decode(data)
-    ours = [I2File(segment.content).latents[0] for segment in read_sound(data).segments if segment.content is not None]
+    ours = [open_plane(segment.content).latents[0] for segment in read_sound(data).segments if segment.content is not None]
     assert all(np.array_equal(mine, other) for mine, other in zip(ours, grids, strict=True))
     assert np.abs(samples - i2compress.decode(data).values).max() < 1e-5

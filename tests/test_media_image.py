@@ -16,8 +16,9 @@ from PIL import Image
 
 from i2compress import media
 from i2compress.errors import SignalError
+from i2compress.kinds import Kind
 from i2compress.media.image.png_write import chunk
-from i2compress.signal import Kind
+from i2compress.signal import Layout
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -94,7 +95,7 @@ def test_the_memory_of_a_streamed_writer_does_not_grow_with_the_height(form: str
     def peak(height: int) -> int:
         band = noise(64, 512, 3)
         tracemalloc.start()
-        with media.open_writer(cast(BinaryIO, Nowhere()), format=form, shape=(height, 512, 3)) as writer:
+        with media.open_writer(cast(BinaryIO, Nowhere()), Layout(kind=Kind.IMAGE, grid=(height, 512), channels=3), format=form) as writer:
             for _ in range(height // 64):
                 writer.write(band)
         used = tracemalloc.get_traced_memory()[1]

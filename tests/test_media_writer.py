@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import noise, written
+from pictures import layout_of, noise, written
 
 from i2compress import media
 from i2compress.errors import OutputExistsError, SignalError, UsageError
@@ -39,37 +39,40 @@ def test_pgm_is_gray_and_ppm_is_colour() -> None:
     ],
 )
 def test_an_unknown_output_format_lists_the_known_ones(tmp_path: Path, target: str, form: str | None, words: str) -> None:
-    with pytest.raises(UsageError, match=words), media.open_writer(tmp_path / target, format=form, shape=(1, 1, 1)):
+    with pytest.raises(UsageError, match=words), media.open_writer(tmp_path / target, layout_of(noise(1, 1, 1)), format=form):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_standard_output_needs_a_format() -> None:
-    with pytest.raises(UsageError, match="standard output has no extension; give --format"), media.open_writer(io.BytesIO(), shape=(1, 1, 1)):
+    with (
+        pytest.raises(UsageError, match="standard output has no extension; give --format"),
+        media.open_writer(io.BytesIO(), layout_of(noise(1, 1, 1))),
+    ):
         pass
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.jpg", "a.JPEG", "a.tif", "a.webp", "a.bmp", "a.pam"])
 def test_the_extension_says_the_format(tmp_path: Path, name: str) -> None:
-    with media.open_writer(tmp_path / name, shape=(2, 3, 3)) as writer:
+    with media.open_writer(tmp_path / name, layout_of(noise(2, 3, 3))) as writer:
         writer.write(noise(2, 3, 3))
     assert media.read(tmp_path / name).grid == (2, 3)
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "a.png"
-    with pytest.raises(UsageError, match="1 rows were written; expected 2"), media.open_writer(target, shape=(2, 3, 3)) as writer:
+    with pytest.raises(UsageError, match="1 rows were written; expected 2"), media.open_writer(target, layout_of(noise(2, 3, 3))) as writer:
         writer.write(noise(1, 3, 3))
     assert not list(tmp_path.iterdir())
     target.write_bytes(b"old")
-    with pytest.raises(OutputExistsError), media.open_writer(target, shape=(2, 3, 3)):
+    with pytest.raises(OutputExistsError), media.open_writer(target, layout_of(noise(2, 3, 3))):
         pass
     assert target.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("rows", [noise(3, 3, 3), noise(2, 4, 3), noise(2, 3, 4), noise(2, 3, 3, 16)])
 def test_rows_that_do_not_fit_are_refused(rows: Codes) -> None:
-    with pytest.raises(UsageError, match="expected"), media.open_writer(io.BytesIO(), format="png", shape=(2, 3, 3)) as writer:
+    with pytest.raises(UsageError, match="expected"), media.open_writer(io.BytesIO(), layout_of(noise(2, 3, 3)), format="png") as writer:
         writer.write(rows)
 
 

@@ -12,6 +12,7 @@ from render_reference import features, random_field, solve
 from i2compress.config import View
 from i2compress.errors import UsageError
 from i2compress.field.spec import PyramidSpec
+from i2compress.media.image.content import spans
 from i2compress.render import Renderer, Solution
 
 HEIGHT, WIDTH = 150, 280
@@ -20,7 +21,7 @@ SPEC = PyramidSpec(grid=(HEIGHT, WIDTH), channels=3, width=4, levels=5, iteratio
 
 @cache
 def whole(scale: float, threads: int = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return renderer(threads).render(View(scale=scale))
+    return renderer(threads).render(spans(SPEC.grid, View(scale=scale)))
 
 
 @cache
@@ -32,19 +33,19 @@ def renderer(threads: int = 1) -> Renderer:
 @settings(max_examples=25, deadline=None)
 def test_a_crop_is_the_same_part_of_the_whole_bit_for_bit(scale: int, x: int, y: int, data: st.DataObject) -> None:
     w, h = data.draw(st.integers(1, WIDTH - x)), data.draw(st.integers(1, HEIGHT - y))
-    got = renderer().render(View(scale=scale, crop=(x, y, w, h)))
+    got = renderer().render(spans(SPEC.grid, View(scale=scale, crop=(x, y, w, h))))
     assert np.array_equal(got, whole(scale)[y * scale : (y + h) * scale, x * scale : (x + w) * scale])
 
 
 @pytest.mark.parametrize("x, y, w, h", [(0, 0, 280, 70), (100, 40, 120, 110), (278, 148, 2, 2)])
 def test_a_crop_on_the_same_lattice_is_exact_at_half_scale_too(x: int, y: int, w: int, h: int) -> None:
-    got = renderer().render(View(scale=0.5, crop=(x, y, w, h)))
+    got = renderer().render(spans(SPEC.grid, View(scale=0.5, crop=(x, y, w, h))))
     assert np.array_equal(got, whole(0.5)[y // 2 : (y + h) // 2, x // 2 : (x + w) // 2])
 
 
 @pytest.mark.parametrize("scale", [0.3, 1, 1.7, 2])
 def test_bands_are_the_whole_in_order(scale: float) -> None:
-    bands = list(renderer().bands(View(scale=scale)))
+    bands = list(renderer().bands(spans(SPEC.grid, View(scale=scale))))
     assert len(bands) > 1
     assert np.array_equal(np.concatenate(bands), whole(scale))
 
@@ -55,7 +56,7 @@ def test_threads_do_not_change_a_bit(scale: float) -> None:
 
 
 def test_bands_can_be_left_half_way() -> None:
-    bands = renderer(2).bands(View(scale=2))
+    bands = renderer(2).bands(spans(SPEC.grid, View(scale=2)))
     assert np.array_equal(next(bands), whole(2)[:128])
     del bands
 
@@ -66,7 +67,7 @@ def test_memory_does_not_grow_with_the_height(scale: float) -> None:
         spec = PyramidSpec(grid=(height, 64), channels=1, width=4, levels=3, iterations=4)
         tall = Renderer(spec, *random_field(spec))
         tracemalloc.start()
-        for _ in tall.bands(View(scale=scale)):
+        for _ in tall.bands(spans(spec.grid, View(scale=scale))):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -91,20 +92,19 @@ def test_memory_does_not_grow_with_the_height(scale: float) -> None:
     ],
 )
 def test_the_shape_of_a_view(view: View, shape: tuple[int, int]) -> None:
-    assert renderer().shape(view) == shape
-    assert renderer().render(view).shape == (*shape, 3)
+    assert renderer().render(spans(SPEC.grid, view)).shape == (*shape, 3)
 
 
 @pytest.mark.parametrize("crop", [(280, 0, 1, 1), (0, 150, 1, 1), (0, 0, 281, 1), (100, 100, 10, 51)])
 def test_a_crop_outside_is_refused(crop: tuple[int, int, int, int]) -> None:
     with pytest.raises(UsageError, match="inside the picture, which is 280x150"):
-        renderer().bands(View(crop=crop))
+        spans(SPEC.grid, View(crop=crop))
 
 
 @pytest.mark.parametrize("view", [View(scale=1e300), View(size=(2**20 + 1, 1))])
 def test_an_absurd_output_is_refused(view: View) -> None:
     with pytest.raises(UsageError, match="at most 1048576"):
-        renderer().shape(view)
+        spans(SPEC.grid, view)
 
 
 @pytest.mark.parametrize("tolerance", [0.03, 1 / 1020, 1e-4])

@@ -217,7 +217,7 @@ def enlarged(path: Path, grid: tuple[int, int]) -> None:
     """The golden picture's weights with random latents on another grid."""
     file = I2File.from_bytes((GOLDEN / "rgb.i2").read_bytes())
     content = read((GOLDEN / "rgb.i2").read_bytes())
-    spec = replace(file.spec, grid=grid)
+    spec = replace(file.content.plane.spec, grid=grid)
     groups = dict(zip(spec.weight_shapes, decode_weights(content.weights, list(spec.weight_shapes.values())), strict=True))
     latents = [np.random.default_rng(0).integers(-2, 3, shape, np.int32) for shape in spec.latent_shapes]
     stream = encode_latents(latents, context_weights(spec, groups, prior(0, spec)), tile=spec.tile)

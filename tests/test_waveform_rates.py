@@ -8,17 +8,18 @@ import numpy.typing as npt
 import pytest
 from sounds import chord, sound
 
-from i2compress import EncodeSettings, Kind, Signal, View, decode, encode
+from i2compress import EncodeSettings, Kind, Layout, Signal, View, decode, encode
 from i2compress.errors import UsageError
 from i2compress.field.coordinate_file import CoordinateFile
 from i2compress.field.coordinate_spec import CoordinateSpec
-from i2compress.render.waveform import WaveformRenderer
+from i2compress.media.sound.waveform import Sampler
+from i2compress.render.coordinate import CoordinateRenderer
 
 RATE, SAMPLES = 8000, 5000
 KINDS = [(kind, explicit) for kind in ("siren", "fourier", "gabor") for explicit in (False, True)]
 
 
-def tone(kind: str, hertz: float, *, explicit: bool = False, samples: int = SAMPLES, threads: int = 1) -> WaveformRenderer:
+def tone(kind: str, hertz: float, *, explicit: bool = False, samples: int = SAMPLES, threads: int = 1) -> Sampler:
     """sin(pi hertz n / RATE x + 0.3), whatever the network: matrices are 0, and the last filter is all that is left."""
     spec = CoordinateFile(network=CoordinateSpec(kind=kind, axes=1, channels=1, explicit=explicit, width=1), grid=(samples,))
     weights = {name: np.zeros(shape) for name, shape in spec.weight_shapes.items()}
@@ -29,7 +30,13 @@ def tone(kind: str, hertz: float, *, explicit: bool = False, samples: int = SAMP
         weights["B"][1], weights["c"][1], weights["W"][:] = turning, 0.3, 1.0
     if "a" in weights:
         weights["a"][:] = 1.0
-    return WaveformRenderer(spec, weights, gain=1.0, offset=0.0, rate=RATE, threads=threads)
+    renderer = CoordinateRenderer(spec, weights, gain=1.0, offset=0.0, threads=threads)
+    return Sampler(renderer, Layout(kind=Kind.AUDIO, grid=(samples,), channels=1, bit_depth=16, rate=RATE))
+
+
+def rendered(sampler: Sampler, view: View) -> npt.NDArray[np.float32]:
+    """All samples of a view."""
+    return np.concatenate(list(sampler.blocks(view)))
 
 
 def expected(hertz: float, rate: int, count: int, samples: int = SAMPLES) -> npt.NDArray[np.float64]:
@@ -41,7 +48,7 @@ def expected(hertz: float, rate: int, count: int, samples: int = SAMPLES) -> npt
 @pytest.mark.parametrize(("kind", "explicit"), KINDS)
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
 def test_a_higher_rate_is_the_function_at_the_new_times(kind: str, explicit: bool, rate: int) -> None:
-    found = tone(kind, 1234.5, explicit=explicit).render(View(rate=rate))
+    found = rendered(tone(kind, 1234.5, explicit=explicit), View(rate=rate))
     assert len(found) == int(np.ceil(SAMPLES * rate / RATE - 0.5))
     np.testing.assert_allclose(found[:, 0], expected(1234.5, rate, len(found)), rtol=0, atol=1e-5)
 
@@ -49,7 +56,7 @@ def test_a_higher_rate_is_the_function_at_the_new_times(kind: str, explicit: boo
 @pytest.mark.parametrize("rate", [7999, 6000, 4000, 2000, 441, 100])
 def test_a_lower_rate_keeps_what_it_can_hold(rate: int) -> None:
     """Lanczos-3 is even to 1.3 % up to a fifth of the new rate; the ends have fewer samples to go by."""
-    found = tone("fourier", rate / 8).render(View(rate=rate))[:, 0]
+    found = rendered(tone("fourier", rate / 8), View(rate=rate))[:, 0]
     assert len(found) == int(np.ceil(SAMPLES * rate / RATE - 0.5))
     np.testing.assert_allclose(found[4:-4], expected(rate / 8, rate, len(found))[4:-4], rtol=0, atol=0.02)
 
@@ -58,7 +65,7 @@ def test_a_lower_rate_keeps_what_it_can_hold(rate: int) -> None:
 def test_a_lower_rate_has_nothing_of_what_it_cannot_hold(rate: int) -> None:
     """Without the filter these tones would come back as others, as loud as they are."""
     for hertz in (0.8 * rate, rate, 1.3 * rate):
-        found = tone("siren", hertz).render(View(rate=rate))[4:-4]
+        found = rendered(tone("siren", hertz), View(rate=rate))[4:-4]
         assert float(np.sqrt(np.mean(np.square(found)))) < 0.05 * np.sqrt(0.5), hertz
 
 
@@ -66,9 +73,9 @@ def test_a_lower_rate_has_nothing_of_what_it_cannot_hold(rate: int) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_part_has_the_bits_of_the_whole(rate: int | None, threads: int) -> None:
     renderer = tone("gabor", 700, threads=threads)
-    whole = renderer.render(View(rate=rate))
+    whole = rendered(renderer, View(rate=rate))
     edges = [0.0, 0.1, 0.2503, 0.2811, 9.0]
-    parts = [renderer.render(View(rate=rate, time=part)) for part in itertools.pairwise(edges)]
+    parts = [rendered(renderer, View(rate=rate, time=part)) for part in itertools.pairwise(edges)]
     assert np.array_equal(np.concatenate(parts), whole)
     assert renderer.span(View(rate=8000, time=(0.1, 0.2503))) == (800, 2002)
 
@@ -79,17 +86,16 @@ def test_a_part_has_the_bits_of_the_whole(rate: int | None, threads: int) -> Non
         (View(time=(0.7, 0.8)), "which has 0.625 s"),
         (View(time=(0.1, 0.10001)), "which has 0.625 s"),
         (View(rate=10, time=(0.01, 0.02)), "holds a sample at 10 Hz"),
-        (View(scale=2), "this is sound"),
     ],
 )
 def test_a_view_without_a_sample_is_refused(view: View, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        tone("siren", 100).bands(view)
+        tone("siren", 100).blocks(view)
 
 
 @pytest.mark.parametrize("rate", [1, 100, 2**22])
 def test_one_sample_has_one_at_the_lowest_rate(rate: int) -> None:
-    assert len(tone("fourier", 100, samples=1).render(View(rate=rate))) == max(1, -(-(2 * rate - RATE) // (2 * RATE)))
+    assert len(rendered(tone("fourier", 100, samples=1), View(rate=rate))) == max(1, -(-(2 * rate - RATE) // (2 * RATE)))
 
 
 @lru_cache
@@ -124,6 +130,11 @@ def test_a_picture_has_no_rate() -> None:
     data = encode(np.zeros((8, 8), np.uint8), EncodeSettings(steps=1, threads=1))
     with pytest.raises(UsageError, match="this is a picture"):
         decode(data, View(rate=8000))
+
+
+def test_sound_has_no_scale() -> None:
+    with pytest.raises(UsageError, match="this is sound"):
+        decode(fitted()[0], View(scale=2))
 
 
 def test_sound_in_segments_refuses_a_part_without_a_sample() -> None:

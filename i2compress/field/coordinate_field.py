@@ -1,15 +1,18 @@
 """A coordinate field: a network, how its fixed point is solved, and its values at coordinates, in batches or blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from .coordinate import CoordinateNetwork
+from .coordinate import CoordinateNetwork, build
+from .coordinate_file import CoordinateFile, frequencies
 from .implicit import ONE_STEP, Exact, Phantom, Scheme, equilibrium
 from .points import PICARD, Method, Stop
 from .solver import Solution
+from .spec import Arrays
 
 BLOCK = 1024
 
@@ -105,3 +108,13 @@ def evaluate(field: CoordinateField, x: Tensor, *, solving: Solving = EXACT, blo
         filled = torch.cat([points, points[-1:].expand(block - len(points), -1)])
         values.append(field(filled, solving=solving).values[: len(points)])
     return torch.cat(values)
+
+
+def torch_field(spec: CoordinateFile, weights: Arrays) -> CoordinateField:
+    """The field in torch, float32, with the weights of a file: for derivatives and for further training.
+
+    Its Phi is in [-1, 1] for a picture: a value is (1 + Phi) / 2.
+    """
+    scales = frequencies(spec.network)
+    tensors = {name: torch.from_numpy(np.asarray(value / scales.get(name, 1.0), np.float32)) for name, value in weights.items()}
+    return CoordinateField(build(replace(spec.network, normalise=False), tensors))

@@ -4,23 +4,16 @@ Files of these fields have no latents: the weights are all there is. Decoding ne
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
 from ..config import EncodeSettings
 from ..container import Container
 from ..field.coordinate_file import CoordinateFile, check_contraction, most_iterations, prior, residual_code
 from ..field.coordinate_spec import CoordinateSpec
-from ..field.spec import Arrays
 from ..field.weights import dequantise
 from ..kinds import SAMPLES, Kind
 from ..render.coordinate import CoordinateRenderer
 from .plane import FittedPlane, Plane, PlaneJob
-
-if TYPE_CHECKING:
-    from ..field.coordinate_field import CoordinateField
 
 DEFAULT_WIDTH = 64
 DEFAULT_LAYERS = 1
@@ -107,19 +100,3 @@ def open_field(content: Container, threads: int) -> Plane:
     gain, offset = output_range(Kind(header.kind))
     renderer = CoordinateRenderer(spec, weights, gain=gain, offset=offset, threads=threads)
     return Plane(header=header, spec=spec, weights={**weights}, latents=[], renderer=renderer, complete=True)
-
-
-def torch_field(spec: CoordinateFile, weights: Arrays) -> "CoordinateField":
-    """The field in torch, float32, with the weights of a file: for derivatives and for further training.
-
-    Its Phi is in [-1, 1] for a picture: a value is (1 + Phi) / 2.
-    """
-    import torch
-
-    from ..field.coordinate import build
-    from ..field.coordinate_field import CoordinateField
-    from ..field.coordinate_file import frequencies
-
-    scales = frequencies(spec.network)
-    tensors = {name: torch.from_numpy(np.asarray(value / scales.get(name, 1.0), np.float32)) for name, value in weights.items()}
-    return CoordinateField(build(replace(spec.network, normalise=False), tensors))

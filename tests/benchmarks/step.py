@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from i2compress.codec import pyramid_spec
 from i2compress.config import EncodeSettings
 from i2compress.fit import cpu_threads
 from i2compress.fit.loop import Fit, Problem, Schedule
 from i2compress.media import read
+from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
 
 
@@ -55,7 +55,7 @@ def main() -> None:
 def begun(picture: Path, lam: float) -> Fit:
     """A fit of the picture, before its first step."""
     signal = read(picture)
-    spec = pyramid_spec(signal, EncodeSettings(lam=lam))
+    spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam))
     problem = Problem(signal.values, spec, lam, device=torch.device("cpu"), schedule=Schedule(steps=1000))
     return Fit(problem, seed=0, on_step=None, stop=None)
 

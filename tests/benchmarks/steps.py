@@ -13,9 +13,12 @@ import platform
 import time
 from pathlib import Path
 
-from i2compress import EncodeSettings, Signal, codec
-from i2compress.codec import I2File, encode_signal
-from i2compress.media import read
+from i2compress import EncodeSettings, Signal
+from i2compress.codec import Encoded, I2File
+from i2compress.container import chunk_sizes
+from i2compress.media import SignalSource, image, read
+from i2compress.media.image.encode import MAX_LEVELS, PLANES_FROM
+from i2compress.media.protocol import Hooks
 
 
 def cpu() -> str:
@@ -37,24 +40,28 @@ def source(path: Path, crop: str | None) -> Signal:
     return Signal(values=whole.values[:height, :width].copy(), bit_depth=whole.bit_depth)
 
 
-def measure(picture: Signal, settings: EncodeSettings) -> dict[str, float]:
+def measure(picture: Signal, settings: EncodeSettings, *, planes_from: int, levels: int) -> dict[str, float]:
     """One encode and one decode."""
-    result = encode_signal(picture, settings)
+    start = time.perf_counter()
+    coded = image.encode(SignalSource(picture), settings, Hooks(), planes_from=planes_from, levels=levels)
     began = time.perf_counter()
-    file = I2File.from_bytes(result.data, threads=settings.threads)
+    file = I2File.from_bytes(coded.data, threads=settings.threads)
     opened = time.perf_counter()
     file.render()
+    rendered = time.perf_counter()
+    result = Encoded(coded=coded, layout=picture.layout, figures=file.score(picture), seconds=began - start)
+    weights = sum(chunk.size for chunk in chunk_sizes(coded.data) if chunk.name == "weights")
     samples = math.prod(picture.grid)
     return {
-        "steps": result.steps,
+        "steps": coded.steps,
         "seconds": round(result.seconds, 1),
         "loss_1e3": round(1e3 * result.loss, 4),
         "psnr": round(result.psnr, 3),
         "bpp": round(result.bpp, 4),
-        "weights_bpp": round(8 * result.sizes["weights"] / samples, 4),
-        "iterations": file.spec.iterations,
+        "weights_bpp": round(8 * weights / samples, 4),
+        "iterations": file.content.plane.spec.iterations,
         "entropy_decoding_s": round(opened - began, 3),
-        "render_s": round(time.perf_counter() - opened, 3),
+        "render_s": round(rendered - opened, 3),
     }
 
 
@@ -66,14 +73,12 @@ def main() -> None:
     parser.add_argument("--lambda", dest="lam", type=float, default=1e-3)
     parser.add_argument("--explicit", action="store_true")
     parser.add_argument("--width", type=int)
-    parser.add_argument("--levels", type=int, help="at most so many levels of latents")
-    parser.add_argument("--planes-from", type=int, help="samples of the smallest picture with a grid for each channel")
+    parser.add_argument("--levels", type=int, default=MAX_LEVELS, help="at most so many levels of latents")
+    parser.add_argument("--planes-from", type=int, default=PLANES_FROM, help="samples of the smallest picture with a grid for each channel")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    codec.MAX_LEVELS = codec.MAX_LEVELS if options.levels is None else options.levels
-    codec.PLANES_FROM = codec.PLANES_FROM if options.planes_from is None else options.planes_from
     rows = []
     for path in options.pictures:
         picture = source(path, options.crop)
@@ -81,7 +86,8 @@ def main() -> None:
             settings = EncodeSettings(
                 lam=options.lam, steps=steps, explicit=options.explicit, width=options.width, threads=options.threads, seed=options.seed, strip=True
             )
-            row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **measure(picture, settings)}
+            found = measure(picture, settings, planes_from=options.planes_from, levels=options.levels)
+            row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **found}
             rows.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
             options.out.write_text(json.dumps({"cpu": cpu(), "lambda": options.lam, "rows": rows}, indent=1) + "\n", encoding="utf-8")

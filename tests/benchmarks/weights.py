@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from i2compress.codec import pyramid_spec
 from i2compress.config import EncodeSettings
 from i2compress.fit.compensate import PyramidTrial, compensated
 from i2compress.fit.loop import Problem, Schedule, fit
 from i2compress.fit.quantise import search
+from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
 from tests.benchmarks.steps import source
 
@@ -34,7 +34,7 @@ def main() -> None:
     for path in options.pictures:
         signal = source(path, options.crop)
         samples = math.prod(signal.grid)
-        spec = pyramid_spec(signal, EncodeSettings(lam=options.lam))
+        spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=options.lam))
         problem = Problem(signal.values, spec, options.lam, device=torch.device("cpu"), schedule=Schedule(steps=options.steps))
         fitted = fit(problem)
         latents = [torch.from_numpy(grid).float()[None, None] for grid in fitted.latents]

@@ -1,8 +1,8 @@
-"""A codec that keeps pictures as they are, the tool run on it, and files to feed it."""
+"""A kind of media that keeps pictures as they are, the tool run on it, and files to feed it."""
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +12,15 @@ import pytest
 from i2compress import cli, media
 from i2compress.config import EncodeSettings, View
 from i2compress.container import Container, Header, read, write
-from i2compress.signal import FloatArray, Metadata, Signal
+from i2compress.kinds import Kind
+from i2compress.media import Source, image
+from i2compress.media.protocol import Coded, Hooks
+from i2compress.signal import FloatArray, Layout, Metadata
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The codec's StepInfo."""
+    """The fit's StepInfo."""
 
     phase: str = "fit"
     step: int
@@ -29,83 +32,56 @@ class Step:
     eta: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """The codec's Encoded."""
-
-    data: bytes
-    psnr: float = float("inf")
-    bpp: float = 8.0
-    seconds: float = 0.1
-    steps: int = 3
-    passes: int = 3
-    loss: float = 0.5
-    converged: bool = True
-    sizes: dict[str, int] = field(default_factory=dict)
-
-
-class FakeFile:
-    """The codec's I2File, whose only latents are the samples; sampling is nearest."""
+class FakeContent:
+    """A Content whose only latents are the samples; sampling is nearest."""
 
     def __init__(self, container: Container) -> None:
-        self.header = container.header
-        self.metadata = Metadata(**container.metadata)
-        self.complete = container.complete
-        shape = (*self.header.grid, self.header.channels)
-        codes = np.frombuffer(zlib.decompress(container.latents[0]), np.uint8) if container.latents else np.zeros(np.prod(shape), np.uint8)
-        self.values: FloatArray = codes.reshape(shape).astype(np.float32) / np.float32(255)
+        header = container.header
+        self.metadata, self.complete = Metadata(**container.metadata), container.complete
+        self.layout = Layout(kind=Kind.IMAGE, grid=header.grid, channels=header.channels)
+        codes = np.frombuffer(zlib.decompress(container.latents[0]), np.uint8) if container.latents else np.zeros(self.layout.shape, np.uint8)
+        self._values: FloatArray = codes.reshape(self.layout.shape).astype(np.float32) / np.float32(255)
 
-    @staticmethod
-    def from_bytes(data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> "FakeFile":
-        """As the codec's."""
-        return FakeFile(read(data, allow_partial=allow_partial))
+    def output(self, view: View) -> Layout:
+        """A picture's."""
+        return image.content.Picture.output(self, view)  # type: ignore[arg-type]  # it asks for the layout only
 
-    def output_shape(self, view: View) -> tuple[int, int, int]:
-        """As the codec's, for scale, size and the plain view."""
-        height, width = self.header.grid
-        if view.size is not None:
-            width, height = view.size
-        scale = view.scale or 1
-        return round(height * scale), round(width * scale), self.header.channels
-
-    def bands(self, view: View) -> Iterator[FloatArray]:
-        """As the codec's."""
-        height, width, _ = self.output_shape(view)
-        rows = np.arange(height) * self.values.shape[0] // height
-        columns = np.arange(width) * self.values.shape[1] // width
+    def blocks(self, view: View) -> Iterator[FloatArray]:
+        """Two of them."""
+        height, width = self.output(view).grid
+        rows = np.arange(height) * len(self._values) // height
+        columns = np.arange(width) * self._values.shape[1] // width
         for part in np.array_split(rows, 2):
-            yield self.values[part][:, columns]
+            yield self._values[part][:, columns]
 
 
-class FakeCodec(ModuleType):
-    """Stands in for i2compress.codec and counts its work."""
+class FakeMedium(ModuleType):
+    """Stands in for i2compress.media.image, whose other names it has, and counts its work."""
 
-    I2File = FakeFile
+    Content = FakeContent
 
     def __init__(self) -> None:
-        super().__init__("i2compress.codec")
+        super().__init__("fake")
+        vars(self).update({name: getattr(image, name) for name in image.__all__ if name not in ("encode", "load")})
         self.settings: list[EncodeSettings] = []
-        self.work = {"steps": 3, "passes": 3}
         self.during: Callable[[], None] = lambda: None
 
-    def encode_signal(
-        self,
-        signal: Signal,
-        settings: EncodeSettings,
-        *,
-        on_step: Callable[[Step], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Encoded:
-        """As the codec's; losslessly."""
+    def encode(self, source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
+        """Losslessly."""
         self.settings.append(settings)
         for step in range(1, 4):
             self.during()
-            if on_step is not None:
-                on_step(Step(step=step, steps=3))
-        height, width = signal.grid
-        header = Header(kind=0, grid=(height, width), channels=signal.channels, bit_depth=8, field=0, params=(), prior=0, streams=1)
-        codes = np.round(signal.values * 255).astype(np.uint8)
-        return Encoded(data=write(Container(header=header, weights=b"w", latents=(zlib.compress(codes.tobytes()),))), **self.work)
+            if hooks.on_step is not None:
+                hooks.on_step(Step(step=step, steps=3))  # type: ignore[arg-type]  # of the same form
+        layout = source.layout
+        header = Header(kind=0, grid=layout.grid, channels=layout.channels, bit_depth=8, field=0, params=(), prior=0, streams=1)
+        codes = np.round(source.read(0, layout.grid[0]) * 255).astype(np.uint8)
+        data = write(Container(header=header, weights=b"w", latents=(zlib.compress(codes.tobytes()),)))
+        return Coded(data=data, steps=3, passes=3, rate_weight=settings.rate_weight)
+
+    def load(self, data: bytes, *, partial: bool, threads: int | None) -> FakeContent:
+        """What encode wrote."""
+        return self.Content(read(data, allow_partial=partial))
 
 
 class Tool:
@@ -127,7 +103,7 @@ class Tool:
 def picture(path: str, height: int = 20, width: int = 30) -> bytes:
     """Writes a noisy RGB picture and returns the file's bytes."""
     codes = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    with media.open_writer(path, shape=codes.shape, metadata=Metadata()) as writer:
+    with media.open_writer(path, Layout(kind=Kind.IMAGE, grid=(height, width), channels=3)) as writer:
         writer.write(codes)
     return Path(path).read_bytes()
 

@@ -1,12 +1,14 @@
 """Fixtures of the command line's tests."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_fakes import FakeCodec, Tool
+from cli_fakes import FakeMedium, Tool
+
+from i2compress.kinds import Kind
+from i2compress.media import MEDIA
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +20,10 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture
-def codec(monkeypatch: pytest.MonkeyPatch) -> FakeCodec:
-    """The fake codec, installed."""
-    fake = FakeCodec()
-    monkeypatch.setitem(sys.modules, "i2compress.codec", fake)
+def codec(monkeypatch: pytest.MonkeyPatch) -> FakeMedium:
+    """The fake kind of media, in the place of pictures."""
+    fake = FakeMedium()
+    monkeypatch.setitem(MEDIA, Kind.IMAGE, fake)
     return fake
 
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from cli_fakes import FakeCodec, Tool, packed, picture
+from cli_fakes import FakeMedium, Tool, packed, picture
 
 from i2compress import errors
 from i2compress.cli.errors import Terminated, exit_code, sentence
@@ -41,7 +41,7 @@ def test_every_error_has_its_exit_code_and_one_sentence(error: BaseException, co
 
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.I2Error)])
-def test_an_error_during_the_work_sets_the_exit_code(kind: type[errors.I2Error], codec: FakeCodec, i2c: Tool) -> None:
+def test_an_error_during_the_work_sets_the_exit_code(kind: type[errors.I2Error], codec: FakeMedium, i2c: Tool) -> None:
     picture("a.png")
 
     def fail() -> None:
@@ -53,7 +53,7 @@ def test_an_error_during_the_work_sets_the_exit_code(kind: type[errors.I2Error],
     assert sorted(os.listdir()) == ["a.png"]
 
 
-def test_an_internal_error_shows_its_traceback_only_with_debug(codec: FakeCodec, i2c: Tool) -> None:
+def test_an_internal_error_shows_its_traceback_only_with_debug(codec: FakeMedium, i2c: Tool) -> None:
     picture("a.png")
 
     def fail() -> None:
@@ -125,7 +125,7 @@ def test_the_version_goes_to_stdout(i2c: Tool) -> None:
         (["info", "-", "-"], "more than once"),
     ],
 )
-def test_a_usage_error_is_one_sentence_and_exit_code_2(args: list[str], words: str, codec: FakeCodec, i2c: Tool) -> None:
+def test_a_usage_error_is_one_sentence_and_exit_code_2(args: list[str], words: str, codec: FakeMedium, i2c: Tool) -> None:
     picture("a.png")
     packed("a.i2")
     assert i2c(*args) == 2

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_fakes import FakeCodec, Tool, packed, picture
+from cli_fakes import FakeMedium, Tool, packed, picture
 
 from i2compress import media
-from i2compress.signal import to_codes
+from i2compress.kinds import Kind
+from i2compress.signal import Layout, to_codes
 
 
 def codes(path: str) -> np.ndarray:
@@ -17,7 +18,7 @@ def codes(path: str) -> np.ndarray:
     return to_codes(media.read(path).values, 8)
 
 
-def test_a_decoded_file_never_lands_on_its_source(codec: FakeCodec, i2c: Tool) -> None:
+def test_a_decoded_file_never_lands_on_its_source(codec: FakeMedium, i2c: Tool) -> None:
     source = picture("a.png")
     assert i2c("encode", "a.png") == 0
     assert i2c("decode", "a.i2") == 0
@@ -37,19 +38,19 @@ def test_a_decoded_file_never_lands_on_its_source(codec: FakeCodec, i2c: Tool) -
         (["-O", "out"], "out/a.i2.png", (4, 6, 3)),
     ],
 )
-def test_the_output_is_named_by_what_it_is(args: list[str], name: str, shape: tuple[int, ...], codec: FakeCodec, i2c: Tool) -> None:
+def test_the_output_is_named_by_what_it_is(args: list[str], name: str, shape: tuple[int, ...], codec: FakeMedium, i2c: Tool) -> None:
     packed("a.i2")
     assert i2c("decode", "a.i2", *args) == 0
     assert codes(name).shape == shape
 
 
-def test_sixteen_bits_can_be_asked_for(codec: FakeCodec, i2c: Tool) -> None:
+def test_sixteen_bits_can_be_asked_for(codec: FakeMedium, i2c: Tool) -> None:
     packed("a.i2")
     assert i2c("decode", "a.i2", "--depth", "16") == 0
     assert media.read("a.i2.png").bit_depth == 16
 
 
-def test_an_existing_picture_is_refused(codec: FakeCodec, i2c: Tool) -> None:
+def test_an_existing_picture_is_refused(codec: FakeMedium, i2c: Tool) -> None:
     packed("a.i2")
     Path("a.i2.png").write_bytes(b"precious")
     assert i2c("decode", "a.i2") == 3
@@ -57,7 +58,7 @@ def test_an_existing_picture_is_refused(codec: FakeCodec, i2c: Tool) -> None:
     assert i2c("decode", "a.i2", "--force") == 0
 
 
-def test_outputs_beyond_the_pixel_limit_are_refused(codec: FakeCodec, i2c: Tool) -> None:
+def test_outputs_beyond_the_pixel_limit_are_refused(codec: FakeMedium, i2c: Tool) -> None:
     packed("a.i2")
     assert i2c("decode", "a.i2", "--scale", "1e6") == 2
     assert "6000000x4000000 pixels" in i2c.err and "--max-pixels" in i2c.err
@@ -65,7 +66,7 @@ def test_outputs_beyond_the_pixel_limit_are_refused(codec: FakeCodec, i2c: Tool)
     assert i2c("decode", "a.i2", "--max-pixels", "24") == 0
 
 
-def test_a_truncated_file_decodes_only_on_request(codec: FakeCodec, i2c: Tool) -> None:
+def test_a_truncated_file_decodes_only_on_request(codec: FakeMedium, i2c: Tool) -> None:
     data = packed("a.i2")
     Path("a.i2").write_bytes(data[:-1])
     assert i2c("decode", "a.i2") == 5
@@ -75,7 +76,7 @@ def test_a_truncated_file_decodes_only_on_request(codec: FakeCodec, i2c: Tool) -
     assert json.loads(i2c.out)["complete"] is False
 
 
-def test_a_picture_streams_to_stdout(codec: FakeCodec, i2c: Tool) -> None:
+def test_a_picture_streams_to_stdout(codec: FakeMedium, i2c: Tool) -> None:
     packed("a.i2")
     assert i2c("decode", "a.i2", "-o", "-", "--format", "ppm") == 0
     assert media.read(i2c.out).values.shape == (4, 6, 3)
@@ -83,13 +84,13 @@ def test_a_picture_streams_to_stdout(codec: FakeCodec, i2c: Tool) -> None:
     assert i2c.out.startswith(b"\x89PNG")
 
 
-def test_an_error_in_the_middle_leaves_no_picture(codec: FakeCodec, i2c: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bands(self: object, view: object) -> object:
+def test_an_error_in_the_middle_leaves_no_picture(codec: FakeMedium, i2c: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def blocks(self: object, view: object) -> object:
         yield np.zeros((2, 6, 3), np.float32)
         raise MemoryError
 
     packed("a.i2")
-    monkeypatch.setattr(codec.I2File, "bands", bands)
+    monkeypatch.setattr(codec.Content, "blocks", blocks)
     assert i2c("decode", "a.i2") == 7
     assert os.listdir() == ["a.i2"] and "not enough memory" in i2c.err
 
@@ -120,7 +121,7 @@ def test_info_needs_no_codec(i2c: Tool) -> None:
     assert i2c("info", "a.i2", "b.i2") == 1
 
 
-def test_verify_measures_against_the_source(codec: FakeCodec, i2c: Tool) -> None:
+def test_verify_measures_against_the_source(codec: FakeMedium, i2c: Tool) -> None:
     picture("a.png")
     assert i2c("encode", "a.png") == 0
     assert i2c("verify", "a.i2") == 0
@@ -128,7 +129,7 @@ def test_verify_measures_against_the_source(codec: FakeCodec, i2c: Tool) -> None
     assert i2c("verify", "a.i2", "--against", "a.png", "--json") == 0
     assert json.loads(i2c.out)["lossless"] is True
     packed("dark.i2")
-    with media.open_writer("gray.png", shape=(4, 6, 3)) as writer:
+    with media.open_writer("gray.png", Layout(kind=Kind.IMAGE, grid=(4, 6), channels=3)) as writer:
         writer.write(np.full((4, 6, 3), 51, np.uint8))
     assert i2c("verify", "dark.i2", "--against", "gray.png", "--min-psnr", "13.9") == 0
     assert b"13.98 dB PSNR" in i2c.out
@@ -136,7 +137,7 @@ def test_verify_measures_against_the_source(codec: FakeCodec, i2c: Tool) -> None
     assert "expected at least 14 dB" in i2c.err
 
 
-def test_verify_refuses_what_is_damaged_or_another_picture(codec: FakeCodec, i2c: Tool) -> None:
+def test_verify_refuses_what_is_damaged_or_another_picture(codec: FakeMedium, i2c: Tool) -> None:
     picture("a.png")
     data = bytearray(packed("a.i2"))
     assert i2c("verify", "a.i2", "--against", "a.png") == 4

@@ -44,13 +44,15 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
 def encode(codes: Codes, options: dict[str, object]) -> bytes:
     """The file, with metadata where the source is 16 bits deep."""
     import i2compress
-    from i2compress import codec
+    from i2compress.media import SignalSource, image
+    from i2compress.media.protocol import Hooks
 
-    codec.PLANES_FROM = 1 if options.get("planes") else 1 << 17
+    planes_from = 1 if options.get("planes") else 1 << 17
     options = {name: value for name, value in options.items() if name != "planes"}
     metadata = i2compress.Metadata(icc=b"golden profile", exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>") if codes.dtype == np.uint16 else None
     settings = i2compress.EncodeSettings(**{"quality": 85, "steps": 200, "threads": 1, "device": "cpu", **options})  # type: ignore[arg-type]
-    return i2compress.encode(i2compress.Signal.from_codes(codes, metadata), settings)
+    source = SignalSource(i2compress.Signal.from_codes(codes, metadata))
+    return image.encode(source, settings, Hooks(), planes_from=planes_from).data
 
 
 def digest(arrays: list[npt.NDArray[np.generic]], kind: str) -> str:
@@ -68,9 +70,9 @@ def main() -> None:
         if "--check" not in sys.argv[1:]:
             path.write_bytes(encode(codes, options))
         file = I2File.from_bytes(path.read_bytes())
-        expected[name] = {"latents": digest(file.latents, "<i4"), "weights": digest(list(file.weights.values()), "<f4")}  # type: ignore[arg-type]
-        pictures[name] = to_codes(file.render().values, file.header.bit_depth)
-        print(f"{name}: {path.stat().st_size} bytes, {file.header.streams} streams")
+        expected[name] = {"latents": digest(file.content.plane.latents, "<i4"), "weights": digest(list(file.content.plane.weights.values()), "<f4")}  # type: ignore[arg-type]
+        pictures[name] = to_codes(file.render().values, file.content.plane.header.bit_depth)
+        print(f"{name}: {path.stat().st_size} bytes, {file.content.plane.header.streams} streams")
     (HERE / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     np.savez_compressed(HERE / "codes.npz", **pictures)
 

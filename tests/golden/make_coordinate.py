@@ -32,9 +32,9 @@ def main() -> None:
             settings = i2compress.EncodeSettings(**{"quality": 85, "steps": 60, "threads": 1, "device": "cpu", **options})  # type: ignore[arg-type]
             path.write_bytes(i2compress.encode(shapes(13, 18, 3, 255).astype(np.uint8), settings))
         file = I2File.from_bytes(path.read_bytes())
-        expected[name] = digest(list(file.weights.values()), "<f8")  # type: ignore[arg-type]
-        pictures[name] = to_codes(file.render().values, file.header.bit_depth)
-        print(f"{name}: {path.stat().st_size} bytes, {file.header.params}")
+        expected[name] = digest(list(file.content.plane.weights.values()), "<f8")  # type: ignore[arg-type]
+        pictures[name] = to_codes(file.render().values, file.content.plane.header.bit_depth)
+        print(f"{name}: {path.stat().st_size} bytes, {file.content.plane.header.params}")
     (HERE / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     np.savez_compressed(HERE / "codes.npz", **pictures)
 

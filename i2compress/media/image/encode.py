@@ -29,8 +29,8 @@ ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iteration
 INPUT_SCALE = (256, 512)  # of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
 
-def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
-    """See Medium."""
+def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_from: int = PLANES_FROM, levels: int = MAX_LEVELS) -> Coded:
+    """See Medium; for `planes_from` and `levels` see pyramid_spec."""
     layout = source.layout
     if max(layout.grid) > MAX_AXIS or layout.samples > MAX_SAMPLES:
         sides = "x".join(map(str, layout.grid[::-1]))
@@ -46,29 +46,32 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         on_step=hooks.on_step,
         stop=hooks.stop,
     )
-    fitted = _fit(job, settings)
+    spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from, levels=levels)
+    fitted = _fit(job, settings, spec)
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
-    notes = () if hooks.stopped else _notes(fitted, settings)
+    notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings)
     return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=settings.rate_weight, converged=fitted.converged, notes=notes)
 
 
-def _fit(job: PlaneJob, settings: EncodeSettings) -> FittedPlane:
+def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPlane:
     if settings.field == DEFAULT_FIELD:
-        return fit_pyramid(job, pyramid_spec(job.grid, job.channels, settings), part=ITERATION_PART)
+        return fit_pyramid(job, spec, part=ITERATION_PART)
     return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
 
 
-def _notes(fitted: FittedPlane, settings: EncodeSettings) -> tuple[str, ...]:
-    """What to say of a picture that a time limit has cost."""
+def hurried(steps: int, passes: int, settings: EncodeSettings) -> tuple[str, ...]:
+    """What to say of a picture whose time limit left so many steps, and of them so many on each part; nothing where they are enough."""
     wanted = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
-    if settings.time_limit is None or settings.field != DEFAULT_FIELD or fitted.passes >= min(wanted, FEWEST_STEPS):
+    if settings.time_limit is None or settings.field != DEFAULT_FIELD or passes >= min(wanted, FEWEST_STEPS):
         return ()
-    made = f"{fitted.passes} steps" + (" on each part of the picture" if fitted.passes < fitted.steps else "")
+    made = f"{passes} steps" + (" on each part of the picture" if passes < steps else "")
     return (f"the time limit left {made}, and good pictures take {FEWEST_STEPS} or more; give more time, or encode a smaller picture",)
 
 
-def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings, *, planes_from: int = PLANES_FROM) -> PyramidSpec:
+def pyramid_spec(
+    grid: tuple[int, ...], channels: int, settings: EncodeSettings, *, planes_from: int = PLANES_FROM, levels: int = MAX_LEVELS
+) -> PyramidSpec:
     """The sizes of the field that a picture is fitted with; the decoder's iterations are found after the fit.
 
     Args:
@@ -76,6 +79,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
         channels: 1..4.
         settings: lambda, width and whether the field is explicit.
         planes_from: samples from which there is a grid for each channel.
+        levels: most levels of latents.
     """
     planes = channels if math.prod(grid) >= planes_from else 1
     code = STEP_CODE + STEPS_PER_OCTAVE / 2 * math.log2(settings.rate_weight / STEP_LAMBDA)
@@ -84,7 +88,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
         channels=channels,
         explicit=settings.explicit,
         width=settings.width or DEFAULT_WIDTH,
-        levels=levels_for(grid),
+        levels=levels_for(grid, levels),
         planes=planes,
         split=SPLIT if planes > 1 else 0,
         step_code=min(max(round(code), 0), MAX_STEP_CODE),

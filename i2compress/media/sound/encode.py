@@ -50,11 +50,16 @@ LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
 FloatArray = npt.NDArray[np.float64]
 
 
-def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
-    """See Medium: a field for each segment, so that memory does not grow with the length; or one coordinate field of the waveform."""
+def encode(
+    source: Source, settings: EncodeSettings, hooks: Hooks, *, segment_samples: int = SEGMENT_SAMPLES, look_seconds: float = LOOK_SECONDS
+) -> Coded:
+    """See Medium: a field for each segment, so that memory is bounded; or one coordinate field of the waveform.
+
+    Frames and rates are chosen by the loudest `look_seconds`; a segment has at most `segment_samples` of all channels.
+    """
     if settings.field != DEFAULT_FIELD:
         return waveform.encode(source, settings, hooks)
-    work = _Work(source, settings, hooks)
+    work = _Work(source, settings, hooks, segment_samples, look_seconds)
     data = work.file()
     return Coded(data=data, steps=work.steps, passes=work.steps)
 
@@ -62,18 +67,18 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
 class _Work:
     """An encode under way."""
 
-    def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks) -> None:
+    def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, segment_samples: int, look_seconds: float) -> None:
         self.source, self.settings, self.hooks = source, settings, hooks
         self.steps = 0
         self._last_split: list[int] = []
-        self.power, loudest = _survey(source)
+        self.power, loudest = _survey(source, look_seconds)
         layout = source.layout
-        look = _samples(source, loudest, int(LOOK_SECONDS * layout.rate))
+        look = _samples(source, loudest, int(look_seconds * layout.rate))
         look = rotate(look, best_rotation(look), 1)
         self.lam = self._lambda(look)
         self.hop = choose_hop(look, self.lam)
         frames = -(-layout.samples // self.hop)
-        length = min(SEGMENT_SAMPLES / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+        length = min(segment_samples / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
         count = max(1, math.ceil(frames * self.hop / length))
         self.header = SoundHeader(
             layout=layout,
@@ -237,9 +242,9 @@ def _gain(code: int) -> float:
     return float(2.0 ** ((code - GAIN_ORIGIN) / GAINS_PER_OCTAVE))
 
 
-def _survey(source: Source) -> tuple[float, int]:
-    """Mean square of all samples, which are all read once, and where the loudest stretch of LOOK_SECONDS begins."""
-    block = max(1, int(LOOK_SECONDS * source.layout.rate))
+def _survey(source: Source, seconds: float) -> tuple[float, int]:
+    """Mean square of all samples, which are all read once, and where the loudest stretch of so many seconds begins."""
+    block = max(1, int(seconds * source.layout.rate))
     samples = source.layout.samples
     sums = [float(np.square(_samples(source, start, block)).sum()) for start in range(0, samples, block)]
     return sum(sums) / (samples * source.layout.channels), int(np.argmax(sums)) * block
