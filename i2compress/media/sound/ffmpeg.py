@@ -9,6 +9,7 @@ import av.error
 import numpy as np
 
 from ...errors import SignalError
+from ...signal import MAX_SOUND_CHANNELS
 from . import mpeg
 from .stream import Facts, Forward, Samples
 from .tags import clean
@@ -19,9 +20,11 @@ _CONTAINERS = (
     "voc,gsm,avi,flv,mpegts,mpeg"
 )
 _LOSSLESS = ("pcm_", "wavpack", "tta")  # codecs whose floating point is the source's own
+_TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31}
 _COARSE = 600  # ticks a second of the coarsest clock by which edit lists are written
-_CONTAINER_SLACK = 0.05  # seconds by which the length in a header may be off
+_SLACK = {"matroska,webm": 0.05, "asf": 0.05}  # seconds by which the length in a header may be off: a packet where it is the last one's time
+_LEAST_SLACK = 0.002  # of clocks of milliseconds
 _EXACT = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "caf", "wav", "wv", "tta", "ape", "tak", "flac", "asf")  # have a length in their header
 _NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "m4a", "matroska,webm": "webm", "asf": "wma"}
 
@@ -163,13 +166,18 @@ def _check_same(frame: av.AudioFrame, found: _Found) -> None:
 
 
 def _samples_of(frame: av.AudioFrame, found: _Found) -> Samples:
-    kind = frame.format.name.removesuffix("p")
-    values = frame.to_ndarray()
-    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    kind, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    if kind not in _TYPES:
+        raise SignalError(f"the samples are {kind}; expected 8 to 32 bits or floating point: convert the sound to WAV first")
+    if channels > MAX_SOUND_CHANNELS:
+        raise SignalError(f"the sound has {channels} channels; expected at most {MAX_SOUND_CHANNELS}: mix it down first")
+    # Frame.to_ndarray also reads a ninth plane of eight, which is not there.
+    planes = frame.planes[: channels if frame.format.is_planar else 1]
+    count = frame.samples * channels // len(planes)
+    values = np.stack([np.frombuffer(plane, _TYPES[kind], count) for plane in planes])  # type: ignore[call-overload]
+    values = values.T if frame.format.is_planar else values.reshape(-1, channels)
     if kind == "s32":
         found.low_bits |= int(np.bitwise_or.reduce(values, None)) & 0xFF
-    if kind in ("s64",) or (kind not in _SCALES and kind not in ("flt", "dbl")):
-        raise SignalError(f"the samples are {kind}; expected 8 to 32 bits or floating point: convert the sound to WAV first")
     wide: Samples = values.astype(np.float64)
     return (wide - 128 if kind == "u8" else wide) * _SCALES.get(kind, 1.0)
 
@@ -195,12 +203,12 @@ def _length(container: "av.container.InputContainer", stream: Any, found: _Found
         limit = _keep_promise(promise, found, notes)
     elif found.bad > found.bad_at_end and name not in ("mp3", "aac"):
         raise SignalError(f"the sound is damaged: {found.bad} of its {found.packets} packets cannot be decoded; copy or download it again")
-    if found.bad and name != "mp3":
+    if found.bad and (name != "mp3" or promise is None):  # junk between frames that the header counts is none of the sound
         notes.append(f"{found.bad} of {found.packets} packets cannot be decoded and are left out: the file may be cut short or damaged")
     if name.startswith("mov"):
         limit = min(limit, _edited(stream, found))
     promised = (container.duration or 0) / 1e6 if name in _EXACT else 0.0
-    if promised - limit / found.rate > _CONTAINER_SLACK:
+    if promised - limit / found.rate > _SLACK.get(name, _LEAST_SLACK):
         notes.append(f"the header promises {promised:.2f} s of sound and {limit / found.rate:.2f} s are there: the file may be cut short")
     return limit, notes
 

@@ -1,5 +1,10 @@
 """Sound files: which library reads one is known from its content, and everything is read to its true end.
 
+What is applied: edit lists, priming and padding (MP4, WebM, Ogg, and of MP3 by its LAME header), the gain in an Opus header, the places of
+channels (Ogg's order becomes WAV's). What is carried: tags of text. What is dropped: pictures, cue points, loops and chapters, the silence
+before a track that begins late; ReplayGain is carried as a tag and not applied. An AAC stream without a container (ADTS) and MPEG layer II do
+not say what is priming, which therefore stays.
+
 The libraries are imported when they are needed.
 """
 
@@ -98,6 +103,8 @@ class SoundReader:
         count = max(0, min(count, self.samples - start))
         try:
             values = self._stream.read(start, count) if count else np.zeros((0, self.layout.channels))
+        except MemoryError:
+            raise
         except Exception as error:  # both libraries have errors of many kinds, and the file object its own
             reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
             raise SignalError(f"{self.name}: the sound is damaged or truncated ({reason}); copy or download it again") from error

@@ -12,10 +12,8 @@ _FRAME = 1500  # bytes, a little more than the longest frame of layer III
 _TAGS = 8  # ID3 tags one after the other
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _BITRATES = {
-    (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
@@ -93,6 +91,4 @@ def _frame_length(head: bytes) -> int:
     version, layer, padding = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 1 & 1
     rate = _RATES[version][head[2] >> 2 & 3]
     bitrate = 1000 * _BITRATES[version == 3, layer][(head[2] >> 4) - 1]
-    if layer == 3:
-        return (12 * bitrate // rate + padding) * 4
     return (72 if layer == 1 and version != 3 else 144) * bitrate // rate + padding

@@ -34,9 +34,12 @@ def _has(data: bytes, magics: tuple[tuple[int, bytes], ...]) -> bool:
 
 
 def is_mpeg(data: bytes) -> bool:
-    """True at a frame of MPEG audio, layers I to III, or of AAC (ADTS): the sync word, and no value that is reserved."""
+    """True at a frame of MPEG audio, layers II and III, or of AAC (ADTS): the sync word, and no value that is reserved.
+
+    Layer I, which nobody uses, begins like text in UTF-16.
+    """
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return False
     if data[1] & 0xF6 == 0xF0:  # ADTS
         return data[2] >> 2 & 15 < 13
-    return data[1] >> 3 & 3 != 1 and data[1] >> 1 & 3 != 0 and data[2] >> 4 != 15 and data[2] >> 2 & 3 != 3 and data[3] & 3 != 2
+    return data[1] >> 3 & 3 != 1 and data[1] >> 1 & 3 in (1, 2) and data[2] >> 4 != 15 and data[2] >> 2 & 3 != 3 and data[3] & 3 != 2
