@@ -18,7 +18,7 @@ import soundfile
 from i2compress import Metadata, media
 from i2compress.errors import SignalError
 from i2compress.media.sound import stream
-from i2compress.media.sound.files import SoundLayout, SoundReader, open_sound_writer, sniff
+from i2compress.media.sound.files import SoundLayout, SoundReader, SoundWriter, open_sound_writer, sniff
 from i2compress.signal import Kind
 
 Values = npt.NDArray[np.float64]
@@ -45,6 +45,8 @@ def muxed(form: str, codec: str, values: Values, rate: int, sample_format: str |
     layout = {1: "mono", 2: "stereo"}[values.shape[1]]
     with av.open(file, "w", format=form, container_options=options) as container:
         sound = container.add_stream(codec, rate=rate, layout=layout)
+        if codec == "wmav2":
+            sound.bit_rate = 128000
         if sample_format:
             sound.format = sample_format
         picture = container.add_stream("mpeg4", rate=25) if video else None
@@ -259,7 +261,7 @@ def test_channels_keep_their_places_from_file_to_file(channels: int, name: str, 
     with open_sound_writer(file, form, SoundLayout(rate=48000, channels=channels)) as writer:
         writer.write(sound.astype(np.float32))
     _, values = opened(file.getvalue())
-    assert np.abs(values - sound)[2000:-2000].max() < tolerance
+    assert np.abs(values - sound)[2000:-2000].max() < tolerance * (3 if channels == 6 else 1)  # Vorbis cuts what is not deep of the fourth of six
     with av.open(io.BytesIO(file.getvalue())) as container:  # another reader finds them at the same places
         frames = [frame for frame in container.decode(audio=0)]
         codes = [
@@ -305,10 +307,7 @@ def test_sound_in_other_containers_is_read_with_its_length_depth_and_title(
     form: str, codec: str, rate: int, sample_format: str | None, depth: int, floating: bool, tolerance: float, source: str
 ) -> None:
     sound = tones(44123, 2, rate)
-    try:
-        data = muxed(form, codec, sound, rate, sample_format)
-    except av.error.ArgumentError:
-        pytest.skip(f"this build of FFmpeg does not write {codec}")
+    data = muxed(form, codec, sound, rate, sample_format)
     assert sniff(data[:16])
     reader, values = opened(data, "called.wav")
     assert (reader.samples, reader.notes, reader.source) == (44123, (), source)
@@ -367,6 +366,18 @@ def test_reading_forward_decodes_a_file_once_and_holds_little_of_it() -> None:
         assert forward.read(max(0, start - 4000), 54_000)[-1, 0] == (start + 50_000 - (0 if start else -4000) - 1) // 1000
     assert len(started) == 1
     assert sum(map(len, forward._held)) < 2 * (stream.HELD + 54_000)
+
+
+def test_a_second_track_and_a_late_beginning_are_warned_of() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        frame = av.AudioFrame.from_ndarray(np.full((1, N), 1000, np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 8000
+        for out in [container.add_stream("pcm_s16le", rate=8000, layout="mono") for _ in range(2)]:
+            container.mux(out.encode(frame))
+    reader, values = opened(file.getvalue())
+    assert np.array_equal(values, np.full((N, 1), 1000 / 2**15))
+    assert [note.split(": ")[1] for note in reader.notes] == ["the file holds 2 tracks of sound", "the sound begins 1.00 s after the file does"]
 
 
 def test_a_video_is_refused_with_what_to_do() -> None:
@@ -456,7 +467,40 @@ def test_values_beyond_full_scale_are_kept_or_counted(name: str, depth: int, flo
         assert writer.notes[0].startswith("2 samples beyond full scale had to be clipped to")
 
 
+def test_a_long_block_reaches_libsndfile_in_parts_that_it_can_take() -> None:
+    class Watched:
+        def __init__(self) -> None:
+            self.blocks: list[Values] = []
+
+        def write(self, values: Values) -> None:
+            self.blocks.append(values)
+
+    file, sound = Watched(), tones(200_000, 2).astype(np.float32)
+    SoundWriter(file, SoundLayout(rate=8000, channels=2, bit_depth=32, floating=True), [1, 0]).write(sound)
+    assert max(map(len, file.blocks)) <= 65536
+    assert np.array_equal(np.concatenate(file.blocks), sound[:, ::-1])
+
+
 @pytest.mark.parametrize("make", [lambda: muxed("flac", "flac", tones(), 8000, composer="x"), lambda: mp3()], ids=["flac", "mp3"])
 def test_tags_are_carried_and_the_container_s_own_are_not(make: Callable[[], bytes]) -> None:
     signal = media.read(make(), kind=Kind.AUDIO)
     assert signal.metadata == Metadata(tags=b"title=A title")
+
+
+def test_damaged_files_are_read_or_refused_in_a_sentence_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(5)
+    seeds = [written(form, "PCM_16") for form in (*FORMS, "FLAC")] + [written("OGG", "VORBIS"), mp3(samples=8000)]
+    seeds += [muxed("ipod", "aac", tones(8000, 2, 44100), 44100), muxed("webm", "libopus", tones(8000, 2, 48000), 48000)]
+    refused = 0
+    for number in range(600):
+        data = bytearray(seeds[number % len(seeds)])
+        for place in random.integers(0, min(len(data), 300), 4):
+            data[place] = random.choice([0, 127, 128, 255])
+        try:
+            reader = SoundReader(io.BytesIO(data), "x")
+            for start in range(0, min(reader.samples, 100_000), 20_000):
+                reader.read(start, 20_000)
+        except SignalError:
+            refused += 1
+    assert 60 < refused < 540
+    assert capfd.readouterr() == ("", "")

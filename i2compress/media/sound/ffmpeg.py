@@ -24,6 +24,7 @@ _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31}
 _COARSE = 600  # ticks a second of the coarsest clock by which edit lists are written
 _SLACK = {"matroska,webm": 0.05, "asf": 0.05}  # seconds by which the length in a header may be off: a packet where it is the last one's time
+_LATE = 0.05  # seconds after which a sound begins late; encoders' delays are shorter
 _LEAST_SLACK = 0.002  # of clocks of milliseconds
 _EXACT = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "caf", "wav", "wv", "tta", "ape", "tak", "flac", "asf")  # have a length in their header
 _NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "m4a", "matroska,webm": "webm", "asf": "wma"}
@@ -207,7 +208,10 @@ def _length(container: "av.container.InputContainer", stream: Any, found: _Found
         notes.append(f"{found.bad} of {found.packets} packets cannot be decoded and are left out: the file may be cut short or damaged")
     if name.startswith("mov"):
         limit = min(limit, _edited(stream, found))
-    promised = (container.duration or 0) / 1e6 if name in _EXACT else 0.0
+    late = float((stream.start_time or 0) * (stream.time_base or 0))
+    if late > _LATE:
+        notes.append(f"the sound begins {late:.2f} s after the file does: that silence is left out")
+    promised = (container.duration or 0) / 1e6 - max(0.0, late) if name in _EXACT else 0.0
     if promised - limit / found.rate > _SLACK.get(name, _LEAST_SLACK):
         notes.append(f"the header promises {promised:.2f} s of sound and {limit / found.rate:.2f} s are there: the file may be cut short")
     return limit, notes

@@ -114,15 +114,18 @@ def mend(file: BinaryIO, place: Place) -> tuple[BinaryIO, tuple[str, ...]]:
 
 
 def _patched(file: BinaryIO, place: Place, count: int, size: int) -> BinaryIO:
-    head = bytearray(read_at(file, 0, place.at))
-    if head[:4] == b"RIFF" and count > _NEARLY_4G:
-        sizes = struct.pack("<QQQI", size + 28, count, 0, 0)
-        head[-4:] = head[4:8] = b"\xff\xff\xff\xff"
-        head[:12] = b"RF64" + head[4:12] + b"ds64" + struct.pack("<I", len(sizes)) + sizes
+    """The file with `count` bytes of sound in its header, which of WAV becomes one of RF64 where the number needs it."""
+    if count > _NEARLY_4G and read_at(file, 0, 4) == b"RIFF":
+        long = b"ds64" + struct.pack("<IQQQI", 28, size + 28, count, 0, 0)
+        head: list[bytes | tuple[BinaryIO, int, int]] = [b"RF64\xff\xff\xff\xffWAVE" + long, (file, 12, place.at - 4), b"\xff\xff\xff\xff"]
     else:
-        for at, form in place.fields:
-            struct.pack_into(form, head, at, min(count + place.extra, 2 ** (8 * struct.calcsize(form)) - 1))
-    return Joined([bytes(head), (file, place.at, size)])  # type: ignore[return-value]  # RawIOBase has all that is used
+        head, at = [], 0
+        for field_at, form in place.fields:
+            width = struct.calcsize(form)
+            head += [(file, at, field_at), struct.pack(form, min(count + place.extra, 2 ** (8 * width) - 1))]
+            at = field_at + width
+        head.append((file, at, place.at))
+    return Joined([*head, (file, place.at, size)])  # type: ignore[return-value]  # RawIOBase has all that is used
 
 
 def _ends_at(file: BinaryIO, place: Place, end: int, size: int) -> bool:

@@ -72,9 +72,8 @@ class Sndfile:
 
     def __init__(self, file: BinaryIO, *, notes: tuple[str, ...] = (), tags: dict[str, str] | None = None, wave: Wave | None = None) -> None:
         soundfile = library()
-        file.seek(0)
         try:
-            self._file = soundfile.SoundFile(file)
+            self._file = soundfile.SoundFile(Joined([(file, 0, size_of(file))]))
         except soundfile.LibsndfileError as error:
             raise Refused(error.error_string) from error  # the whole message shows the file object
         except (TypeError, RuntimeError, ValueError, OSError) as error:

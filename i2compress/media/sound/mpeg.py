@@ -62,7 +62,7 @@ def without_junk(file: BinaryIO) -> tuple[BinaryIO, int]:
 def promise(file: BinaryIO, first: int) -> Promise | None:
     """What the frame at byte `first` says; None where it says nothing."""
     frame = read_at(file, first, _FRAME)
-    if not is_mpeg(frame) or frame[1] >> 1 & 3 != 1:
+    if len(frame) < 200 or not is_mpeg(frame) or frame[1] >> 1 & 3 != 1:  # shorter ones have no room for such a header
         return None
     newest, mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     per_frame = 1152 if newest else 576

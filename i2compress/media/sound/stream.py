@@ -113,11 +113,12 @@ class Joined(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Goes to a place; returns it."""
+        """Goes to a place, the first byte where it would lie before that; returns it.
+
+        libsndfile seeks anywhere in a damaged file, and what is raised inside its callbacks is printed.
+        """
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        if origin + offset < 0:
-            raise ValueError(f"cannot seek to byte {origin + offset} of a file")
-        self._position = origin + offset
+        self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
@@ -139,6 +140,8 @@ def size_of(file: BinaryIO) -> int:
 
 
 def read_at(file: BinaryIO, place: int, count: int) -> bytes:
-    """Bytes from a place on, fewer at the end of the file."""
+    """Bytes from a place on, fewer at the end of the file; none beyond it, however far a damaged header points."""
+    if place > size_of(file):
+        return b""
     file.seek(place)
     return file.read(count)

@@ -18,6 +18,7 @@ from .libsndfile import DEPTHS, library
 from .tags import WRITTEN, parse_tags
 
 _LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+AT_ONCE = 65536  # samples: libsndfile puts what it encodes as Vorbis on the stack, and crashes where that is two minutes
 _SUBTYPES = {(8, False): ("PCM_U8", "PCM_S8"), (32, True): ("FLOAT", "PCM_24"), (64, True): ("DOUBLE", "FLOAT", "PCM_24")}
 
 
@@ -63,7 +64,10 @@ class SoundWriter:
 
     def write(self, values: FloatArray) -> None:
         """Appends samples `[n, C]`, full scale [-1, 1); clipped and rounded where the file holds integers."""
-        values = values[:, self._order]
+        for start in range(0, len(values), AT_ONCE):
+            self._write(values[start : start + AT_ONCE, self._order])
+
+    def _write(self, values: FloatArray) -> None:
         if self._layout.floating:
             self._file.write(np.ascontiguousarray(values))
             return
