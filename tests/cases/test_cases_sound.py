@@ -300,7 +300,6 @@ def test_multichannel_opus_of_another_writer_comes_in_the_order_of_wav() -> None
         ("matroska", "pcm_f32le", 44100, None, 32, True, 1e-7, "webm"),
         ("matroska", "pcm_s32le", 44100, None, 32, False, 1e-7, "webm"),
         ("mov", "pcm_s24le", 44100, None, 24, False, 2.0**-22, "m4a"),
-        ("asf", "wmav2", 44100, None, 16, False, 0.05, "wma"),
     ],
 )
 def test_sound_in_other_containers_is_read_with_its_length_depth_and_title(
@@ -314,6 +313,17 @@ def test_sound_in_other_containers_is_read_with_its_length_depth_and_title(
     assert (reader.layout.rate, reader.layout.bit_depth, reader.layout.floating) == (rate, depth, floating)
     assert reader.layout.metadata.tags == b"title=A title"
     assert np.abs(values - sound)[3000:-3000].max() < tolerance
+
+
+def test_wma_is_read_to_its_last_frame() -> None:
+    sound = tones(44123, 2, 44100)
+    data = muxed("asf", "wmav2", sound, 44100)
+    assert sniff(data[:16])
+    reader, values = opened(data)
+    assert (reader.source, reader.layout.metadata.tags) == ("wma", b"title=A title")
+    assert 43008 <= reader.samples <= 46000
+    # FFmpeg's encoder writes no priming, and newer decoders cut it off all the same.
+    assert min(np.abs(values[3000:40000] - sound[3000 + lost : 40000 + lost]).max() for lost in (0, 2048)) < 0.01
 
 
 def test_raw_aac_and_layer_two_are_read_to_their_last_frame() -> None:

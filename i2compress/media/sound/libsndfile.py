@@ -9,7 +9,6 @@ import numpy as np
 
 from ...errors import I2Error, SignalError
 from . import ogg
-from .ffmpeg import count_flac, read_tags
 from .lengths import Wave, find_sound, mend
 from .stream import Facts, Joined, Samples, Stream, read_at, size_of
 from .tags import WRITTEN, clean
@@ -134,6 +133,8 @@ class Chain:
 
 
 def _open_ogg(file: BinaryIO) -> Stream:
+    from .ffmpeg import read_tags
+
     pages = ogg.scan(file)
     codecs = [codec for link in pages.links for codec in link.codecs]
     if "video" in codecs:
@@ -159,6 +160,8 @@ def _open_ogg(file: BinaryIO) -> Stream:
 
 def _open_flac(file: BinaryIO) -> Stream:
     """FLAC, with the number of samples that it has in its header: encoders that write to a pipe leave 0."""
+    from .ffmpeg import count_flac, read_tags
+
     head = read_at(file, 0, 42)
     if len(head) < 42:
         raise Refused("its header is cut short")
