@@ -359,7 +359,8 @@ def test_a_container_cut_short_is_warned_of(form: str, tmp_path: Path) -> None:
 def test_steps_back_and_jumps_give_what_reading_once_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HELD", 3000)
     data = muxed("ipod", "aac", tones(44123, 2, 44100), 44100)
-    reader, values = opened(data)
+    values = opened(data)[1]
+    reader = SoundReader(io.BytesIO(data), "x")
     for start, count in ((0, 10000), (9000, 10000), (18000, 10000), (100, 50), (44000, 500), (43000, 200), (20000, 1), (44123, 5), (0, 44123)):
         assert np.array_equal(reader.read(start, count).T, values[start : start + count])
 
@@ -376,6 +377,50 @@ def test_reading_forward_decodes_a_file_once_and_holds_little_of_it() -> None:
         assert forward.read(max(0, start - 4000), 54_000)[-1, 0] == (start + 50_000 - (0 if start else -4000) - 1) // 1000
     assert len(started) == 1
     assert sum(map(len, forward._held)) < 2 * (stream.HELD + 54_000)
+
+
+def test_an_ogg_video_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SignalError, match=r"the file is an Ogg video; .*extract the sound"):
+        opened(written("OGG", "VORBIS").replace(b"\x01vorbis", b"\x80theora", 1))
+
+
+def test_a_file_of_parts_takes_every_place_that_a_damaged_header_may_name() -> None:
+    joined = stream.Joined([b"abc", (io.BytesIO(b"0123456789"), 2, 5), b"z"])
+    assert joined.read() == b"abc234z"
+    assert (joined.seek(-5), joined.read(4)) == (0, b"abc2")
+    assert (joined.seek(2**70), joined.read(4)) == (2**70, b"")
+    assert stream.read_at(io.BytesIO(b"abc"), 2**70, 4) == b""
+
+
+@pytest.mark.parametrize(("frames", "said"), [(39, "all of them are read"), (40, ""), (60, "cut short")])
+def test_the_header_of_fraunhofer_s_encoder_is_compared_with_what_is_there(frames: int, said: str) -> None:
+    data = bytearray(mp3(samples=44100, id3v2_version="0"))
+    place = data.index(b"Info")
+    data[place : place + 4], data[36:40] = bytes(4), b"VBRI"
+    struct.pack_into(">I", data, 50, frames)
+    reader, _ = opened(bytes(data))
+    assert reader.samples == 40 * 1152
+    assert said in " ".join(reader.notes)
+    assert len(reader.notes) == (1 if said else 0)
+
+
+def page_crc(page: bytes) -> int:
+    """Of an Ogg page whose own is 0."""
+    value = 0
+    for byte in page:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
+
+
+def test_the_gain_in_an_opus_header_is_applied() -> None:
+    data = bytearray(muxed("ogg", "libopus", tones(48000, 2, 48000), 48000))
+    struct.pack_into("<h", data, data.index(b"OpusHead") + 16, -6 * 256)  # dB in Q7.8
+    data[22:26] = bytes(4)
+    struct.pack_into("<I", data, 22, page_crc(bytes(data[: data.index(b"OggS", 4)])))
+    _, values = opened(bytes(data))
+    assert np.abs(values - tones(48000, 2, 48000) * 10 ** (-6 / 20))[5000:-5000].max() < 0.03
 
 
 def test_a_second_track_and_a_late_beginning_are_warned_of() -> None:
