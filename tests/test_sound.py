@@ -18,8 +18,9 @@ from i2compress.media import SignalSource
 from i2compress.media import sound as medium
 from i2compress.media.protocol import Hooks
 from i2compress.media.sound.content import FRAMES_AT_ONCE
-from i2compress.media.sound.files import SoundLayout, SoundReader, open_sound_writer, to_codes
+from i2compress.media.sound.files import SoundReader
 from i2compress.media.sound.format import SoundHeader, bark_bands, read_sound
+from i2compress.media.sound.write import create, to_codes
 from i2compress.signal import Layout, Signal, Values
 
 LAYOUT = Layout(kind=Kind.AUDIO, grid=(100,), channels=1, bit_depth=16, rate=8000)
@@ -286,21 +287,25 @@ def test_codes_written_are_the_codes_read(form: str, depth: int, floating: bool,
     values = chord(0.2, 2)
     found = media.find_format(form)
     assert found is not None
-    layout = SoundLayout(rate=8000, channels=2, bit_depth=depth, floating=floating, metadata=i2compress.Metadata(tags=b"artist=x\ntitle=y"))
-    with open(tmp_path / f"x.{form}", "w+b") as file, open_sound_writer(file, found, layout) as writer:
+    layout = Layout(kind=Kind.AUDIO, grid=(len(values),), rate=8000, channels=2, bit_depth=depth, floating=floating)
+    tags = i2compress.Metadata(tags=b"artist=x\ntitle=y")
+    with open(tmp_path / f"x.{form}", "w+b") as file, create(file, found, layout, tags) as writer:
         writer.write(values[:500])
         writer.write(values[500:])
     with open(tmp_path / f"x.{form}", "rb") as file:
         reader = SoundReader(file, "x")
-        back = reader.read(0, reader.samples).T
+        back = reader.read(0, reader.layout.samples)
     assert np.array_equal(back, to_codes(values, depth, floating))
-    assert reader.layout.metadata.tags is not None and b"title=y" in reader.layout.metadata.tags
+    assert reader.metadata.tags is not None and b"title=y" in reader.metadata.tags
 
 
 def test_a_lossy_file_can_be_written_and_a_picture_cannot_go_into_a_sound_file(tmp_path: Path) -> None:
     found = media.find_format("mp3")
     assert found is not None
-    with open(tmp_path / "x.mp3", "w+b") as file, open_sound_writer(file, found, SoundLayout(rate=44100, channels=1)) as writer:
+    with (
+        open(tmp_path / "x.mp3", "w+b") as file,
+        create(file, found, Layout(kind=Kind.AUDIO, grid=(22050,), rate=44100, channels=1, bit_depth=16), i2compress.Metadata()) as writer,
+    ):
         writer.write(chord(0.5, 1, 44100))
     assert media.read(tmp_path / "x.mp3").rate == 44100
     with pytest.raises(UsageError, match="holds sound"), media.open_writer(tmp_path / "x.wav", Layout(kind=Kind.IMAGE, grid=(1, 1), channels=3)):

@@ -29,7 +29,7 @@ def _encode_i2c(sound: Sound, work: Work, *, tune: str) -> Coded:
 
 def _decode_i2c(data: bytes, threads: int | None) -> Sound:
     from ..codec import I2File
-    from ..media.sound.files import to_codes
+    from ..media.sound.write import to_codes
 
     file = I2File.from_bytes(data, threads=threads)
     form = file.layout

@@ -4,9 +4,10 @@ from ...kinds import Kind
 from .content import check_output, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
-from .files import sniff
+from .files import open
 from .score import score
-from .source import create, open
+from .sniff import sniff
+from .write import create
 
 __all__ = [
     "check_output",

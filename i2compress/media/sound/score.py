@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ...config import View
 from ...metrics import Comparison
 from ..protocol import Content, Source
-from .files import to_codes
+from .write import to_codes
 
 
 def score(source: Source, content: Content) -> Mapping[str, float]:
