@@ -37,10 +37,10 @@ def tiff_of(values: npt.NDArray[np.generic], **options: object) -> bytes:
     ("data", "words"),
     [
         (b"", "the file is empty"),
-        (b"hello, this is text\n", "text or something else that is not a picture; expected one of PNG"),
+        (b"hello, this is text\n", "the file is text; expected one of PNG"),
         (b"\0\1\2\3\4", "no picture that is known"),
-        (b"\0\0\0\x1cftypavif\0\0", "an AVIF picture"),
-        (b"\0\0\0\x1cftypisom\0\0", "a video"),
+        (b"\0\0\0\x1cftypheic\0\0", "a HEIC picture"),
+        (b"\0\0\0\x1cftypisom\0\0", "an MP4 video or sound"),
         (b"%PDF-1.7", "a PDF document"),
         (b"PF\n1 1\n-1\n" + bytes(12), "floating-point PFM"),
         (b"P5 0 4 255\n", "0x4; expected at least 1x1"),
