@@ -7,7 +7,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, features
 
 from ...errors import SignalError
 from ...signal import Metadata
@@ -23,6 +23,7 @@ from .stated import Stated
 
 _NAMES = {"jp2": "JPEG 2000", "avif": "AVIF", "jxl": "JPEG XL", "qoi": "QOI", "tga": "TGA"}
 _MODES = {"1": 1, "L": 1, "I;16": 1, "LA": 2, "RGB": 3, "P": 3, "RGBA": 4, "PA": 4}
+_FEATURES = {"jp2": "jpg_2000", "avif": "avif"}
 _TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
 
@@ -42,7 +43,11 @@ def _decoded(data: bytes, name: str) -> tuple[Codes, dict[str, Any]]:
     except Image.DecompressionBombError as error:
         raise SignalError(f"the {_NAMES[name]} picture is too large ({error}); cut it into tiles or convert it to PNG first") from error
     except OSError as error:
-        raise SignalError(f"the {_NAMES[name]} picture is damaged, or Pillow was built without {_NAMES[name]}; convert it to PNG first") from error
+        if name in _FEATURES and not features.check(_FEATURES[name]):
+            raise SignalError(
+                f"the file is {_NAMES[name]}, and Pillow was built without it; install Pillow from PyPI or convert it to PNG"
+            ) from error
+        raise
     with file:
         found = file.metadata(index=0, exclude_applied=False)
         check_pixels(*found["shape"][:2])
