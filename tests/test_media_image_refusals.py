@@ -158,6 +158,9 @@ def samples() -> dict[str, bytes]:
     files["progressive jpeg"] = saved(Image.fromarray(colour), "JPEG", progressive=True)
     files["lzw tiff"] = saved(Image.fromarray(colour), "TIFF", compression="tiff_lzw")
     files["deep lzw tiff"] = saved(Image.fromarray(deep[..., 0]), "TIFF", compression="tiff_lzw")
+    files["cicp png"] = files["png uint8"][:33] + chunk(b"cICP", b"\x0c\x0d\0\1") + chunk(b"gAMA", b"\0\1\x86\xa0") + files["png uint8"][33:]
+    files["bigtiff"] = tiff_of(colour, photometric="rgb", bigtiff=True, extratags=[(34675, 7, len(SRGB), SRGB, True)])
+    files |= {form: saved(Image.fromarray(colour), form) for form in ("TGA", "QOI", "JPEG2000", "AVIF")}
     return files
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
-from pictures import SRGB, noise, png, saved
+from pictures import SRGB, noise, png, saved, written
 from PIL import Image
 
 from i2compress.errors import SignalError
@@ -19,6 +19,7 @@ from i2compress.media.image.exif import directory
 from i2compress.media.image.files import decode_picture
 from i2compress.media.image.icc import is_srgb
 from i2compress.media.image.png_write import chunk
+from i2compress.signal import Metadata
 
 COLOUR, DEEP = noise(20, 13, 3), noise(20, 13, 3, 16)
 PICTURE = Image.fromarray(COLOUR)
@@ -226,6 +227,15 @@ def test_what_is_left_out_is_said_once_in_a_sentence(name: str) -> None:
     assert len(notes) == 1
     assert notes[0].endswith(".")
     assert re.search(words, notes[0])
+
+
+def test_a_profile_beyond_the_end_of_a_tiff_is_warned_of() -> None:
+    data = bytearray(written(COLOUR, "tiff", Metadata(icc=SRGB)))
+    at = data.rfind(struct.pack("<HHI", 34675, 7, len(SRGB))) + 8
+    data[at : at + 4] = struct.pack("<I", 2**31)
+    found = read(bytes(data))
+    np.testing.assert_array_equal(found.codes, COLOUR)
+    assert found.notes == ("The TIFF's tags 34675 point beyond its end, so that they were left out.",)
 
 
 def test_a_png_without_its_end_whose_samples_are_not_all_there_is_truncated() -> None:

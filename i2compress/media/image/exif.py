@@ -42,28 +42,40 @@ def directory(block: bytes | None, *tags: int) -> dict[int, Entry]:
 
     What is not there of a directory that ends early is left out: it can say nothing.
     """
+    return {tag: entry for tag, entry in _entries(block, *tags) if entry is not None}
+
+
+def beyond_the_end(block: bytes) -> tuple[int, ...]:
+    """The tags of the first directory whose values are not there."""
+    return tuple(tag for tag, entry in _entries(block) if entry is None)
+
+
+def _entries(block: bytes | None, *tags: int) -> list[tuple[int, Entry | None]]:
+    """Tags and entries, the first of each tag; None in place of an entry whose values lie beyond the end."""
     if block is None or not (order := _order(block)):
-        return {}
+        return []
     big = block[:4] in _BIG_ORDERS
     start = _unsigned(block, order, 8, "Q") if big else _unsigned(block, order, 4, "I")
     if tags:
         values = integers(block, directory(block, *tags[:-1]).get(tags[-1]))
         start = values[0] if values else None
     if start is None:
-        return {}
+        return []
     count = _unsigned(block, order, start, "Q" if big else "H") or 0
     first, step = (start + 8, 20) if big else (start + 2, 12)
-    found: dict[int, Entry] = {}
+    found: dict[int, Entry | None] = {}
     for at in range(first, first + step * min(count, _MAX_ENTRIES), step):
         if at + step > len(block):
             break
         number, kind, length = struct.unpack_from(order + ("HHQ" if big else "HHI"), block, at)
         inline, room = at + step - (8 if big else 4), 8 if big else 4
         size = SIZES.get(kind, 0) * length
+        if not size:
+            continue  # of no value, or of a type that is not known
         place = inline if size <= room else _unsigned(block, order, inline, "Q" if big else "I")
-        if size and place is not None and place + size <= len(block):
-            found.setdefault(number, Entry(kind=kind, count=length, place=place))
-    return found
+        there = place is not None and place + size <= len(block)
+        found.setdefault(number, Entry(kind=kind, count=length, place=place) if there and place is not None else None)
+    return list(found.items())
 
 
 def _order(block: bytes) -> str:

@@ -13,7 +13,7 @@ from ...errors import SignalError
 from ..protocol import Codes
 from .bigtiff import as_classic, is_bigtiff
 from .decoded import Decoded
-from .exif import as_upright
+from .exif import as_upright, beyond_the_end
 from .limits import check_pixels
 from .pillow import still_codes
 from .tiff_segments import LIBTIFF_DECODERS, OWN_DECODERS, samples
@@ -39,26 +39,29 @@ _DNG, _SUBDIRECTORIES = 50706, 330
 
 def read_tiff(data: bytes) -> Decoded:
     """Code values `[H, W, C]`, uint8 or uint16, of a TIFF or BigTIFF with one page."""
-    data = as_classic(_single(data)) if is_bigtiff(data) else data
+    lost = beyond_the_end(data)
+    data = as_classic(_checked(data)) if is_bigtiff(data) else data
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = _page(file)
-        _check(page, len(data))
+        page = _page(file, len(data))
+        _check(page)
         codes: Codes = _read_deep(page, data) if page.bitspersample == 16 else _read_shallow(page, data)
         metadata, notes = tiff_metadata(page, data, gray=codes.shape[2] < 3)
         if int(page.photometric) == 5:  # the inks have become sRGB
             metadata = replace(metadata, icc=None)
+    if lost:
+        notes += (f"The TIFF's tags {', '.join(map(str, lost))} point beyond its end, so that they were left out.",)
     return Decoded(codes=codes, metadata=metadata, notes=notes)
 
 
-def _single(data: bytes) -> bytes:
-    """The same file, of which only the first page will be left, where that is its only one."""
+def _checked(data: bytes) -> bytes:
+    """The same BigTIFF: what is wrong with it must be seen while it is as it was, with all pages and nothing behind them."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        _page(file)
+        _page(file, len(data))
     return data
 
 
-def _page(file: tifffile.TiffFile) -> tifffile.TiffPage:
-    """The one picture of the file. Raises SignalError where there are more, or it is the preview of a camera raw."""
+def _page(file: tifffile.TiffFile, size: int) -> tifffile.TiffPage:
+    """The one picture of a file of `size` bytes. Raises SignalError: there are more, it is cut short, or the preview of a camera raw."""
     page = file.pages[0]
     if not isinstance(page, tifffile.TiffPage):
         raise SignalError("the first page of the TIFF cannot be read; convert it to PNG first")
@@ -68,10 +71,13 @@ def _page(file: tifffile.TiffFile) -> tifffile.TiffPage:
     pages = sum(1 for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
     if pages > 1:
         raise SignalError(f"the TIFF has {pages} pages; expected one, split it first, for example with tiffsplit")
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if offset + count > size:
+            raise SignalError("the TIFF is truncated; copy or download it again")
     return page
 
 
-def _check(page: tifffile.TiffPage, size: int) -> None:
+def _check(page: tifffile.TiffPage) -> None:
     """Refuses what the samples of the page do not let us read truthfully."""
     check_pixels(page.imagewidth, page.imagelength)
     bits, kind = page.bitspersample, int(page.sampleformat)
@@ -91,9 +97,6 @@ def _check(page: tifffile.TiffPage, size: int) -> None:
     if int(page.compression) not in TiffImagePlugin.COMPRESSION_INFO:
         method = getattr(page.compression, "name", page.compression)
         raise SignalError(f"the TIFF is compressed as {method}, which is not supported; save it with deflate or uncompressed")
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-        if offset + count > size:
-            raise SignalError("the TIFF is truncated; copy or download it again")
 
 
 def _extra(page: tifffile.TiffPage) -> tuple[int, ...]:
