@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "Apple's PNG": (cgbi, r"an Apple-optimised PNG \(CgBI\).* restore it first"),
     "12-bit JPEG": (lambda: with_frame(0xC1, 12), "a 12-bit JPEG; expected 8 bits"),
     "lossless JPEG": (lambda: with_frame(0xC3), "a lossless JPEG, which is not supported"),
-    "JPEG-LS": (lambda: with_frame(0xF7), "a JPEG-LS JPEG, which is not supported"),
+    "JPEG-LS": (lambda: with_frame(0xF7), "a JPEG-LS picture, which is not supported"),
     "BMP around a JPEG": (lambda: bmp(24, 4, bytes(9), (1, 1)), "a wrapper around a JPEG picture"),
     "10-bit BMP": (lambda: bmp(32, 3, bytes(4), (1, 1), masks=(0x3FF00000, 0xFFC00, 0x3FF)), "of a variant that is not supported"),
     "float TIFF": (lambda: tiff(np.zeros((4, 4), np.float16)), "16-bit floating-point numbers; expected 8 or 16-bit"),

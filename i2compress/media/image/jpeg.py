@@ -15,15 +15,15 @@ _NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # of 8-bit samples: baseline, extended, progressive, and the latter two arithmetic
 _ARITHMETIC = (0xC9, 0xCA)
 _OTHERS = {
-    0xC3: "lossless",
-    0xC5: "hierarchical",
-    0xC6: "hierarchical",
-    0xC7: "hierarchical",
-    0xCB: "arithmetic-coded lossless",
-    0xCD: "hierarchical",
-    0xCE: "hierarchical",
-    0xCF: "hierarchical",
-    0xF7: "JPEG-LS",
+    0xC3: "a lossless JPEG",
+    0xC5: "a hierarchical JPEG",
+    0xC6: "a hierarchical JPEG",
+    0xC7: "a hierarchical JPEG",
+    0xCB: "an arithmetic-coded lossless JPEG",
+    0xCD: "a hierarchical JPEG",
+    0xCE: "a hierarchical JPEG",
+    0xCF: "a hierarchical JPEG",
+    0xF7: "a JPEG-LS picture",
 }
 _JFIF_UNITS = {0: RATIO, 1: INCH, 2: CENTIMETRE}
 _NUMBER_OF_PICTURES = 0xB001
@@ -71,7 +71,7 @@ def is_arithmetic(data: bytes) -> bool:
 def _check_frame(marker: int, payload: bytes) -> None:
     kind, bits = _OTHERS.get(marker), payload[0] if payload else 8
     if kind is not None:
-        raise SignalError(f"the file is a {kind} JPEG, which is not supported; convert it to PNG first")
+        raise SignalError(f"the file is {kind}, which is not supported; convert it to PNG first")
     if bits != 8:
         raise SignalError(f"the file is a {bits}-bit JPEG; expected 8 bits, convert it to a 16-bit PNG or TIFF first")
 

@@ -60,7 +60,7 @@ def _decoded(data: bytes, name: str) -> tuple[Codes, dict[str, Any]]:
 
 
 def _finished(codes: Codes, stated: Stated, *, icc: object = None, exif: object = None, xmp: object = None) -> Decoded:
-    """A profile of the file goes before one made of other words (AVIF: MIAF, ISO/IEC 23000-22 7.3.6.4)."""
+    """A profile of the file goes before one made of other words (AVIF may have both)."""
     profile = icc if isinstance(icc, bytes) and icc else stated.icc
     block, notes = with_density(clean_exif(exif if isinstance(exif, bytes) else None), stated.density, stated.place)
     metadata = Metadata(icc=profile, exif=block, xmp=xmp if isinstance(xmp, bytes) and xmp else None)
@@ -128,7 +128,7 @@ def _tga(data: bytes) -> Decoded:
 
 
 def _tga_extension(data: bytes) -> Stated:
-    """The extension area of version 2 (Truevision, TGA File Format Specification 2.0, C.5): aspect ratio, gamma, corrections, kind of alpha."""
+    """The extension area of version 2 (Truevision, TGA File Format Specification 2.0): aspect ratio, gamma, corrections, kind of alpha."""
     if not data.endswith(_TGA_FOOTER):
         return Stated()
     at = int.from_bytes(data[-26:-22], "little")

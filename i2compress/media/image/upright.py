@@ -45,7 +45,7 @@ def _profile(icc: bytes | None, codes: Codes) -> tuple[bytes | None, list[str]]:
 
 
 def is_adobe_rgb(exif: bytes | None) -> bool:
-    """True where Exif says that the values are in DCF's optional colour space, Adobe RGB: interoperability index R03 (DCF 2.0, 3.2)."""
+    """True where Exif says that the values are in DCF's optional colour space, Adobe RGB: interoperability index R03 (DCF 2.0)."""
     block = clean_exif(exif)
     if block is None:
         return False
