@@ -38,10 +38,10 @@ def tiff_of(values: npt.NDArray[np.generic], **options: object) -> bytes:
     ("data", "words"),
     [
         (b"", "the file is empty"),
-        (b"hello, this is text\n", "text or something else that is not a picture; expected one of PNG"),
-        (b"\0\1\2\3\4", "no picture that is known"),
-        (b"\0\0\0\x1cftypavif\0\0", "an AVIF picture"),
-        (b"\0\0\0\x1cftypisom\0\0", "a video"),
+        (b"hello, this is text\n", "the file is text; expected one of png"),
+        (b"\0\1\2\3\4", "the file is nothing that is known"),
+        (b"\0\0\0\x1cftypheic\0\0", "a HEIC picture"),
+        (b"\0\0\0\x1cftypisom\0\0", "an MP4 video or sound"),
         (b"%PDF-1.7", "a PDF document"),
         (b"PF\n1 1\n-1\n" + bytes(12), "floating-point PFM"),
         (b"P5 0 4 255\n", "0x4; expected at least 1x1"),
@@ -159,6 +159,9 @@ def samples() -> dict[str, bytes]:
     files["progressive jpeg"] = saved(Image.fromarray(colour), "JPEG", progressive=True)
     files["lzw tiff"] = saved(Image.fromarray(colour), "TIFF", compression="tiff_lzw")
     files["deep lzw tiff"] = saved(Image.fromarray(deep[..., 0]), "TIFF", compression="tiff_lzw")
+    files["cicp png"] = files["png uint8"][:33] + chunk(b"cICP", b"\x0c\x0d\0\1") + chunk(b"gAMA", b"\0\1\x86\xa0") + files["png uint8"][33:]
+    files["bigtiff"] = tiff_of(colour, photometric="rgb", bigtiff=True, extratags=[(34675, 7, len(SRGB), SRGB, True)])
+    files |= {form: saved(Image.fromarray(colour), form) for form in ("TGA", "QOI", "JPEG2000", "AVIF")}
     return files
 
 

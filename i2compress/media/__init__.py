@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import SignalError, UsageError
 from ..files import atomic_writer
 from ..signal import Codes, Layout, Metadata, Signal, Values
+from .foreign import HEAD, recognise
 from .protocol import Format, Sink, Source
 from .table import MEDIA, find_format, formats, medium_of, medium_of_source
 
@@ -23,8 +24,6 @@ __all__ = ["MEDIA", "Codes", "Format", "InputFile", "SignalSource", "Sink", "Sou
 
 Input = str | os.PathLike[str] | bytes | BinaryIO
 Target = str | os.PathLike[str] | BinaryIO
-
-HEAD = 4096  # bytes from which a file is known
 
 
 class SignalSource:
@@ -116,8 +115,10 @@ def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _unknown(head: bytes) -> str:
-    known = ", ".join(form.name for form in formats())
-    return f"the file is {'empty' if not head else 'nothing that is known'}; expected one of {known}"
+    found, known = recognise(head), ", ".join(form.name for form in formats())
+    if found is not None:
+        return f"the file is {found.what}; expected one of {known}: {found.advice}"
+    return f"the file is {'nothing that is known' if head else 'empty'}; expected one of {known}: check where it came from"
 
 
 @contextmanager

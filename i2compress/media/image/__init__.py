@@ -5,7 +5,8 @@ from .content import check_output, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
 from .score import score
-from .source import create, open, sniff
+from .sniff import is_picture as sniff
+from .source import create, open
 
 __all__ = [
     "check_output",

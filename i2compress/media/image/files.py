@@ -1,19 +1,22 @@
-"""Still pictures: files to code values and back, with orientation, colour profile, Exif and XMP looked after.
+"""Still pictures: files to code values and back, with orientation, colours, density, Exif and XMP looked after.
 
 The codecs are imported when they are needed, so that `i2c --help` does not wait for them.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from ...errors import I2Error, ResourceError, SignalError, UsageError
-from ...signal import Codes, Kind, Metadata, Signal
+from ...kinds import Kind
+from ...signal import Codes
 from ..protocol import Format
-from .metadata import as_upright, clean_exif, icc_for, orientation, turned, xmp_as_upright
+from .decoded import Decoded
 from .sniff import sniff
 from .target import RowSink, RowWriter, Target
+from .upright import upright
 
 _ALL = ("icc", "exif", "xmp")
 
@@ -29,16 +32,24 @@ FORMATS = (
     Format(name="bmp", kind=Kind.IMAGE, extensions=(".bmp", ".dib"), channels=(1, 3), depths=(8,)),
     Format(name="pbm", kind=Kind.IMAGE, extensions=(".pbm",), write=False),
     Format(name="gif", kind=Kind.IMAGE, extensions=(".gif",), write=False),
+    Format(name="tga", kind=Kind.IMAGE, extensions=(".tga", ".icb", ".vda", ".vst"), write=False),
+    Format(name="jp2", kind=Kind.IMAGE, extensions=(".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"), write=False),
+    Format(name="avif", kind=Kind.IMAGE, extensions=(".avif",), write=False),
+    Format(name="jxl", kind=Kind.IMAGE, extensions=(".jxl",), write=False),
+    Format(name="qoi", kind=Kind.IMAGE, extensions=(".qoi",), write=False),
 )
 _CHANNEL_NAMES = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGB with alpha"}
 
 
-def read(data: bytes, name: str) -> Signal:
-    """The picture in the file `data`, upright, with C = 1 to 4 as in the file and 8 or 16 bits.
+def decode_picture(data: bytes, name: str) -> Decoded:
+    """The picture in the file `data`, upright, at its own depth.
 
     Args:
-        data: a PNG, JPEG, WebP, TIFF, PNM, BMP or GIF file.
+        data: a file of any of FORMATS; what it is, is seen from its content.
         name: what to call it in messages.
+
+    Returns:
+        Code values `[H, W, C]`, C = 1 to 4 as in the file, metadata, and what the user is to be warned of.
 
     Raises:
         SignalError: damaged, not a picture, or one that is not supported (animation, HDR, more than a gigapixel...).
@@ -47,18 +58,28 @@ def read(data: bytes, name: str) -> Signal:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is checked here, and a library's doubts are not the user's
-            codes, found = _decoded(data)
-            return _as_signal(codes, found)
+            return upright(_decoded(data))
     except I2Error as error:
         raise type(error)(f"{name}: {error}") from error
     except MemoryError as error:
         raise ResourceError(f"{name}: not enough memory for the picture; free some or cut it into tiles") from error
     except Exception as error:  # parsers of other people's files raise anything; none of it is a bug of ours to trace
-        raise SignalError(f"{name}: the picture is damaged or truncated ({error or type(error).__name__}); copy or download it again") from error
+        raise SignalError(f"{name}: {_cause(error)}") from error
 
 
-def _decoded(data: bytes) -> tuple[Codes, Metadata]:
-    kind = sniff(data, "PNG, JPEG, WebP, TIFF, PNM, BMP, GIF")
+def _cause(error: Exception) -> str:
+    """What a library's error means: only one that says that something is missing is sure to be damage."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    if re.search("truncat|unexpected end|not enough (image )?data|buffer is not large enough|end of (file|data)", words, re.IGNORECASE):
+        return f"the picture is damaged or truncated ({words}); copy or download it again"
+    return (
+        f"the picture cannot be read ({words}); it is damaged or of a variant that is not supported, "
+        "open it in another program and save it as PNG, or download it again"
+    )
+
+
+def _decoded(data: bytes) -> Decoded:
+    kind = sniff(data)
     if kind == "png":
         from .png_read import read_png
 
@@ -71,19 +92,13 @@ def _decoded(data: bytes) -> tuple[Codes, Metadata]:
         from .pnm import read_pnm
 
         return read_pnm(data)
+    if kind in ("jp2", "avif", "jxl", "qoi", "tga"):
+        from .others import read_with_imageio
+
+        return read_with_imageio(data, kind)
     from .pillow import read_with_pillow
 
     return read_with_pillow(data, kind)
-
-
-def _as_signal(codes: Codes, found: Metadata) -> Signal:
-    """Upright, with metadata that fits what the values have become."""
-    exif, xmp = clean_exif(found.exif), found.xmp or None
-    how = orientation(exif)
-    if how != 1:
-        codes, xmp = turned(codes, how), xmp_as_upright(xmp)
-    kept = Metadata(icc=icc_for(found.icc, codes.shape[2]), exif=as_upright(exif), xmp=xmp)
-    return Signal.from_codes(codes, kept)
 
 
 @contextmanager
@@ -121,7 +136,7 @@ def _sink(file: BinaryIO, form: Format, layout: Target) -> RowSink:
         from .pnm import PnmSink
 
         return PnmSink(file, layout, pam=form.name == "pam")
-    from .pillow import PillowSink
+    from .pillow_write import PillowSink
 
     return PillowSink(file, layout, name=form.name)
 

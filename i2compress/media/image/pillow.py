@@ -1,17 +1,23 @@
-"""JPEG, WebP, BMP and GIF through Pillow, 8 bit and whole in memory."""
+"""JPEG, WebP, BMP and GIF read by Pillow, 8 bit; what Pillow does not say of them is read beside it (stated.py, jpeg.py)."""
 
 import io
-from typing import BinaryIO
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, WebPImagePlugin
 
-from ...errors import SignalError, UsageError
-from ...signal import Codes, Metadata
+from ...errors import SignalError
+from ...signal import Metadata
+from .colour import adobe_rgb
+from .decoded import Decoded
+from .density import INCH, Density, density, density_of, with_density
+from .exif import clean_exif
+from .jpeg import has_icc, is_arithmetic, of_jpeg
 from .limits import check_pixels
-from .metadata import icc_for, icc_space
-from .target import Target
+from .metadata import icc_space
+from .stated import Stated, of_bmp, of_gif
+from .upright import is_adobe_rgb
 
 # The classes themselves and not Image.open: the type is known, and Image.open warns of large pictures through global state.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -20,23 +26,66 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
     "gif": GifImagePlugin.GifImageFile,
 }
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_MAX_SIDE = {"jpeg": 65535, "webp": 16383, "bmp": 2**31 - 1}
-_JPEG_QUALITY = 95
-_JPEG_SEGMENT = {"exif": 65533 - 6, "xmp": 65533 - 29}
+_STATED: dict[str, Callable[[bytes], Stated]] = {"jpeg": of_jpeg, "webp": lambda _: Stated(), "bmp": of_bmp, "gif": of_gif}
+_MODES = ("L", "LA", "RGB", "RGBA")
+_RESOLUTION_INFO = 0x03ED  # of Photoshop's resources
 
 
-def read_with_pillow(data: bytes, name: str) -> tuple[Codes, Metadata]:
+def read_with_pillow(data: bytes, name: str) -> Decoded:
     """Code values uint8 `[H, W, C]` of the picture in `data`, a file of format `name`."""
-    with _READERS[name](io.BytesIO(data)) as picture:
+    stated = _STATED[name](data)
+    notes = list(stated.notes)
+    with _opened(data, name) as picture:
         check_pixels(*picture.size)
-        if getattr(picture, "is_animated", False):
-            frames = getattr(picture, "n_frames", 2)
-            raise SignalError(f"the picture is an animation of {frames} frames; expected a still picture, extract one frame first")
-        info = picture.info
-        exif, xmp = info.get("exif"), info.get("xmp")
-        codes, icc = still_codes(picture)
-    return codes, Metadata(icc=icc, exif=exif, xmp=xmp if isinstance(xmp, bytes) else None)
+        refuse_animation(picture)
+        exif, xmp, photoshop = (picture.info.get(key) for key in ("exif", "xmp", "photoshop"))
+        inks = picture.mode == "CMYK"
+        codes, icc = _loaded(picture, data, name)
+    if name == "jpeg" and icc is None and not inks and has_icc(data):
+        notes.append("The picture's ICC profile is damaged, so that it was left out.")
+    block = clean_exif(exif)
+    if icc is None and not inks and codes.shape[2] >= 3:
+        icc = stated.icc or (adobe_rgb() if is_adobe_rgb(block) else None)
+    more: tuple[str, ...] = ()
+    if block is not None or not exif:  # a damaged block stays as it is, to be warned of
+        exif, more = with_density(block, stated.density or _photoshop_density(photoshop, block), stated.place)
+    return Decoded(codes=codes, metadata=Metadata(icc=icc, exif=exif, xmp=xmp if isinstance(xmp, bytes) else None), notes=(*notes, *more))
+
+
+def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
+    """Raises SignalError where Pillow's message for a variant that it does not know can be said better."""
+    try:
+        return _READERS[name](io.BytesIO(data))
+    except OSError as error:
+        if name == "bmp" and "Unsupported" in str(error):
+            raise SignalError(f"the BMP is of a variant that is not supported ({error}); save it with 8, 24 or 32 bits, or as PNG") from error
+        raise
+
+
+def _loaded(picture: ImageFile.ImageFile, data: bytes, name: str) -> tuple[npt.NDArray[np.uint8], bytes | None]:
+    try:
+        return still_codes(picture)
+    except OSError as error:
+        if name == "jpeg" and is_arithmetic(data):
+            raise SignalError(
+                "the file is an arithmetic-coded JPEG, which is not supported here or damaged; convert it first, for example with jpegtran"
+            ) from error
+        raise
+
+
+def refuse_animation(picture: ImageFile.ImageFile) -> None:
+    """Raises SignalError where there is more than one frame."""
+    if getattr(picture, "is_animated", False):
+        frames = getattr(picture, "n_frames", 2)
+        raise SignalError(f"the picture is an animation of {frames} frames; expected a still picture, extract one frame first")
+
+
+def _photoshop_density(resources: object, exif: bytes | None) -> Density | None:
+    """What Photoshop says, always an inch, where nothing else says it."""
+    found = resources.get(_RESOLUTION_INFO) if isinstance(resources, dict) else None
+    if not isinstance(found, dict) or density_of(exif) is not None:
+        return None
+    return density(found["XResolution"], found["YResolution"], INCH)
 
 
 def still_codes(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], bytes | None]:
@@ -55,7 +104,7 @@ def still_codes(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], bytes | No
         picture = picture.convert(picture.mode.upper())
     elif picture.mode == "CMYK":
         picture, icc = _from_cmyk(picture, icc), None
-    if picture.mode not in _MODES.values():
+    if picture.mode not in _MODES:
         raise SignalError(f"the picture holds {picture.mode} samples; expected 8 or 16-bit gray or RGB, convert it first")
     codes = np.asarray(picture)
     return (codes[..., None] if codes.ndim == 2 else codes), icc
@@ -73,53 +122,3 @@ def _from_cmyk(picture: Image.Image, icc: bytes | None) -> Image.Image:
     if converted is None:
         raise SignalError("the picture's CMYK profile cannot be used; convert it to RGB first")
     return converted
-
-
-class PillowSink:
-    """Collects the picture as 8 bit and writes it at the end: JPEG at quality 95 with full chroma, WebP lossless, BMP."""
-
-    def __init__(self, file: BinaryIO, layout: Target, *, name: str) -> None:
-        height, width, channels = layout.shape
-        if max(height, width) > _MAX_SIDE[name]:
-            raise UsageError(f"the picture is {width}x{height}; {name} holds at most {_MAX_SIDE[name]} a side, choose png")
-        if name == "jpeg":
-            _check_segments(layout.metadata)
-        self._file, self._layout, self._name = file, layout, name
-        self._codes: npt.NDArray[np.uint8] = np.empty((height, width, channels), np.uint8)
-        self._filled = 0
-
-    def write(self, rows: Codes) -> None:
-        """Appends rows `[h, W, C]`; 16 bits are rounded to 8."""
-        self._codes[self._filled : self._filled + len(rows)] = reduced(rows)
-        self._filled += len(rows)
-
-    def finish(self) -> None:
-        """Compresses and writes."""
-        codes, metadata = self._codes, self._layout.metadata
-        icc = icc_for(metadata.icc, 3 if self._name == "webp" else codes.shape[2])  # WebP knows no gray
-        picture = Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes)
-        exif, xmp = metadata.exif or b"", metadata.xmp or b""
-        # Into memory first: Pillow seeks in what it writes, and standard output cannot.
-        buffer = io.BytesIO()
-        if self._name == "jpeg":
-            prefixed = b"Exif\0\0" + exif if exif else b""
-            picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=icc, exif=prefixed, xmp=xmp)
-        elif self._name == "webp":
-            picture.save(buffer, "WEBP", lossless=True, exact=True, icc_profile=icc or b"", exif=exif, xmp=xmp)
-        else:
-            picture.save(buffer, "BMP")
-        self._file.write(buffer.getbuffer())
-
-
-def _check_segments(metadata: Metadata) -> None:
-    for name, most in _JPEG_SEGMENT.items():
-        size = len(getattr(metadata, name) or b"")
-        if size > most:
-            raise SignalError(f"the {name.capitalize()} data are {size} bytes; JPEG carries at most {most}, choose png or drop them with --strip")
-
-
-def reduced(rows: Codes) -> npt.NDArray[np.uint8]:
-    """Code values as 8 bit, rounded to nearest."""
-    if rows.dtype == np.uint8:
-        return rows.astype(np.uint8, copy=False)
-    return ((rows.astype(np.uint32) + 128) // 257).astype(np.uint8)

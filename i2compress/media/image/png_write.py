@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ...errors import UsageError
 from ...signal import Codes
+from .density import density_of
 from .metadata import icc_for
 from .target import Target
 
@@ -72,11 +73,24 @@ def _metadata_chunks(layout: Target) -> bytes:
     icc = icc_for(metadata.icc, layout.shape[2])
     if icc is not None:
         parts += chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
+    parts += _density_chunk(metadata.exif)
     if metadata.exif is not None:
         parts += chunk(b"eXIf", metadata.exif)
     if metadata.xmp is not None:
         parts += chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp)
     return parts
+
+
+def _density_chunk(exif: bytes | None) -> bytes:
+    """pHYs: samples a metre across and down, or their ratio (PNG specification, third edition, 11.3.4.3)."""
+    stated = density_of(exif)
+    if stated is None:
+        return b""
+    numbers, unit = stated.per_metre, 1
+    if numbers is None:
+        ratio = stated.x / stated.y
+        numbers, unit = (ratio.numerator, ratio.denominator), 0
+    return chunk(b"pHYs", struct.pack(">IIB", *numbers, unit)) if max(numbers) < 2**31 and min(numbers) > 0 else b""
 
 
 def filtered(rows: _Bytes, above: _Bytes, step: int) -> bytes:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import SignalError, UsageError
-from ...signal import Codes, Metadata
+from ...signal import Codes
+from .decoded import Decoded
 from .limits import check_pixels
 from .target import Target
 
@@ -19,7 +20,7 @@ _Shape = tuple[int, int, int]
 _Samples = npt.NDArray[np.integer[Any]]
 
 
-def read_pnm(data: bytes) -> tuple[Codes, Metadata]:
+def read_pnm(data: bytes) -> Decoded:
     """Code values `[H, W, C]` of a PBM, PGM, PPM or PAM; 8 bit up to maxval 255, else 16, stretched to the full range."""
     shape, top, start = _pam_header(data) if data[:2] == b"P7" else _header(data)
     check_pixels(shape[1], shape[0])
@@ -27,16 +28,17 @@ def read_pnm(data: bytes) -> tuple[Codes, Metadata]:
         raise SignalError(f"the picture has maxval {top}; expected 1 to 65535")
     kind = data[:2]
     if kind == b"P1":
-        samples, end = _bits_in_text(data, start, shape), len(data)
+        samples, rest = _bits_in_text(data, start, shape)
     elif kind in (b"P2", b"P3"):
-        samples, end = _numbers_in_text(data, start, shape), len(data)
+        samples, rest = _numbers_in_text(data, start, shape)
     elif kind == b"P4":
-        samples, end = _packed_bits(data, start, shape)
+        samples, rest = _packed_bits(data, start, shape)
     else:
-        samples, end = _binary(data, start, shape, top)
-    if re.match(rb"\s*P[1-7]\s", data[end : end + 64]):
-        raise SignalError("the file holds several pictures; split it first, for example with pamsplit")
-    return _stretched(samples, top), Metadata()
+        samples, rest = _binary(data, start, shape, top)
+    if re.match(rb"\s*P[1-7]\s", rest[:64]):
+        raise SignalError("the file holds several pictures; expected one, split it first, for example with pamsplit")
+    notes = (f"{len(rest)} bytes follow the end of the picture; they were left out.",) if rest.strip() else ()
+    return Decoded(codes=_stretched(samples, top), notes=notes)
 
 
 def _header(data: bytes) -> tuple[_Shape, int, int]:
@@ -78,16 +80,16 @@ def _truncated(found: int, expected: int) -> SignalError:
     return SignalError(f"the picture is truncated: {found} of {expected} bytes or numbers of samples are there; copy or download it again")
 
 
-def _binary(data: bytes, start: int, shape: _Shape, top: int) -> tuple[_Samples, int]:
+def _binary(data: bytes, start: int, shape: _Shape, top: int) -> tuple[_Samples, bytes]:
     dtype: np.dtype[np.integer[Any]] = np.dtype(np.uint8) if top < 256 else np.dtype(">u2")
     count = shape[0] * shape[1] * shape[2]
     end = start + count * dtype.itemsize
     if len(data) < end:
         raise _truncated(max(0, len(data) - start), end - start)
-    return np.frombuffer(data, dtype, count, start).reshape(shape), end
+    return np.frombuffer(data, dtype, count, start).reshape(shape), data[end:]
 
 
-def _packed_bits(data: bytes, start: int, shape: _Shape) -> tuple[_Samples, int]:
+def _packed_bits(data: bytes, start: int, shape: _Shape) -> tuple[_Samples, bytes]:
     """Rows padded to whole bytes; a set bit is black."""
     height, width, _ = shape
     stride = (width + 7) // 8
@@ -96,26 +98,31 @@ def _packed_bits(data: bytes, start: int, shape: _Shape) -> tuple[_Samples, int]
         raise _truncated(max(0, len(data) - start), end - start)
     rows = np.frombuffer(data, np.uint8, height * stride, start).reshape(height, stride)
     samples: npt.NDArray[np.uint8] = 1 - np.unpackbits(rows, axis=1, count=width).reshape(shape)
-    return samples, end
+    return samples, data[end:]
 
 
-def _bits_in_text(data: bytes, start: int, shape: _Shape) -> _Samples:
+def _bits_in_text(data: bytes, start: int, shape: _Shape) -> tuple[_Samples, bytes]:
     """Digits that need no space between them; 1 is black."""
-    body = np.frombuffer(re.sub(rb"#[^\n\r]*", b"", data[start - 1 :]), np.uint8)
-    bits = body[(body == ord("0")) | (body == ord("1"))]
+    text = _without_comments(data, start)
+    body = np.frombuffer(text, np.uint8)
+    places = np.flatnonzero((body == ord("0")) | (body == ord("1")))
     count = shape[0] * shape[1]
-    if bits.size < count:
-        raise _truncated(bits.size, count)
-    samples: _Samples = (ord("1") - bits[:count]).reshape(shape)
-    return samples
+    if places.size < count:
+        raise _truncated(places.size, count)
+    samples: _Samples = (ord("1") - body[places[:count]]).reshape(shape)
+    return samples, text[int(places[count - 1]) + 1 :]
 
 
-def _numbers_in_text(data: bytes, start: int, shape: _Shape) -> _Samples:
-    words = re.sub(rb"#[^\n\r]*", b"", data[start - 1 :]).split()
+def _numbers_in_text(data: bytes, start: int, shape: _Shape) -> tuple[_Samples, bytes]:
     count = shape[0] * shape[1] * shape[2]
+    words = _without_comments(data, start).split(None, count)
     if len(words) < count:
         raise _truncated(len(words), count)
-    return np.array(words[:count], dtype="S6").astype(np.int64).reshape(shape)
+    return np.array(words[:count], dtype="S6").astype(np.int64).reshape(shape), b"".join(words[count:])
+
+
+def _without_comments(data: bytes, start: int) -> bytes:
+    return re.sub(rb"#[^\n\r]*", b"", data[start - 1 :])
 
 
 def _stretched(samples: _Samples, top: int) -> Codes:

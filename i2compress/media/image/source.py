@@ -5,41 +5,31 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
 
-from ...errors import SignalError
-from ...signal import Codes, FloatArray, Layout, Metadata, Values, to_codes
+from ...kinds import Kind
+from ...signal import Codes, FloatArray, Layout, Metadata, Values, from_codes, to_codes
 from ..protocol import Format
 from . import files
-from .sniff import sniff as picture_format
+from .sniff import sniff
 from .target import RowWriter, Target
 
 
 class PictureSource:
-    """A picture file that was read; see media.protocol.Source."""
+    """A picture file that was read; see media.protocol.Source, whose properties are plain attributes here."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
-        signal = files.read(file.read(), name)
-        self.layout, self.metadata, self.format = signal.layout, signal.metadata, ""
-        self._values = signal.values
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """See Source."""
-        return ()
+        data = file.read()
+        found = files.decode_picture(data, name)
+        height, width, channels = found.codes.shape
+        self.layout = Layout(kind=Kind.IMAGE, grid=(height, width), channels=channels, bit_depth=8 * found.codes.dtype.itemsize)
+        self.metadata, self.format, self.notes = found.metadata, sniff(data), found.notes
+        self._codes = found.codes
 
     def read(self, start: int, count: int) -> Values:
         """See Source: rows in [0, 1]."""
-        return self._values[start : start + count]
+        return from_codes(self._codes[start : start + count])
 
 
 open = PictureSource
-
-
-def sniff(head: bytes) -> bool:
-    """See Medium."""
-    try:
-        return bool(picture_format(head, ""))
-    except SignalError:
-        return False
 
 
 class PictureSink:

@@ -1,20 +1,23 @@
-"""TIFF: 8 bits through Pillow, 16 through tifffile or FFmpeg, and no other depth is guessed at."""
+"""TIFF: 8 bits through Pillow, 16 through tifffile and libtiff, and no other depth is guessed at."""
 
 import io
 import logging
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from ...errors import SignalError
-from ...signal import Codes, Metadata
-from .ffmpeg import decoded_by_av
+from ...signal import Codes
+from .bigtiff import as_classic, is_bigtiff
+from .decoded import Decoded
+from .exif import as_upright, beyond_the_end
 from .limits import check_pixels
-from .metadata import clean_exif
 from .pillow import still_codes
-from .tiff_write import DESCRIPTIVE, EXIF_IFD, GPS_IFD, ICC, XMP
+from .tiff_segments import LIBTIFF_DECODERS, OWN_DECODERS, samples
+from .tiff_tags import tiff_metadata
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or Python prints its warnings to stderr
 
@@ -31,33 +34,50 @@ _NAMES = {
     32845: "LogLuv",
     34892: "linear raw",
 }
-_OWN_DECODERS = {1, 8, 32946, 34925}  # stored, deflate and LZMA need nothing but tifffile
-_AV_DECODERS = {5, 32773}  # LZW and PackBits
+_DNG, _SUBDIRECTORIES = 50706, 330
 
 
-def read_tiff(data: bytes) -> tuple[Codes, Metadata]:
-    """Code values `[H, W, C]`, uint8 or uint16, of a TIFF with one page."""
+def read_tiff(data: bytes) -> Decoded:
+    """Code values `[H, W, C]`, uint8 or uint16, of a TIFF or BigTIFF with one page."""
+    lost = beyond_the_end(data)
+    data = as_classic(_checked(data)) if is_bigtiff(data) else data
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0]
-        if not isinstance(page, tifffile.TiffPage):
-            raise SignalError("the first page of the TIFF cannot be read; convert it to PNG first")
-        pages = sum(1 for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
-        if pages > 1:
-            raise SignalError(f"the TIFF has {pages} pages; expected one, split it first, for example with tiffsplit")
-        _check(page, len(data))
-        deep = page.bitspersample == 16
-        codes: Codes = _read_deep(page, data) if deep else _read_shallow(page, data)
-        tags = {code: page.tags[code].value for code in (ICC, XMP) if code in page.tags}
-    return codes, Metadata(icc=_blob(tags.get(ICC)), exif=_exif(data), xmp=_blob(tags.get(XMP)))
+        page = _page(file, len(data))
+        _check(page)
+        codes: Codes = _read_deep(page, data) if page.bitspersample == 16 else _read_shallow(page, data)
+        metadata, notes = tiff_metadata(page, data, gray=codes.shape[2] < 3)
+        if int(page.photometric) == 5:  # the inks have become sRGB
+            metadata = replace(metadata, icc=None)
+    if lost:
+        notes += (f"The TIFF's tags {', '.join(map(str, lost))} point beyond its end, so that they were left out.",)
+    return Decoded(codes=codes, metadata=metadata, notes=notes)
 
 
-def _blob(value: object) -> bytes | None:
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    return value if isinstance(value, bytes) else None
+def _checked(data: bytes) -> bytes:
+    """The same BigTIFF: what is wrong with it must be seen while it is as it was, with all pages and nothing behind them."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        _page(file, len(data))
+    return data
 
 
-def _check(page: tifffile.TiffPage, size: int) -> None:
+def _page(file: tifffile.TiffFile, size: int) -> tifffile.TiffPage:
+    """The one picture of a file of `size` bytes. Raises SignalError: there are more, it is cut short, or the preview of a camera raw."""
+    page = file.pages[0]
+    if not isinstance(page, tifffile.TiffPage):
+        raise SignalError("the first page of the TIFF cannot be read; convert it to PNG first")
+    if _DNG in page.tags or (page.is_reduced and _SUBDIRECTORIES in page.tags):
+        kind = "a DNG" if _DNG in page.tags else "a TIFF-like"
+        raise SignalError(f"the file is {kind} camera raw file, which holds no finished picture; develop it to a 16-bit TIFF or PNG first")
+    pages = sum(1 for other in file.pages if isinstance(other, tifffile.TiffPage) and not other.is_reduced)
+    if pages > 1:
+        raise SignalError(f"the TIFF has {pages} pages; expected one, split it first, for example with tiffsplit")
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if offset + count > size:
+            raise SignalError("the TIFF is truncated; copy or download it again")
+    return page
+
+
+def _check(page: tifffile.TiffPage) -> None:
     """Refuses what the samples of the page do not let us read truthfully."""
     check_pixels(page.imagewidth, page.imagelength)
     bits, kind = page.bitspersample, int(page.sampleformat)
@@ -74,9 +94,9 @@ def _check(page: tifffile.TiffPage, size: int) -> None:
         )
     if page.imagedepth != 1:
         raise SignalError(f"the TIFF holds a volume of depth {page.imagedepth}; expected one picture")
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
-        if offset + count > size:
-            raise SignalError("the TIFF is truncated; copy or download it again")
+    if int(page.compression) not in TiffImagePlugin.COMPRESSION_INFO:
+        method = getattr(page.compression, "name", page.compression)
+        raise SignalError(f"the TIFF is compressed as {method}, which is not supported; save it with deflate or uncompressed")
 
 
 def _extra(page: tifffile.TiffPage) -> tuple[int, ...]:
@@ -87,7 +107,8 @@ def _extra(page: tifffile.TiffPage) -> tuple[int, ...]:
 
 
 def _read_shallow(page: tifffile.TiffPage, data: bytes) -> Codes:
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as picture:
+    """1 to 8 bits; Pillow would turn the picture, which is done for all formats elsewhere, and so it does not see the orientation."""
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(as_upright(data))) as picture:
         codes = still_codes(picture)[0]
     if int(page.photometric) in (_MINISWHITE, _MINISBLACK, _RGB) and codes.shape[2] != page.samplesperpixel:
         raise SignalError(f"the TIFF holds {page.samplesperpixel} channels, of which {codes.shape[2]} can be read; convert it to PNG first")
@@ -96,21 +117,16 @@ def _read_shallow(page: tifffile.TiffPage, data: bytes) -> Codes:
 
 def _read_deep(page: tifffile.TiffPage, data: bytes) -> npt.NDArray[np.uint16]:
     """16-bit gray or RGB, with or without alpha."""
-    colours, height, width = int(page.photometric), page.imagelength, page.imagewidth
-    channels, plain = page.samplesperpixel, 3 if colours == _RGB else 1
+    colours, channels = int(page.photometric), page.samplesperpixel
+    plain = 3 if colours == _RGB else 1
     if colours not in (_MINISWHITE, _MINISBLACK, _RGB) or channels not in (plain, plain + 1):
         raise SignalError(
             f"the TIFF holds {channels} channels of 16-bit {_SUPPORTED[colours]}; expected gray or RGB, with or without alpha, convert it first"
         )
-    if int(page.compression) in _OWN_DECODERS:
-        samples = page.asarray().astype(np.uint16, copy=False)
-        separate = int(page.planarconfig) == 2 and channels > 1
-        codes = np.moveaxis(samples.reshape(channels, height, width), 0, -1) if separate else samples.reshape(height, width, channels)
-    elif int(page.compression) in _AV_DECODERS and int(page.planarconfig) == 1:
-        codes = decoded_by_av(data, "tiff", (height, width, channels))
-    else:
+    if int(page.compression) not in OWN_DECODERS | LIBTIFF_DECODERS:
         method = getattr(page.compression, "name", page.compression)
         raise SignalError(f"the TIFF has 16-bit samples compressed as {method}; this is not supported, save it with deflate or uncompressed")
+    codes = samples(page, data)
     if colours == _MINISWHITE:
         codes = np.concatenate([65535 - codes[..., :1], codes[..., 1:]], axis=2)
     return _straight(codes) if _extra(page) == (_ASSOCIATED,) else codes
@@ -121,17 +137,3 @@ def _straight(codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     alpha = codes[..., -1:].astype(np.float64)
     colours = np.minimum(np.rint(codes[..., :-1] * (65535 / np.maximum(alpha, 1))), 65535)
     return np.concatenate([colours.astype(np.uint16), codes[..., -1:]], axis=2)
-
-
-def _exif(data: bytes) -> bytes | None:
-    """An Exif block made of the tags that describe the picture; None where there are none."""
-    found, kept = Image.Exif(), Image.Exif()
-    found.load(data)
-    for tag in DESCRIPTIVE:
-        if tag in found:
-            kept[tag] = found[tag]
-    for directory in (EXIF_IFD, GPS_IFD):
-        entries = found.get_ifd(directory)
-        if entries:
-            kept[directory] = entries
-    return clean_exif(kept.tobytes()) if len(kept) else None

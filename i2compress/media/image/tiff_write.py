@@ -8,6 +8,8 @@ from PIL import Image, TiffImagePlugin
 
 from ...errors import UsageError
 from ...signal import Codes
+from .density import UNIT, X, Y, density_of
+from .exif import INTEROP_IFD
 from .metadata import icc_for
 from .target import Target
 
@@ -15,7 +17,7 @@ from .target import Target
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
 EXIF_IFD, GPS_IFD, XMP, ICC = 34665, 34853, 700, 34675
 
-_BYTE, _ASCII, _SHORT, _LONG, _UNDEFINED = 1, 2, 3, 4, 7
+_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 3, 4, 5, 7
 _MAX_BYTES = 2**32 - 2**25  # offsets have 32 bits, and the directory comes after the samples
 _STRIP_BYTES = 1 << 16
 
@@ -116,10 +118,23 @@ def _exif_entries(block: bytes | None) -> tuple[dict[int, TiffImagePlugin.ImageF
         elif isinstance(value, str):
             data = value.encode("utf-8") + b"\0"
             entries.append((tag, _ASCII, len(data), data))
+    stated = density_of(block)
+    if stated is not None:
+        numbers = (stated.x.as_integer_ratio(), stated.y.as_integer_ratio())
+        entries += [(tag, _RATIONAL, 1, struct.pack("<II", *number)) for tag, number in zip((X, Y), numbers, strict=True)]
+        entries.append(_shorts(UNIT, stated.unit))
     subdirectories = {}
     for tag in (EXIF_IFD, GPS_IFD):
-        found = exif.get_ifd(tag)
+        found = subdirectory(exif, tag)
         if found:
             subdirectories[tag] = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
             subdirectories[tag].update(found)
     return subdirectories, entries
+
+
+def subdirectory(exif: Image.Exif, tag: int) -> dict[int, object]:
+    """The entries of a directory, with those of interoperability in place of the offset of theirs, which changes."""
+    entries: dict[int, object] = dict(exif.get_ifd(tag))
+    if INTEROP_IFD in entries:
+        entries[INTEROP_IFD] = exif.get_ifd(INTEROP_IFD)
+    return entries

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from ...errors import SignalError
 from ...kinds import MAX_RATE, SAMPLES, Kind
 from ...signal import Layout, Metadata
+from ..foreign import HEAD, recognise
 from ..protocol import Format
-from .sniff import SNIFFED, for_libsndfile, sniff
+from .sniff import for_libsndfile, sniff
 from .stream import Joined, Stream, read_at, size_of
 from .tags import join_tags
 
@@ -44,18 +45,6 @@ FORMATS = (
     _format("mp3", ".mp3", channels=(1, 2), tags=True),
 )
 _EXPECTED = "expected WAV, FLAC, Ogg, MP3, AIFF, CAF, AU, or M4A, AAC, WebM, WMA with sound only"
-_OTHERS = (
-    (b"\xff\xd8\xff", 0, "a JPEG picture"),
-    (b"\x89PNG", 0, "a PNG picture"),
-    (b"GIF8", 0, "a GIF picture"),
-    (b"WEBP", 8, "a WebP picture"),
-    (b"BM", 0, "a BMP picture"),
-    (b"II*\0", 0, "a TIFF picture"),
-    (b"MM\0*", 0, "a TIFF picture"),
-    (b"MThd", 0, "a MIDI file, which holds notes and no sound"),
-    (b"ftyp", 4, "an MP4 or HEIF file without a track of sound that can be read"),
-    (b"\x1aE\xdf\xa3", 0, "a Matroska or WebM file without a track of sound that can be read"),
-)
 
 
 class SoundReader:
@@ -122,14 +111,12 @@ def _opened(file: BinaryIO) -> Stream:
     """libsndfile first where it knows the file, which it reads to the sample; FFmpeg for all others and for what libsndfile refuses."""
     from . import ffmpeg, libsndfile, mpeg
 
-    head = read_at(file, 0, SNIFFED)
+    head = read_at(file, 0, HEAD)
     if not head:
         raise SignalError("the file is empty; expected a sound")
-    if what := _other(head, _OTHERS[:-2]):
-        raise SignalError(f"the file is {what}; {_EXPECTED}")
     tagged = mpeg.after_id3(file)
-    if tagged and for_libsndfile(read_at(file, tagged, SNIFFED)):
-        file, head = Joined([(file, tagged, size_of(file))]), read_at(file, tagged, SNIFFED)  # type: ignore[assignment]
+    if tagged and for_libsndfile(read_at(file, tagged, HEAD)):
+        file, head = Joined([(file, tagged, size_of(file))]), read_at(file, tagged, HEAD)  # type: ignore[assignment]
     reason = ""
     if for_libsndfile(head):
         try:
@@ -143,14 +130,11 @@ def _opened(file: BinaryIO) -> Stream:
 
 
 def _refusal(head: bytes, reason: str) -> str:
-    if what := _other(head, _OTHERS):
-        return f"the file is {what}, or damaged; {_EXPECTED}"
-    if sniff(head):
+    if sniff(head) and head[4:8] != b"ftyp":
         return (
             f"the file begins like a sound and cannot be read{reason}: it is damaged, cut short or of a rare kind; copy it again or convert it to WAV"
         )
-    return f"the file is no sound that can be read; {_EXPECTED}"
-
-
-def _other(head: bytes, table: tuple[tuple[bytes, int, str], ...]) -> str | None:
-    return next((what for magic, place, what in table if head[place : place + len(magic)] == magic), None)
+    found = recognise(head)
+    if found is None:
+        return f"the file is no sound that can be read; {_EXPECTED}"
+    return f"the file is {found.what}{', damaged or without a track of sound' if sniff(head) else ''}; {_EXPECTED}: {found.advice}"

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .sniff import is_mpeg
+from ..foreign import is_mpeg
 from .stream import Joined, read_at, size_of
 
 _SEARCHED = 2**16  # bytes of junk in front of the first frame

@@ -1,6 +1,6 @@
 """Which library reads a sound file, known from its first bytes and never from its name."""
 
-SNIFFED = 16  # bytes
+from ..foreign import is_mpeg
 
 _LIBSNDFILE = (
     (0, b"fLaC"), (0, b"OggS"), (0, b"caff"), (0, b".snd"), (0, b"dns."), (0, b"riff\x2e\x91\xcf\x11"),
@@ -31,15 +31,3 @@ def _for_ffmpeg(data: bytes) -> bool:
 
 def _has(data: bytes, magics: tuple[tuple[int, bytes], ...]) -> bool:
     return any(data[place : place + len(magic)] == magic for place, magic in magics)
-
-
-def is_mpeg(data: bytes) -> bool:
-    """True at a frame of MPEG audio, layers II and III, or of AAC (ADTS): the sync word, and no value that is reserved.
-
-    Layer I, which nobody uses, begins like text in UTF-16.
-    """
-    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
-        return False
-    if data[1] & 0xF6 == 0xF0:  # ADTS
-        return data[2] >> 2 & 15 < 13
-    return data[1] >> 3 & 3 != 1 and data[1] >> 1 & 3 in (1, 2) and data[2] >> 4 != 15 and data[2] >> 2 & 3 != 3 and data[3] & 3 != 2
