@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .parts import Codec, FitOptions, Point, Source
+from .benchmark import Point, Source
+from .codec import Codec, FitOptions
 from .store import Store, samples
 
 TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # of ln(bytes), about 1 %; in dB
@@ -109,8 +110,8 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
     Raises:
         I2Error: the codec failed.
     """
-    metric = next(iter(store.modality.metrics.values()))
-    original = samples(store.modality.read, source)
+    metric = next(iter(store.benchmark.metrics.values()))
+    original = samples(store.benchmark.read, source)
 
     def judged(quality: float, count: int, value: float | None) -> Try:
         value = math.inf if value is None else value
@@ -126,7 +127,7 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
         return judged(quality, len(data), None if decoded is None else metric.measure(original, decoded))
 
     if codec.fitted:
-        found = refine(target, fit, start=_guess(target, store.modality.count(original)), fits=fits)
+        found = refine(target, fit, start=_guess(target, store.benchmark.count(original)), fits=fits)
     else:
         codec.prepare()
         found = enclose(codec, target, quick, [judged(point.work.quality, point.bytes, point.metrics[metric.name]) for point in known])
