@@ -53,6 +53,21 @@ def code_digest(*functions: Callable[..., object], without: Sequence[str] = ()) 
     Raises:
         LookupError: a module that is not there, in an import or in `without`; or one that imports by name, which cannot be followed.
     """
+    starts, found = _followed(functions, without)
+    # A module is called by its own code, so that another one under the same name is seen, and the same one under another name is not.
+    own = {path: _hash(module.text(lambda _: "m")) for path, module in found.items()}
+    contents: list[str | bytes] = [module.text(lambda path: "m" + own.get(path, "")) for module in (*starts, *found.values())]
+    contents += [file.read_bytes() for folder in {path.parent for path in found} for file in folder.iterdir() if _is_data(file)]
+    return _hash("".join(sorted(_hash(content) for content in contents)))[:12]
+
+
+def files_reached(*functions: Callable[..., object], without: Sequence[str] = ()) -> set[Path]:
+    """The files of the modules whose code counts in `code_digest`, whose arguments and errors these are."""
+    return set(_followed(functions, without)[1])
+
+
+def _followed(functions: Sequence[Callable[..., object]], without: Sequence[str]) -> tuple[list[_Module], dict[Path, _Module]]:
+    """The functions, and the modules that they reach."""
     package = _package(functions[0])
     left_out = [_left_out(name, package) for name in without]
     starts = [_start(function, package) for function in functions]
@@ -63,19 +78,17 @@ def code_digest(*functions: Callable[..., object], without: Sequence[str] = ()) 
             if path not in found and not any(path == other or other in path.parents for other in left_out):
                 found[path] = _parsed(path.read_text(encoding="utf-8"), path, package)
                 waiting.append(found[path])
-    # A module is called by its own code, so that another one under the same name is seen, and the same one under another name is not.
-    own = {path: _hash(module.text(lambda _: "m")) for path, module in found.items()}
-    contents: list[str | bytes] = [module.text(lambda path: "m" + own.get(path, "")) for module in (*starts, *found.values())]
-    contents += [file.read_bytes() for folder in {path.parent for path in found} for file in folder.iterdir() if _is_data(file)]
-    return _hash("".join(sorted(_hash(content) for content in contents)))[:12]
+    return starts, found
 
 
 def _start(function: Callable[..., object], package: Path) -> _Module:
     """The function, with what it uses of its module's imports."""
     path = Path(inspect.getfile(function))
-    start, whole = (_parsed(text, path, package) for text in (textwrap.dedent(inspect.getsource(function)), path.read_text(encoding="utf-8")))
+    start = _parsed(textwrap.dedent(inspect.getsource(function)), path, package)
     names = {node.id for node in ast.walk(start.tree) if isinstance(node, ast.Name)}
-    return _Module(start.tree, [*start.uses, *(use for use in whole.uses if use[2] in names)])
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = "\n".join(ast.unparse(statement) for statement in statements if isinstance(statement, ast.Import | ast.ImportFrom))
+    return _Module(start.tree, [*start.uses, *(use for use in _parsed(imports, path, package).uses if use[2] in names)])
 
 
 def _package(function: Callable[..., object]) -> Path:

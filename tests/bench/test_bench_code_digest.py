@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from i2compress.bench import i2c
-from i2compress.bench.code_digest import code_digest
+from i2compress.bench.code_digest import code_digest, files_reached
 
 NUMBERS = count()
 
 TOY = {
     "__init__.py": "",
-    "run.py": "from .codec import LATE\n\n\ndef encode(x):\n    from .codec import write\n    return write(x) + LATE\n\n\ndef other():\n    return 1\n",
+    "run.py": "from .codec import LATE\n\n\ndef encode(x):\n    from .codec import write\n    return write(x) + LATE\n\n\n"
+    "def other():\n    return 1\n",
     "codec.py": "from . import tables\nfrom .fit.loop import steps\n\nLATE = 0\n\n\ndef write(x):\n    return x * steps(tables.WEIGHTS)\n",
     "tables.py": "WEIGHTS = [1, 2]\n",
     "fit/__init__.py": "",
@@ -101,3 +102,12 @@ def test_the_keys_of_i2c_need_no_torch_and_are_of_pictures_or_sound() -> None:
     picture, sound = done.stdout.split()
     assert picture != sound
     assert (picture, sound) == (i2c.PICTURE.versions()["sources"], i2c.SOUNDS[1].versions()["sources"])
+
+
+def test_every_module_that_importing_the_encoder_loads_counts() -> None:
+    script = "import sys, i2compress.codec; print(*(module.__file__ for name, module in sys.modules.items() if name[:11] == 'i2compress.'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {Path(name) for name in done.stdout.split() if not name.endswith("__init__.py")}
+    found = files_reached(i2c._encode_picture, i2c.decode_picture)
+    assert len(loaded) > 30 and loaded <= found
+    assert not [path for path in found if "sound" in path.parts or "bench" in path.parts]
