@@ -105,7 +105,7 @@ def test_the_keys_of_i2c_need_no_torch_and_are_of_pictures_or_sound() -> None:
 
 
 def test_every_module_that_importing_the_encoder_loads_counts() -> None:
-    script = "import sys, i2compress.codec; print(*(module.__file__ for name, module in sys.modules.items() if name[:11] == 'i2compress.'))"
+    script = "import sys, i2compress.codec, i2compress.fit.loop; print(*(module.__file__ for name, module in sys.modules.items() if name[:11] == 'i2compress.'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {Path(name) for name in done.stdout.split() if not name.endswith("__init__.py")}
     found = files_reached(i2c._encode_picture, i2c.decode_picture)
