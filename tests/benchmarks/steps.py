@@ -7,25 +7,15 @@ squared error of the decoded file in [0, 1], R the bits a sample of the whole fi
 """
 
 import argparse
-import json
 import math
-import platform
 import time
 from pathlib import Path
 
 from i2compress import EncodeSettings, Signal, codec
+from i2compress.bench.files import to_json
+from i2compress.bench.provenance import machine
 from i2compress.codec import I2File, encode_signal
 from i2compress.media import read
-
-
-def cpu() -> str:
-    """The processor's name and how many cores of it there are."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
 def source(path: Path, crop: str | None) -> Signal:
@@ -84,7 +74,7 @@ def main() -> None:
             row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **measure(picture, settings)}
             rows.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-            options.out.write_text(json.dumps({"cpu": cpu(), "lambda": options.lam, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+            options.out.write_text(to_json({"cpu": machine(), "lambda": options.lam, "rows": rows}), encoding="utf-8")
 
 
 if __name__ == "__main__":
