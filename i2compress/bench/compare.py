@@ -21,7 +21,7 @@ from .tables import columns, made_by, markdown_table, named_list, note, number
 
 FITS = 4
 SIDE = 224  # samples of the part that is shown, where none is asked for
-WIDTH = 300  # of a panel at least, so that its text fits
+WIDTH = 300  # samples of a panel at least, so that its text fits
 _TEXT_SIZE = 16
 _LINE_HEIGHT = 21
 _GAP = 8

@@ -41,7 +41,7 @@ def _metric_plot(results: Results, metric: Metric) -> bytes:
     figure, axes = _rate_axes(results)
     for codec, means in results.curves.items():
         known = [(mean.bpp / results.benchmark.rate.unit, value) for mean in means if (value := mean.metrics.get(metric.name)) is not None]
-        axes.plot([rate for rate, _ in known], [value for _, value in known], label=codec, **_style(results, codec))
+        axes.plot([rate for rate, _ in known], [value for _, value in known], label=codec, **_style(results.benchmark, codec))
     axes.set_ylabel(metric.title)
     axes.legend(frameon=False)
     return _png(figure)
@@ -50,7 +50,7 @@ def _metric_plot(results: Results, metric: Metric) -> bytes:
 def _times_plot(results: Results) -> bytes:
     figure, axes = _rate_axes(results)
     for codec, means in results.curves.items():
-        style, rates = _style(results, codec), [mean.bpp / results.benchmark.rate.unit for mean in means]
+        style, rates = _style(results.benchmark, codec), [mean.bpp / results.benchmark.rate.unit for mean in means]
         axes.plot(rates, [mean.encoding_time for mean in means], label=codec, **style)
         axes.plot(rates, [mean.decoding_time for mean in means], linestyle=":", **style)
     axes.set_yscale("log")
@@ -63,10 +63,7 @@ def _rate_axes(results: Results) -> "tuple[Figure, Axes]":
     """A plot over the rate, with its title."""
     figure = _figure(7.0, 4.6, dpi=130)
     axes = figure.add_subplot()
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
-    axes.set_xlabel(results.benchmark.rate.axis)
+    _over_rate(axes, results.benchmark)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     names = results.sources
@@ -74,9 +71,16 @@ def _rate_axes(results: Results) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _style(results: Results, codec: str) -> dict[str, Any]:
-    index = list(results.benchmark.codecs).index(codec)
-    own = results.benchmark.codecs[codec].fitted
+def _over_rate(axes: "Axes", benchmark: Benchmark) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
+    axes.set_xlabel(benchmark.rate.axis)
+
+
+def _style(benchmark: Benchmark, codec: str) -> dict[str, Any]:
+    index = list(benchmark.codecs).index(codec)
+    own = benchmark.codecs[codec].fitted
     look = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5.0}
     return {**look, "linewidth": 2.6 if own else 1.3, "zorder": 3.0 if own else 2.0}
 
@@ -90,12 +94,13 @@ def curves_of_sources(points: Sequence[Point], benchmark: Benchmark) -> bytes:
     figure = _figure(4.7 * columns, 4 * rows, dpi=80)
     panels = figure.subplots(rows, columns, squeeze=False)
     for source, panel in zip(sources, panels.ravel(), strict=False):
-        for index, codec in enumerate(codecs):
+        for codec in codecs:
             mine = [(point.bpp, point.metrics.get(metric.name)) for point in points if (point.source, point.codec) == (source, codec)]
             pairs = sorted((bits / rate.unit, value) for bits, value in mine if value is not None and math.isfinite(value))
             if len(pairs) > 1:
-                panel.plot(*zip(*pairs, strict=True), "o-", color=f"C{index}", label=codec)
-        panel.set(title=source, xlabel=rate.axis, ylabel=metric.title, xscale="log")
+                panel.plot(*zip(*pairs, strict=True), label=codec, **_style(benchmark, codec))
+        _over_rate(panel, benchmark)
+        panel.set(title=source, ylabel=metric.title)
         panel.grid(alpha=0.3)
     if panels[0, 0].lines:
         panels[0, 0].legend()

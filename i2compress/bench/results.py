@@ -166,7 +166,7 @@ def _curve(points: Sequence[Point], codec: str, metric: Metric) -> list[tuple[fl
     pairs = [(point.bpp, point.metrics.get(metric.name)) for point in points if point.codec == codec]
     rising: list[tuple[float, float]] = []
     known = ((rate, _rising(metric, value)) for rate, value in pairs if value is not None)
-    for rate, value in sorted(known, key=lambda pair: (pair[0], -pair[1])):  # of equal rates the better one
+    for rate, value in sorted(known, key=lambda pair: (pair[0], -pair[1])):  # the better one of equal rates
         if math.isfinite(value) and (not rising or (value > rising[-1][1] and rate > rising[-1][0])):
             rising.append((rate, value))
     return rising

@@ -12,7 +12,7 @@ from .benchmark import Point, Source
 from .codec import Codec, FitOptions
 from .store import Store, samples
 
-TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # of ln(bytes), about 1 %; in dB
+TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # a difference in ln(bytes), about 1 %; one in dB
 _SLOPES = {"bytes": 0.036, "psnr": 0.12}  # ln(bytes) and dB that a fitted codec gains for one step of quality: the first guess only
 _MARGINS = {"bytes": -0.005, "psnr": 0.02}  # aim inside the target, not at its edge
 
