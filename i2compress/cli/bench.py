@@ -56,6 +56,31 @@ Factors = Annotated[str, typer.Option("--factors", metavar="N,...", help="Reduct
 
 
 @app.command()
+def audio(
+    *,
+    inputs: Sounds,
+    codecs: Codecs = SOUND_CODECS,
+    qualities: Qualities = None,
+    effort: Effort = DEFAULT_EFFORT,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: OneThread = 1,
+    jobs: Jobs = None,
+    anchor: Anchor = None,
+    out_dir: OutDir = "bench-audio",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rate, SNR, log-spectral distance, time and memory over sound files: JSON, CSV, plots, Markdown and one HTML report."""
+    names = parse_list(codecs)
+    chosen, options = parse_qualities(qualities or [], names, HIGHEST_BITRATE), fit_options(effort, steps, seed, device, threads)
+    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
+    raise typer.Exit(bench("audio", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
+
+
+@app.command()
 def image(
     *,
     inputs: Inputs,
@@ -83,31 +108,6 @@ def image(
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
     plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, pictures=pictures)
     raise typer.Exit(bench("image", plan, out_dir, out))
-
-
-@app.command()
-def audio(
-    *,
-    inputs: Sounds,
-    codecs: Codecs = SOUND_CODECS,
-    qualities: Qualities = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: OneThread = 1,
-    jobs: Jobs = None,
-    anchor: Anchor = None,
-    out_dir: OutDir = "bench-audio",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Rate, SNR, log-spectral distance, time and memory over sound files: JSON, CSV, plots, Markdown and one HTML report."""
-    names = parse_list(codecs)
-    chosen, options = parse_qualities(qualities or [], names, HIGHEST_BITRATE), fit_options(effort, steps, seed, device, threads)
-    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
-    raise typer.Exit(bench("audio", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
 
 
 @app.command()
