@@ -1,56 +1,143 @@
-"""Sound in the benchmark: SNR and log-spectral distance of decoded files against their bytes, and time."""
+"""Sound: codecs through PyAV (ffmpeg's libraries) beside i2c, each as a whole file in memory, and measures of decoded sound."""
 
-import json
+import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import SignalError, UsageError
-from ..signal import Kind
-from . import plain
-from .parts import Point, Work
-
-FloatArray = npt.NDArray[np.float64]
+from ..errors import I2Error
+from ..metrics import mean_squared_error, psnr
+from . import plots
+from .benchmark import Benchmark, CodedFiles, Metric, Point, Rate, Source
+from .codec import Codec, Coded, FloatArray, Sound, Work
+from .i2c import SOUNDS, read_sound
 
 FARTHEST = 8192  # samples that a decoder may be late or early
-SNR, LSD = "snr", "lsd"
-RESULTS = "results.json"
 STFT, STFT_HOP = 2048, 512
 FLOOR_DB = -80.0  # under the loudest place of the source's spectrogram: what lies below counts as this
+SHOWN_BITRATE = 24_000  # that the points in spectrograms are next to
+SHOWN = ("i2c", "i2c-snr", "opus")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sound:
-    """Samples `[n, C]` in -1..1 with their rate, and the depth of the file that they come from."""
+def _encode_av(sound: Sound, work: Work, *, codec: str, container: str, rates: tuple[int, ...]) -> Coded:
+    import av
 
-    values: FloatArray
-    rate: int
-    bit_depth: int
-    floating: bool
+    rate = sound.rate
+    used = rate if not rates or rate in rates else min((r for r in rates if r >= rate), default=max(rates))
+    frame = _frame(sound.values, rate, "s16" if codec == "flac" else "flt")
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, options={"metadata_header_padding": "0"}) as out:  # FLAC gets 8 kB of it otherwise
+        stream: Any = out.add_stream(codec, rate=used)
+        stream.layout = frame.layout
+        if codec != "flac":
+            stream.bit_rate = round(1000 * work.quality)
+        form = stream.codec_context.format.name if stream.codec_context.format else "s16"
+        stream.codec_context.open()
+        resampler = av.AudioResampler(format=form, layout=frame.layout, rate=used, frame_size=stream.codec_context.frame_size or None)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            for packet in stream.encode(piece):
+                out.mux(packet)
+        for packet in stream.encode(None):
+            out.mux(packet)
+    return Coded(file.getvalue())
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """What makes two sounds of the same bytes different: length, channels, rate and depth."""
-        return (*self.values.shape, self.rate, self.bit_depth)
 
-    def tobytes(self) -> bytes:
-        """Of the samples."""
-        return self.values.tobytes()
+def _frame(samples: FloatArray, rate: int, form: str) -> Any:
+    """Samples `[n, C]` in -1..1 as a frame of ffmpeg, in the sample format "s16" or "flt"; C is 1 or 2."""
+    import av
+
+    values = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16) if form == "s16" else samples.astype("f4")
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values.reshape(1, -1)), format=form, layout=layout)
+    frame.sample_rate = rate
+    return frame
 
 
-def read(path: str) -> Sound:
-    """A file's samples. Raises SignalError where it is none of sound."""
-    from .. import media
+def _decode_av(data: bytes, threads: int | None) -> Sound:
+    import av
 
-    signal = media.read(path)
-    if signal.kind is not Kind.AUDIO:
-        raise SignalError(f"{path} is no sound ({signal.kind.name.lower()}); expected a sound file")
-    return Sound(values=signal.values.astype(np.float64), rate=signal.rate, bit_depth=signal.bit_depth, floating=signal.floating)
+    with av.open(io.BytesIO(data)) as file:
+        stream = file.streams.audio[0]
+        rate = stream.rate
+        resampler = av.AudioResampler(format="flt", layout=stream.layout.name, rate=rate)
+        pieces = []
+        for frame in file.decode(stream):  # type: ignore[union-attr]  # opened for reading
+            frame.pts = None
+            pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
+        pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
+        values = np.concatenate(pieces, 1).reshape(-1, stream.channels).astype(np.float64)
+    return Sound(values=values, rate=rate, bit_depth=32, floating=True)
+
+
+def comparable(source: Sound, decoded: Sound) -> Sound:
+    """The decoded sound at the source's rate, without the decoder's delay and of the source's length."""
+    if decoded.values.shape[1] != source.values.shape[1]:
+        raise I2Error(f"{decoded.values.shape[1]} channels came back; expected {source.values.shape[1]}: leave the codec out")
+    values = _resampled(decoded.values, decoded.rate, source.rate)
+    return Sound(values=aligned(source.values, values), rate=source.rate, bit_depth=source.bit_depth, floating=source.floating)
+
+
+def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+    """`samples` `[n, C]` at another rate, by ffmpeg's resampler; C is 1 or 2."""
+    if rate == wanted:
+        return samples
+    import av
+
+    frame = _frame(samples, rate, "flt")
+    resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=wanted)
+    pieces = [piece.to_ndarray() for piece in [*resampler.resample(frame), *resampler.resample(None)]]
+    return np.concatenate(pieces, 1).reshape(-1, samples.shape[1]).astype(np.float64)
+
+
+def _import_av() -> None:
+    import av  # noqa: F401
+
+
+def _missing(encoder: str) -> str | None:
+    if find_spec("av") is None:
+        return "av is not installed; pip install av"
+    import av.codec
+
+    return None if encoder in av.codecs_available else f"this PyAV is built without {encoder}; install PyAV's own wheel"
+
+
+def _versions() -> dict[str, str]:
+    import av
+
+    return {"av": version("av"), "libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
+
+
+def _av(name: str, note: str, kbps: tuple[float, ...], *, codec: str, container: str, rates: tuple[int, ...] = (), lowest: int = 1) -> Codec:
+    return Codec(
+        name=name,
+        note=note,
+        extension=container,
+        qualities=kbps,
+        encode=partial(_encode_av, codec=codec, container=container, rates=rates),
+        decode=_decode_av,
+        missing=partial(_missing, codec),
+        versions=_versions,
+        prepare=_import_av,
+        lowest=lowest,
+        highest=512,
+    )
+
+
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_MP3_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
+
+_ENTRIES = (
+    *SOUNDS,
+    _av("opus", "libopus in Ogg, VBR", (8, 12, 16, 24, 32, 48, 64, 96, 128, 192), codec="libopus", container="ogg", rates=_OPUS_RATES),
+    _av("mp3", "LAME in MP3, CBR", (24, 32, 48, 64, 96, 128, 192), codec="libmp3lame", container="mp3", rates=_MP3_RATES),
+    _av("aac", "ffmpeg's own AAC in ADTS", (16, 24, 32, 48, 64, 96, 128, 192), codec="aac", container="adts"),
+    _av("flac", "FLAC of 16 bits", (0,), codec="flac", container="flac", lowest=0),
+)
 
 
 def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
@@ -68,9 +155,8 @@ def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
 
 
 def snr(source: FloatArray, decoded: FloatArray) -> float:
-    """Signal-to-noise ratio in dB over all channels; inf where equal."""
-    noise = float(np.square(source - decoded).sum())
-    return math.inf if noise == 0 else 10 * math.log10(max(float(np.square(source).sum()), 1e-30) / noise)
+    """Signal-to-noise ratio in dB over all channels: a PSNR whose peak is the root mean square of the source; inf where equal."""
+    return psnr(mean_squared_error(source, decoded), max(math.sqrt(mean_squared_error(source, 0.0)), 1e-15))
 
 
 def log_spectral_distance(source: FloatArray, decoded: FloatArray) -> float:
@@ -91,78 +177,77 @@ def spectrogram(x: FloatArray) -> FloatArray:
     return np.asarray(np.square(np.abs(np.fft.rfft(frames * np.hanning(STFT), axis=-1))))
 
 
-def earlier(folder: Path) -> list[Point]:
-    """The points of results.json, which is all that is committed of a run; none where there is none.
+def spectrograms(points: Sequence[Point], sources: Sequence[Source], files: CodedFiles) -> dict[str, bytes]:
+    """PNG files by name: every clip beside its i2c and anchor files of about 24 kbps, and what earlier runs have drawn of others.
 
-    Those of before sources and versions were written have neither: they stand for any source of their name. Unknown fields are passed over.
-
-    Raises:
-        UsageError: it is something else, or was cut short.
+    Files of older results that are gone are made again, except where their picture is there.
     """
-    path = folder / RESULTS
-    if not path.exists():
-        return []
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return [_point(fields, found.get("effort"), found.get("origin", {})) for fields in found["points"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(
-            f"{path} is not what i2c bench audio writes ({what}); expected its JSON: move the file away, or choose another folder"
-        ) from error
+    made: dict[str, bytes] = {}
+    for name in dict.fromkeys(point.source for point in points):
+        path, chosen = files.folder / f"spectrogram-{name}.png", nearest(points, name)
+        source = next((source for source in sources if source.name == name), None)
+        if path.exists() and (source is None or not all(files.holds(source, point) for point in chosen)):
+            made[path.name] = path.read_bytes()
+        elif source is not None and chosen:
+            made[path.name] = _clip(source, chosen, files)
+    return made
 
 
-def _point(fields: dict[str, Any], effort: int | None, origin: dict[str, Any]) -> Point:
-    codec = str(fields["codec"])
-    work = fields.get("work") or {"quality": fields["point"], "effort": effort if codec.startswith("i2c") else None}
-    return Point(
-        codec=codec,
-        source=fields["source"],
-        digest=fields.get("digest", ""),
-        work=Work(**work),
-        bytes=int(fields["bytes"]),
-        bpp=_positive(fields["bitrate"]),
-        metrics={SNR: math.inf if fields["snr"] is None else float(fields["snr"]), LSD: float(fields["lsd"])},
-        encoding_time=float(fields["encoding_time"]),
-        decoding_time=float(fields["decoding_time"]),
-        encoding_memory=None,
-        decoding_memory=None,
-        encoding_cpu=fields.get("encoding_cpu"),
-        decoding_cpu=fields.get("decoding_cpu"),
-        versions=dict(fields.get("versions", {})),
-        origin=dict(fields.get("origin") or {name: origin.get(name) for name in ("machine", "commit", "date")}),
-    )
+def _clip(source: Source, points: Sequence[Point], files: CodedFiles) -> bytes:
+    original = read_sound(source.path)
+    panels = [(f"{source.name}, source", original.values)]
+    for point in points:
+        codec = AUDIO.codecs[point.codec]
+        decoded = comparable(original, codec.decode(files.coded(source, point), 1))
+        panels.append((f"{codec.note}, {point.bpp / 1000:.1f} kbps", decoded.values))
+    return draw(panels, original.rate)
 
 
-def _positive(value: object) -> float:
-    number = float(value)  # type: ignore[arg-type]  # TypeError is what it is asked for
-    if not number > 0:
-        raise ValueError(f"a bitrate of {number:g}")
-    return number
+def draw(panels: Sequence[tuple[str, FloatArray]], rate: int) -> bytes:
+    """PNG of the spectrograms of titled sounds `[n, C]`, one below the other; channels by their mean power."""
+    powers = [(title, spectrogram(samples).mean(1).T) for title, samples in panels]
+    return plots.spectrograms(powers, seconds=len(panels[0][1]) / rate, rate=rate, floor=FLOOR_DB)
 
 
-def record(points: Sequence[Point], metadata: Mapping[str, object]) -> dict[str, bytes]:
-    """results.json with these points; an SNR of inf is null in it."""
-    efforts = [point.work.effort for point in points if point.work.effort is not None]
-    content = {"schema": 1, "effort": max(efforts, default=None), "origin": metadata, "points": [_fields(point) for point in points]}
-    return {RESULTS: plain.dumps(content).encode()}
+def nearest(points: Sequence[Point], source: str) -> list[Point]:
+    """The point of each codec of SHOWN whose rate is next to SHOWN_BITRATE, in that order."""
+    found = [[p for p in points if p.source == source and p.codec == codec] for codec in SHOWN]
+    return [min(curve, key=lambda p: abs(math.log(p.bpp / SHOWN_BITRATE))) for curve in found if curve]
 
 
-def _fields(point: Point) -> dict[str, object]:
-    known = {"digest": point.digest, "versions": point.versions} if point.digest else {}
-    return {
-        "source": point.source,
-        "codec": point.codec,
-        "point": point.work.quality,
-        "bytes": point.bytes,
-        "bitrate": point.bpp,
-        **point.metrics,
-        "encoding_time": point.encoding_time,
-        "decoding_time": point.decoding_time,
-        "encoding_cpu": point.encoding_cpu,
-        "decoding_cpu": point.decoding_cpu,
-        "seconds": 8 * point.bytes / point.bpp,
-        "work": asdict(point.work),
-        **known,
-        "origin": point.origin,  # always: the next run's own is another one
-    }
+def _seconds(sound: Sound) -> float:
+    return len(sound.values) / sound.rate
+
+
+def _snr(source: Sound, decoded: Sound) -> float:
+    return snr(source.values, decoded.values)
+
+
+def _log_spectral_distance(source: Sound, decoded: Sound) -> float:
+    return log_spectral_distance(source.values, decoded.values)
+
+
+def _plots(points: Sequence[Point], sources: Sequence[Source], files: CodedFiles) -> dict[str, bytes]:
+    """SNR over the rate for each clip, and spectrograms; none where matplotlib is not installed."""
+    if not plots.available():
+        return {}
+    return {"curves.png": plots.curves_of_sources(points, AUDIO), **spectrograms(points, sources, files)}
+
+
+AUDIO = Benchmark(
+    name="audio",
+    read=read_sound,
+    codecs={codec.name: codec for codec in _ENTRIES},
+    metrics={
+        "snr": Metric(name="snr", title="SNR [dB]", digits=2, measure=_snr),
+        "lsd": Metric(name="lsd", title="log-spectral distance [dB]", digits=2, measure=_log_spectral_distance, falling=True),
+    },
+    count=_seconds,
+    comparable=comparable,
+    rate=Rate(name="bitrate", title="kbps", axis="kbps", digits=2, unit=1e3),
+    anchors=("opus", "aac", "mp3"),
+    least_overlap=0.0,
+    each=True,
+    plots=_plots,
+    keeps_results=True,
+)

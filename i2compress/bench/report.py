@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, with curves, tables and a slider over source and codecs at one size."""
+"""The files of a run, and among them the report: one HTML file that needs nothing else, with a slider over source and codecs at one size."""
 
 import base64
 import html
@@ -7,16 +7,21 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib.resources import files
+from importlib.resources import files as resources
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from ..errors import I2Error
-from .parts import FitOptions, Point, Samples, Source
-from .results import Results, about, bd_table, means_table, number, source_tables
+from . import plots
+from .benchmark import Point, Source
+from .codec import FitOptions, Samples
+from .files import to_json, write_file
+from .results import Results
 from .search import Target, matched
-from .store import Store, samples
+from .store import RESULTS, Store, results_json, samples
+from .tables import about, bd_source_tables, bd_table, compressai, markdown, means_table, notes, number, points_csv
 
 PICTURES = 4  # in the slider: each adds about 3 MB
 FITS = 1  # a fitted codec is the reference of the slider; another one gets its nearest measured point
@@ -32,6 +37,41 @@ class Shown(NamedTuple):
     label: str
     detail: str
     uri: str
+
+
+def write_files(
+    results: Results, store: Store, sources: Sequence[Source], options: FitOptions, *, pictures: int, on_picture: OnPicture | None = None
+) -> list[Path]:
+    """Tables, plots and report, the tables first.
+
+    Args:
+        results: what is written.
+        store: where the coded files are; its folder is written to.
+        sources: of the run; the first `pictures` of them are in the report's slider where its benchmark has one.
+        options: of fitted codecs, for the slider.
+        on_picture: called with each source of the slider, and how many of how many are done.
+
+    Returns:
+        The paths.
+    """
+    benchmark = results.benchmark
+    files: dict[str, bytes | str] = {f"{codec}.json": to_json(compressai(results, codec)) for codec in results.curves}
+    files |= {"points.csv": points_csv(results), "results.md": markdown(results)}
+    if benchmark.keeps_results:
+        files[RESULTS] = results_json(results.points, benchmark, results.metadata)
+    paths = _written(store.folder, files)
+    drawn = plots.curves(results)
+    if benchmark.plots is not None:
+        own = benchmark.plots(results.points, sources, store)
+        drawn |= own
+        _written(store.folder, {"results.md": markdown(results, list(own))})
+    paths += _written(store.folder, drawn)
+    shown = slider(sources[:pictures] if benchmark.slider else (), results.points, results.anchor, store, options, on_picture=on_picture)
+    return [*paths, *_written(store.folder, {"report.html": page(results, drawn, shown)})]
+
+
+def _written(folder: Path, files: Mapping[str, bytes | str]) -> list[Path]:
+    return [write_file(folder / name, content) for name, content in files.items()]
 
 
 def slider(
@@ -63,16 +103,16 @@ def _reference(points: Sequence[Point], anchor: str, store: Store) -> Point | No
     by_codec: dict[str, list[Point]] = {}
     for point in points:
         by_codec.setdefault(point.codec, []).append(point)
-    preferred = [name for name in by_codec if store.modality.codecs[name].fitted] + [anchor, *by_codec]
+    preferred = [name for name in by_codec if store.benchmark.codecs[name].fitted] + [anchor, *by_codec]
     chosen = sorted(by_codec.get(next(name for name in preferred if name in by_codec), []), key=lambda point: point.bytes) if by_codec else []
     return chosen[len(chosen) // 2] if chosen else None
 
 
 def _matched(source: Source, points: Sequence[Point], reference: Point, store: Store, options: FitOptions) -> list[Shown]:
-    original = samples(store.modality.read, source)
+    original = samples(store.benchmark.read, source)
     shown = [Shown("source", f"{original.shape[1]}x{original.shape[0]}", _uri(original))]
     for name in dict.fromkeys(point.codec for point in points):
-        codec, mine = store.modality.codecs[name], [point for point in points if point.codec == name]
+        codec, mine = store.benchmark.codecs[name], [point for point in points if point.codec == name]
         point = min(mine, key=lambda point: abs(point.bytes - reference.bytes))
         if not codec.fitted:
             with suppress(I2Error):  # its nearest measured point is shown instead
@@ -96,30 +136,30 @@ def _uri(samples: Samples) -> str:
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def page(results: Results, plots: Mapping[str, bytes], shown: Mapping[str, Sequence[Shown]]) -> str:
+def page(results: Results, drawn: Mapping[str, bytes], shown: Mapping[str, Sequence[Shown]]) -> str:
     """The HTML."""
-    images = "\n".join(_plot(name, data) for name, data in plots.items())
+    images = "\n".join(_plot(name, data) for name, data in drawn.items())
     pictures = {name: [item._asdict() for item in items] for name, items in shown.items()}
     skipped = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(reason)}</li>" for name, reason in results.skipped.items())
     parts = {
-        "title": f"i2c bench {results.modality.name}",
+        "title": f"i2c bench {results.benchmark.name}",
         "about": _paragraphs(about(results)),
         "plots": images or "<p>No plots: matplotlib is not installed.</p>",
         "bd": _bd(results),
         "means": _paragraphs(means_table(results)),
-        "codecs": "".join(f"<li><b>{html.escape(codec)}</b>: {html.escape(results.note(codec))}</li>" for codec in results.curves),
+        "codecs": "".join(f"<li><b>{html.escape(codec)}</b>: {html.escape(what)}</li>" for codec, what in notes(results).items()),
         "skipped": f"<h2>Skipped</h2><ul>{skipped}</ul>" if skipped else "",
         "meta": html.escape(json.dumps(results.metadata, indent=1)),
         "pictures": json.dumps(pictures).replace("</", "<\\/"),
     }
-    template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    template = resources(__package__).joinpath("report.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
 def _bd(results: Results) -> str:
     if not results.bds:
         return "<p>No BD figures: one codec only, or the package bjontegaard is not installed.</p>"
-    return _paragraphs(bd_table(results) + "\n" + source_tables(results))
+    return _paragraphs(bd_table(results) + "\n" + bd_source_tables(results))
 
 
 def _plot(name: str, data: bytes) -> str:

@@ -1,18 +1,54 @@
-"""The files of a run: JSON in the schema of CompressAI's results, CSV and Markdown tables."""
+"""From measured points to figures: means over a set of sources, and Bjontegaard's between two codecs by the package `bjontegaard`."""
 
-import csv
-import io
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from importlib.util import find_spec
+from statistics import fmean
 
-from ..files import atomic_writer
-from . import plain
-from .bd import Bd, Step
-from .parts import Metric, Modality, Point
-from .store import make_folder
+from .benchmark import COSTS, Benchmark, Metric, Point
+from .provenance import metadata
 
-COSTS = ("encoding_time", "decoding_time", "encoding_cpu", "decoding_cpu", "encoding_memory", "decoding_memory")
+FEWEST_POINTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """The mean of one codec at one quality over all sources; times in seconds, of the clock and of the processor, memory in bytes (the largest)."""
+
+    quality: float
+    bytes: float
+    bpp: float
+    metrics: Mapping[str, float | None]
+    encoding_time: float
+    decoding_time: float
+    encoding_cpu: float | None
+    decoding_cpu: float | None
+    encoding_memory: int | None
+    decoding_memory: int | None
+    extra: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bd:
+    """One codec against the anchor: means over the sources whose curves overlap.
+
+    Args:
+        codec, metric: what.
+        rate: percent more (+) or fewer (-) bytes than the anchor at equal quality; None where no source gives a figure.
+        gain: of the metric's own unit at equal rate; dB for PSNR; for MS-SSIM dB of -10 log10(1 - x).
+        sources: how many gave a figure.
+        of: how many there are.
+        rates: of each source, by its name.
+    """
+
+    codec: str
+    metric: str
+    rate: float | None
+    gain: float | None
+    sources: int
+    of: int
+    rates: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +56,7 @@ class Results:
     """Everything that a run found out.
 
     Args:
-        modality: what was measured.
+        benchmark: what was measured.
         points: every measured file.
         curves: means over the sources, by codec.
         bds: against the anchor.
@@ -30,9 +66,9 @@ class Results:
         metadata: command, commit, machine, versions, date.
     """
 
-    modality: Modality
+    benchmark: Benchmark
     points: Sequence[Point]
-    curves: Mapping[str, Sequence[Step]]
+    curves: Mapping[str, Sequence[Mean]]
     bds: Sequence[Bd]
     anchor: str
     metrics: Sequence[Metric]
@@ -44,175 +80,131 @@ class Results:
         """Names of the sources, in order."""
         return list(dict.fromkeys(point.source for point in self.points))
 
-    def note(self, codec: str) -> str:
-        """A codec's settings and package versions in words."""
-        return note(self.modality, next(point for point in self.points if point.codec == codec))
 
+def summarise(
+    points: Sequence[Point], benchmark: Benchmark, metrics: Sequence[Metric], *, anchor: str | None = None, skipped: Mapping[str, str]
+) -> Results:
+    """Means, BD figures and what did not run.
 
-def note(modality: Modality, point: Point) -> str:
-    """The settings and package versions of a point's codec in words."""
-    settings = {name: value for name, value in vars(point.work).items() if name != "quality" and value is not None}
-    parts = [modality.codecs[point.codec].note, *(f"{name} {value}" for name, value in (*point.versions.items(), *settings.items()))]
-    return ", ".join(parts)
-
-
-def write_all(results: Results, folder: Path) -> list[Path]:
-    """Writes `<codec>.json`, `points.csv` and `results.md`; returns their paths."""
-    files = {f"{codec}.json": plain.dumps(compressai(results, codec)) for codec in results.curves}
-    files |= {"points.csv": _csv(results), "results.md": markdown(results)}
-    return [write(folder / name, text.encode()) for name, text in files.items()]
-
-
-def write(path: Path, data: bytes) -> Path:
-    """Writes a file whole, with its folder, over an earlier one; returns its path."""
-    make_folder(path.parent)
-    with atomic_writer(path, force=True) as file:
-        file.write(data)
-    return path
-
-
-def compressai(results: Results, codec: str) -> dict[str, object]:
-    """One codec's curve in CompressAI's schema: name, description, results (a list for each measure, rising quality)."""
-    steps = results.curves[codec]
-    lists: dict[str, list[object]] = {"q": [step.quality for step in steps], results.modality.rate.name: [step.bpp for step in steps]}
-    for metric in results.metrics:
-        lists[metric.name] = [step.metrics.get(metric.name) for step in steps]
-    for name in COSTS:
-        lists[name] = [getattr(step, name) for step in steps]
-    for name in steps[0].extra if steps else ():
-        lists[name] = [step.extra.get(name) for step in steps]
-    bds = [asdict(bd) for bd in results.bds if bd.codec == codec]
-    described = f"{results.note(codec)}; means over {', '.join(results.sources)}"
-    return {"name": codec, "description": described, "results": lists, "bd": {"anchor": results.anchor, "figures": bds}, "meta": results.metadata}
-
-
-def _csv(results: Results) -> str:
-    """A line for each file."""
-    plain = ("bytes", "bpp", *COSTS)
-    extras = sorted({name for point in results.points for name in point.extra})
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    titles = (results.modality.rate.name if name == "bpp" else name for name in plain)
-    names = [metric.name for metric in results.metrics]
-    table.writerow(["source", "codec", "quality", *titles, *names, *extras, "effort", "threads", "versions", "machine", "commit", "date"])
-    for point in results.points:
-        numbers = [getattr(point, name) for name in plain]
-        scores = [point.metrics.get(name) for name in names]
-        versions = " ".join(f"{name}={version}" for name, version in point.versions.items())
-        where = [point.origin.get(name) for name in ("machine", "commit", "date")]
-        extra = [point.extra.get(name) for name in extras]
-        table.writerow(
-            [point.source, point.codec, point.work.quality, *numbers, *scores, *extra, point.work.effort, point.work.threads, versions, *where]
-        )
-    return text.getvalue()
-
-
-def markdown(results: Results, pictures: Sequence[str] = ()) -> str:
-    """The tables, to be committed, and links to PNG files of these names."""
-    parts = [
-        f"# i2c bench {results.modality.name}\n",
-        about(results),
-        "## BD figures\n\n" + bd_table(results) + "\n" + source_tables(results) if results.bds else "",
-        "## Means over all sources\n\n" + means_table(results) if any(results.curves.values()) else "",
-        "## Every file\n\n" + files_table(results) if results.modality.each else "",
-        "## Pictures\n\n" + "\n\n".join(f"![{name.removesuffix('.png')}]({name})" for name in pictures) if pictures else "",
-        "## Codecs\n\n" + "\n".join(f"- **{codec}**: {results.note(codec)}" for codec in results.curves),
-        "## Skipped\n\n" + "\n".join(f"- **{name}**: {reason}" for name, reason in results.skipped.items()) if results.skipped else "",
-    ]
-    return "\n".join(f"{part.rstrip()}\n" for part in parts if part)
-
-
-def about(results: Results) -> str:
-    """What was measured, where and by which command, in Markdown."""
-    measured = [_span(results, name, title) for name, title in (("machine", "on"), ("device", "i2c on"), ("commit", "at commit"), ("date", "on"))]
-    sources = f"{len(results.sources)} source{'s' if len(results.sources) > 1 else ''}: {', '.join(results.sources)}."
-    return f"{where(results.metadata)}\n\nPoints measured {', '.join(part for part in measured if part)}.\n\n{sources}\n"
-
-
-def where(metadata: Mapping[str, object]) -> str:
-    """The command, and where and when it ran, in Markdown."""
-    commit = metadata.get("commit") or "none (not a checkout)"
-    return f"`{metadata.get('command')}`\n\nTables made on {metadata.get('machine')}, at commit {commit}, {metadata.get('date')}."
-
-
-def _span(results: Results, name: str, title: str) -> str:
-    """What the points say about their own measurement, which another run may have made: all values, or the first and the last date.
-
-    Points whose commit was not recorded are counted where others' was.
+    Args:
+        points: of the run, at least one; a quality has a mean only where all their sources have it.
+        benchmark, metrics: what was measured.
+        anchor: of BD figures, where it has points; else the strongest codec that has some.
+        skipped: codecs, measures and points that could not run, and why.
     """
-    found = sorted({str(value) for point in results.points if (value := point.origin.get(name)) is not None})
-    if name == "date":
-        found = list(dict.fromkeys([date[:10] for date in (*found[:1], *found[-1:])]))
-    unknown = sum(point.origin.get(name) is None for point in results.points) if name == "commit" and found else 0
-    text = f"{title} {' to '.join(found) if name == 'date' else ' and '.join(found)}" if found else ""
-    return f"{text} (not recorded for {unknown} of {len(results.points)} points)" if unknown else text
+    order = list(benchmark.codecs)
+    points = sorted(points, key=lambda point: order.index(point.codec))
+    codecs = {point.codec for point in points}
+    chosen = next(name for name in (anchor, *benchmark.anchors, points[0].codec) if name in codecs)
+    assert chosen is not None  # None is no codec's name
+    return Results(
+        benchmark=benchmark,
+        points=points,
+        curves=curves(points, len({point.source for point in points})),
+        bds=against(points, chosen, metrics, overlap=benchmark.least_overlap),
+        anchor=chosen,
+        metrics=metrics,
+        skipped=skipped,
+        metadata={**metadata(), "device": sorted({str(point.origin["device"]) for point in points if "device" in point.origin})},
+    )
 
 
-def bd_table(results: Results) -> str:
-    """BD-rate and BD-quality of every codec against the anchor, with how many sources gave a figure."""
-    metrics = _bd_metrics(results)
-    head = ["codec", *(f"BD-rate {metric.name}" for metric in metrics), f"BD-{metrics[0].title}", "sources"]
-    rows = []
-    for codec in dict.fromkeys(bd.codec for bd in results.bds):
-        mine = {bd.metric: bd for bd in results.bds if bd.codec == codec}
-        gain = mine[metrics[0].name].gain
-        rates = [number(mine[metric.name].rate, 1, sign=True, unit=" %") for metric in metrics]
-        counts = "/".join(str(mine[metric.name].sources) for metric in metrics)
-        rows.append([codec, *rates, number(gain, 2, sign=True), f"{counts} of {mine[metrics[0].name].of}"])
-    note = f"Anchor: **{results.anchor}**. Negative rates: fewer bytes at equal quality. Means of each source's own; -: too little overlap.\n"
-    return note + "\n" + table(head, rows)
+def curves(points: Sequence[Point], sources: int) -> dict[str, list[Mean]]:
+    """Curves by codec, rising quality; a quality that lacks some of the `sources` is left out, as its mean would be of other pictures."""
+    found: dict[str, dict[float, list[Point]]] = {}
+    for point in points:
+        found.setdefault(point.codec, {}).setdefault(point.work.quality, []).append(point)
+    return {
+        codec: [_mean_point(quality, group) for quality, group in sorted(by_quality.items()) if len(group) == sources]
+        for codec, by_quality in found.items()
+    }
 
 
-def source_tables(results: Results) -> str:
-    """BD-rates of each source, a table for each measure."""
-    parts = []
-    for metric in _bd_metrics(results):
-        bds = [bd for bd in results.bds if bd.metric == metric.name]
-        rows = [[source, *(number(bd.rates[source], 1, sign=True, unit=" %") for bd in bds)] for source in bds[0].rates]
-        rows.append(["mean", *(number(bd.rate, 1, sign=True, unit=" %") for bd in bds)])
-        note = f"BD-rate {metric.name} of each source against **{results.anchor}**:\n\n"
-        parts.append(note + table(["source", *(bd.codec for bd in bds)], rows))
-    return "\n".join(parts)
+def _mean_point(quality: float, group: Sequence[Point]) -> Mean:
+    times = {name: _mean_of_all([getattr(point, name) for point in group]) for name in COSTS[:4]}
+    memory = {name: max(_known([getattr(point, name) for point in group]), default=None) for name in COSTS[4:]}
+    return Mean(
+        quality=quality,
+        bytes=fmean(point.bytes for point in group),
+        bpp=fmean(point.bpp for point in group),
+        metrics={name: mean_of_known([point.metrics.get(name) for point in group]) for name in group[0].metrics},
+        extra={name: fmean(point.extra[name] for point in group) for name in group[0].extra if all(name in point.extra for point in group)},
+        **times,  # type: ignore[arg-type]  # seconds by the clock are known of every point
+        **memory,  # type: ignore[arg-type]  # a largest of whole numbers is one
+    )
 
 
-def _bd_metrics(results: Results) -> list[Metric]:
-    return [metric for metric in results.metrics if any(bd.metric == metric.name for bd in results.bds)]
+def against(points: Sequence[Point], anchor: str, metrics: Sequence[Metric], *, overlap: float) -> list[Bd]:
+    """Every other codec against `anchor`, in every metric; an empty list where `bjontegaard` is not installed.
+
+    Args:
+        points: of all codecs and sources.
+        anchor: a codec's name.
+        metrics: which.
+        overlap: range of quality that two curves share, over the whole range; below, there is no figure.
+    """
+    if find_spec("bjontegaard") is None:
+        return []
+    codecs = dict.fromkeys(point.codec for point in points if point.codec != anchor)
+    return [_against(points, (anchor, codec), metric, overlap) for codec in codecs for metric in metrics]
 
 
-def means_table(results: Results) -> str:
-    """A line for each codec and quality."""
-    head = ["codec", "quality", *_columns(results)]
-    return table(head, [[codec, f"{step.quality:g}", *_cells(results, step)] for codec, steps in results.curves.items() for step in steps])
+def _against(points: Sequence[Point], pair: tuple[str, str], metric: Metric, overlap: float) -> Bd:
+    found: dict[str, tuple[float, float] | None] = {}
+    for source in dict.fromkeys(point.source for point in points):
+        mine = [point for point in points if point.source == source]
+        first, second = (_curve(mine, codec, metric) for codec in pair)
+        found[source] = _figures(first, second, overlap)
+    known = [figures for figures in found.values() if figures is not None]
+    rate, gain = (mean_of_known([figures[index] for figures in known]) for index in (0, 1))
+    rates = {source: None if figures is None else figures[0] for source, figures in found.items()}
+    return Bd(codec=pair[1], metric=metric.name, rate=rate, gain=gain, sources=len(known), of=len(found), rates=rates)
 
 
-def files_table(results: Results) -> str:
-    """A line for each file."""
-    points = sorted(results.points, key=lambda point: (results.sources.index(point.source), point.codec, point.bpp))
-    head = ["source", "codec", "quality", *_columns(results)]
-    return table(head, [[point.source, point.codec, f"{point.work.quality:g}", *_cells(results, point)] for point in points])
+def _curve(points: Sequence[Point], codec: str, metric: Metric) -> list[tuple[float, float]]:
+    """(rate, quality) with both rising: a point that costs more for no better quality is no part of what the codec can do."""
+    pairs = [(point.bpp, point.metrics.get(metric.name)) for point in points if point.codec == codec]
+    rising: list[tuple[float, float]] = []
+    known = ((rate, _rising(metric, value)) for rate, value in pairs if value is not None)
+    for rate, value in sorted(known, key=lambda pair: (pair[0], -pair[1])):  # the better one of equal rates
+        if math.isfinite(value) and (not rising or (value > rising[-1][1] and rate > rising[-1][0])):
+            rising.append((rate, value))
+    return rising
 
 
-def _columns(results: Results) -> list[str]:
-    costs = (f"{side} [{unit}]" for unit in ("s", "CPU s", "MB") for side in ("encode", "decode"))
-    return ["bytes", results.modality.rate.title, *(metric.title for metric in results.metrics), *costs]
+def _rising(metric: Metric, value: float) -> float:
+    """More is better. MS-SSIM and SSIM crowd towards 1; on a scale of dB their curves are as even as PSNR's."""
+    if not metric.name.startswith(("ms-ssim", "ssim-")):
+        return -value if metric.falling else value
+    return math.inf if value >= 1 else -10 * math.log10(1 - value)
 
 
-def _cells(results: Results, row: Step | Point) -> list[str]:
-    rate = results.modality.rate
-    scores = [number(row.metrics.get(metric.name), metric.digits) for metric in results.metrics]
-    times = [number(seconds, 3) for seconds in (row.encoding_time, row.decoding_time, row.encoding_cpu, row.decoding_cpu)]
-    memory = [number(None if size is None else size / 1e6, 0) for size in (row.encoding_memory, row.decoding_memory)]
-    return [f"{row.bytes:.0f}", number(row.bpp / rate.unit, rate.digits), *scores, *times, *memory]
+def _figures(anchor: list[tuple[float, float]], test: list[tuple[float, float]], overlap: float) -> tuple[float, float] | None:
+    """BD-rate in percent and BD-quality, where both curves have enough points and share enough quality."""
+    if min(len(anchor), len(test)) < FEWEST_POINTS:
+        return None
+    lows, highs = (anchor[0][1], test[0][1]), (anchor[-1][1], test[-1][1])
+    shared, rates = min(highs) - max(lows), min(anchor[-1][0], test[-1][0]) - max(anchor[0][0], test[0][0])
+    if min(shared, rates) <= 0 or shared / (max(highs) - min(lows)) < overlap:
+        return None
+    import bjontegaard
+
+    series = [list(side) for curve in (anchor, test) for side in zip(*curve, strict=True)]
+    chosen = {"method": "akima", "require_matching_points": False, "min_overlap": 0}
+    rate, gain = float(bjontegaard.bd_rate(*series, **chosen)), float(bjontegaard.bd_psnr(*series, **chosen))
+    return (rate, gain) if math.isfinite(rate) and math.isfinite(gain) else None
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first column to the left and numbers to the right."""
-    rule = ["---", *("---:" for _ in head[1:])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)) + "\n"
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that are not None; None where there is none."""
+    known = _known(values)
+    return fmean(known) if known else None
 
 
-def number(value: float | None, digits: int, *, sign: bool = False, unit: str = "") -> str:
-    """A number for a table; - for none."""
-    if value is None:
-        return "-"
-    return (f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}") + unit
+def _mean_of_all(values: Sequence[float | None]) -> float | None:
+    """The mean; None unless all are known, as it would be of other files than the seconds beside it."""
+    return mean_of_known(values) if None not in values else None
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

@@ -1,15 +1,21 @@
-"""A run: which points there are to measure, and measuring those that no earlier run has finished."""
+"""A run: which points there are to measure, measuring those that no earlier run has finished, and the measures that take long afterwards."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from .. import media
 from ..errors import I2Error, SignalError, UsageError
-from .parts import Codec, FitOptions, Metric, Modality, Point, Source, Work
-from .scoring import OnScore, complete
-from .store import Store, digest
+from .audio import AUDIO
+from .benchmark import Benchmark, Metric, Point, Source
+from .codec import Codec, FitOptions, Samples, Work
+from .i2c import readable
+from .image import IMAGE
+from .measure import each
+from .store import Store, digest, samples
+
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (IMAGE, AUDIO)}  # the kinds of media that can be benchmarked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +54,17 @@ class Failure:
     task: Task
     error: I2Error
 
+    @property
+    def name(self) -> str:
+        """Which point, in words."""
+        return f"{self.task.source.name}, {self.task.codec.name} {self.task.work.quality:g}"
+
 
 OnPoint = Callable[[Progress], None]
+OnScore = Callable[[int, int], None]
 
 
-def sources(paths: Sequence[str], modality: Modality) -> list[Source]:
+def sources(paths: Sequence[str], benchmark: Benchmark) -> list[Source]:
     """The files to code, folders replaced by the pictures in them.
 
     Raises:
@@ -60,12 +72,12 @@ def sources(paths: Sequence[str], modality: Modality) -> list[Source]:
     """
     found: list[str] = []
     for path in paths:
-        inside = sorted(str(file) for file in Path(path).iterdir() if media.find_format(file.suffix)) if Path(path).is_dir() else [path]
+        inside = sorted(str(file) for file in Path(path).iterdir() if readable(file)) if Path(path).is_dir() else [path]
         if not inside:
-            raise SignalError(f"{path} holds no {modality.name} file; give files, or a folder with some")
+            raise SignalError(f"{path} holds no {benchmark.name} file; give files, or a folder with some")
         found += inside
     names = _names(found)
-    return [Source(name=name, path=path, digest=digest(modality.read(path))) for name, path in zip(names, found, strict=True)]
+    return [Source(name=name, path=path, digest=digest(benchmark.read(path))) for name, path in zip(names, found, strict=True)]
 
 
 def _names(paths: Sequence[str]) -> list[str]:
@@ -75,26 +87,26 @@ def _names(paths: Sequence[str]) -> list[str]:
     return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
 
 
-def choose(names: Sequence[str], modality: Modality) -> tuple[list[Codec], dict[str, str]]:
+def choose(names: Sequence[str], benchmark: Benchmark) -> tuple[list[Codec], dict[str, str]]:
     """The codecs of that name that can run here, and why each of the others cannot.
 
     Raises:
         UsageError: a name that is not in the table, or no codec left.
     """
-    unknown = [name for name in names if name not in modality.codecs]
+    unknown = [name for name in names if name not in benchmark.codecs]
     if unknown:
-        raise UsageError(f"codec {unknown[0]!r} is not known; expected some of {', '.join(modality.codecs)}")
-    missing = {name: reason for name in names if (reason := modality.codecs[name].missing())}
-    chosen = [modality.codecs[name] for name in dict.fromkeys(names) if name not in missing]
+        raise UsageError(f"codec {unknown[0]!r} is not known; expected some of {', '.join(benchmark.codecs)}")
+    missing = {name: reason for name in names if (reason := benchmark.codecs[name].missing())}
+    chosen = [benchmark.codecs[name] for name in dict.fromkeys(names) if name not in missing]
     if not chosen:
         raise UsageError(f"no codec can run: {'; '.join(f'{name}: {reason}' for name, reason in missing.items()) or 'none was named'}")
     return chosen, missing
 
 
-def measures(modality: Modality) -> tuple[tuple[Metric, ...], dict[str, str]]:
+def measures(benchmark: Benchmark) -> tuple[tuple[Metric, ...], dict[str, str]]:
     """The measures that can run here, and why each of the others cannot."""
-    missing = {name: reason for name, metric in modality.metrics.items() if (reason := metric.missing())}
-    return tuple(metric for name, metric in modality.metrics.items() if name not in missing), missing
+    missing = {name: reason for name, metric in benchmark.metrics.items() if (reason := metric.missing())}
+    return tuple(metric for name, metric in benchmark.metrics.items() if name not in missing), missing
 
 
 def plan(files: Sequence[Source], codecs: Sequence[Codec], qualities: Mapping[str, Sequence[float]], options: FitOptions) -> list[Task]:
@@ -161,3 +173,53 @@ class _Spent:
         means = {codec: sum(values) / len(values) for codec, values in self.seconds.items()}
         usual = sum(means.values()) / len(means) if means else 0.0
         return sum(means.get(codec, usual) for codec in self.left)
+
+
+class _Job(NamedTuple):
+    """A file to decode and what to measure: functions of modules and data, which travel between processes."""
+
+    read: Callable[[str], Samples]
+    prepare: Callable[[], None]
+    decode: Callable[[bytes, int | None], Samples]
+    comparable: Callable[[Samples, Samples], Samples]
+    measures: Mapping[str, Callable[[Samples, Samples], float | None]]
+    source: Source
+    data: bytes
+    threads: int | None
+
+
+def complete(pairs: Sequence[tuple[Source, Point]], store: Store, *, jobs: int = 1, on_score: OnScore | None = None) -> list[Point | I2Error]:
+    """The points with every measure of the store, kept there; an error where a file cannot be scored.
+
+    Args:
+        pairs: points of the store with their sources.
+        store: its measures.
+        jobs: processes.
+        on_score: called with how many of how many points that lacked something are done.
+    """
+    done: list[Point | I2Error] = [point for _, point in pairs]
+    left = [index for index, (_, point) in enumerate(pairs) if store.lacking(point)]
+    work = [_job(*pairs[index], store) for index in left]
+    for count, (index, found) in enumerate(zip(left, each(_score, work, jobs=jobs), strict=True), 1):
+        source, point = pairs[index]
+        done[index] = found if isinstance(found, I2Error) else store.add(point, source, found)
+        if on_score is not None:
+            on_score(count, len(left))
+    return done
+
+
+def _job(source: Source, point: Point, store: Store) -> _Job:
+    benchmark = store.benchmark
+    codec, data = benchmark.codecs[point.codec], store.data(point, source)
+    measures = {metric.name: metric.measure for metric in store.lacking(point)}
+    return _Job(benchmark.read, codec.prepare, codec.decode, benchmark.comparable, measures, source, data, point.work.threads)
+
+
+def _score(job: _Job) -> dict[str, float | None] | I2Error:
+    try:
+        job.prepare()
+        original = samples(job.read, job.source)
+        decoded = job.comparable(original, job.decode(job.data, job.threads))
+        return {name: measure(original, decoded) for name, measure in job.measures.items()}
+    except I2Error as error:
+        return error

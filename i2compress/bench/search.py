@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .parts import Codec, FitOptions, Point, Source
+from .benchmark import Point, Source
+from .codec import Codec, FitOptions
 from .store import Store, samples
 
-TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # of ln(bytes), about 1 %; in dB
+TOLERANCE = {"bytes": 0.01, "psnr": 0.05}  # a difference in ln(bytes), about 1 %; one in dB
 _SLOPES = {"bytes": 0.036, "psnr": 0.12}  # ln(bytes) and dB that a fitted codec gains for one step of quality: the first guess only
 _MARGINS = {"bytes": -0.005, "psnr": 0.02}  # aim inside the target, not at its edge
 
@@ -109,8 +110,8 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
     Raises:
         I2Error: the codec failed.
     """
-    metric = next(iter(store.modality.metrics.values()))
-    original = samples(store.modality.read, source)
+    metric = next(iter(store.benchmark.metrics.values()))
+    original = samples(store.benchmark.read, source)
 
     def judged(quality: float, count: int, value: float | None) -> Try:
         value = math.inf if value is None else value
@@ -126,7 +127,7 @@ def matched(store: Store, source: Source, codec: Codec, target: Target, options:
         return judged(quality, len(data), None if decoded is None else metric.measure(original, decoded))
 
     if codec.fitted:
-        found = refine(target, fit, start=_guess(target, store.modality.count(original)), fits=fits)
+        found = refine(target, fit, start=_guess(target, store.benchmark.count(original)), fits=fits)
     else:
         codec.prepare()
         found = enclose(codec, target, quick, [judged(point.work.quality, point.bytes, point.metrics[metric.name]) for point in known])

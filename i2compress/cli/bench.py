@@ -1,19 +1,22 @@
-"""i2c bench: i2compress and its peers over a set of files, and decoding above the coded size."""
+"""i2c bench: i2compress and its peers over pictures, over sound, and decoding above the coded size."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
-from .bench_audio import audio
 from .bench_options import (
     DEFAULT_CODECS,
     Codecs,
     Effort,
     Jobs,
+    Report,
     Seed,
     Steps,
+    check_qualities,
     choose_codecs,
     counted,
     fit_options,
@@ -23,24 +26,58 @@ from .bench_options import (
     parse_qualities,
     scorers,
 )
-from .bench_run import Anchor, OutDir, Plan, Qualities, bench
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Json, Output
 
 if TYPE_CHECKING:
-    pass
+    from ..bench.codec import FitOptions
+    from ..bench.results import Results
+    from ..bench.run import Progress
 
 app = typer.Typer(rich_markup_mode=None, help="Honest numbers against the codecs people would pick instead.")
-app.command()(audio)
 
 SCALE_PEERS = "avif,avif-psnr"
 DEFAULT_SCALE_QUALITIES = "50,75"
+SOUND_CODECS = "opus,mp3,aac,flac,i2c-snr,i2c"
+HIGHEST_BITRATE = 512  # kbps, of any codec of sound
 
+OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the results; finished points in it are not measured again.")]
+Qualities = Annotated[
+    list[str] | None, typer.Option("--qualities", metavar="[CODEC=]Q,...", help="For all codecs, or for one; repeat it. Each codec's own by default.")
+]
+Anchor = Annotated[str | None, typer.Option("--anchor", metavar="CODEC", help="What BD figures are against; the strongest peer by default.")]
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.", show_default=False)]
+Sounds = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Sound files, mono or stereo, or folders of them.", show_default=False)]
+OneThread = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads of i2c.")]
 Pictures = Annotated[int, typer.Option("--pictures", metavar="N", help="Pictures in the report's slider.")]
 ScaleQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; peers get the size of its file.")]
 ScaleCodecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="Peers whose decoded pictures are enlarged.")]
 Factors = Annotated[str, typer.Option("--factors", metavar="N,...", help="Reductions.")]
+
+
+@app.command()
+def audio(
+    *,
+    inputs: Sounds,
+    codecs: Codecs = SOUND_CODECS,
+    qualities: Qualities = None,
+    effort: Effort = DEFAULT_EFFORT,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: OneThread = 1,
+    jobs: Jobs = None,
+    anchor: Anchor = None,
+    out_dir: OutDir = "bench-audio",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rate, SNR, log-spectral distance, time and memory over sound files: JSON, CSV, plots, Markdown and one HTML report."""
+    names = parse_list(codecs)
+    chosen, options = parse_qualities(qualities or [], names, HIGHEST_BITRATE), fit_options(effort, steps, seed, device, threads)
+    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
+    raise typer.Exit(bench("audio", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
 
 
 @app.command()
@@ -93,23 +130,22 @@ def scale(
     """Pictures reduced, coded and enlarged again: the field's own values against Lanczos and bicubic enlargement."""
     from ..bench import run as bench_run
     from ..bench import scale as bench_scale
-    from ..bench import scale_report
 
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
     options = fit_options(effort, steps, seed, device, threads)
     wanted, numbers = _factors(factors), parse_numbers(qualities)
     store, _ = open_store("image", out_dir, out)
     peers = [peer for peer in choose_codecs(parse_list(codecs), store, out)[0] if not peer.fitted]
-    files = bench_run.sources(inputs, store.modality)
+    files = bench_run.sources(inputs, store.benchmark)
     with out.progress("scale") as on_step:
         rows, failed = bench_scale.bench(files, peers, store, options, qualities=numbers, factors=wanted, on_case=counted(on_step))
     for name, error in failed.items():
         out.failure(name, error)
     if not rows:
         raise typer.Exit(ExitCode.FAILED)
-    scale_report.write_all(rows, failed, store.folder)
-    found = scale_report.verdicts(rows)
-    out.text(scale_report.verdict_table(found).rstrip())
+    bench_scale.write_all(rows, failed, store.folder)
+    found = bench_scale.verdicts(rows)
+    out.text(bench_scale.verdict_table(found).rstrip())
     for verdict in found:
         won: dict[str, Json] = {"winner": " by ".join(verdict.winner), "won_by_field": verdict.won, "cases": verdict.cases}
         out.record(f"{verdict.factor}x {verdict.measure}", "ok", won)
@@ -122,3 +158,84 @@ def _factors(text: str) -> list[int]:
     if not all(number == int(number) and number >= 2 for number in numbers):
         raise UsageError(f"factors are {text!r}; expected whole numbers from 2, such as 2,4")
     return [int(number) for number in numbers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was asked for.
+
+    Args:
+        inputs: files and folders.
+        names: of codecs.
+        qualities: by codec, its own where it has none here.
+        options: of i2c.
+        jobs: processes that score.
+        anchor: of BD figures; None is the strongest one of the kind.
+        pictures: in the report's slider.
+        own_scales: qualities must lie on the scale of their codec.
+    """
+
+    inputs: list[str]
+    names: list[str]
+    qualities: dict[str, list[float]]
+    options: "FitOptions"
+    jobs: int
+    anchor: str | None
+    pictures: int = 0
+    own_scales: bool = False
+
+    def __post_init__(self) -> None:
+        if self.anchor is not None and self.anchor not in self.names:
+            raise UsageError(f"anchor is {self.anchor!r}; expected one of the codecs of this run: {', '.join(self.names)}")
+
+
+def bench(benchmark: str, plan: Plan, out_dir: str, out: Output) -> ExitCode:
+    """Measure what no earlier run into the folder has, and write tables, plots and the report there."""
+    from ..bench import run as bench_run
+    from ..bench.report import write_files
+    from ..bench.results import summarise
+
+    store, skipped = open_store(benchmark, out_dir, out)
+    codecs, missing = choose_codecs(plan.names, store, out)
+    if plan.own_scales:
+        check_qualities(codecs, plan.qualities)
+    files = bench_run.sources(plan.inputs, store.benchmark)
+    tasks = bench_run.plan(files, codecs, plan.qualities, plan.options)
+    with out.progress(f"{len(tasks)} points") as on_step:
+        report = scored = counted(on_step)
+
+        def measured(progress: "Progress") -> None:
+            nonlocal scored
+            _show(progress, report)
+            scored = counted(on_step)  # scoring begins where measuring ends
+
+        points, failures = bench_run.run(tasks, store, measured, jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total))
+    for failure in failures:
+        out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", failure.error)
+    points += store.others(points)
+    if not points:
+        return ExitCode.FAILED
+    reasons = {**missing, **skipped, **{failure.name: str(failure.error) for failure in failures}}
+    results = summarise(points, store.benchmark, store.metrics, anchor=plan.anchor, skipped=reasons)
+    with out.progress("report") as on_step:
+        write_files(results, store, files, plan.options, pictures=plan.pictures, on_picture=counted(on_step))
+    _summary(results, out, store.folder)
+    return ExitCode.FAILED if failures else ExitCode.OK
+
+
+def _show(progress: "Progress", report: Report) -> None:
+    point, task = progress.point, progress.task
+    psnr, bpp = (0.0, 0.0) if point is None else (next(iter(point.metrics.values()), None) or 0.0, point.bpp)
+    report(f"{task.codec.name} {task.source.name}", progress.done, progress.total, eta=progress.eta, psnr=psnr, bpp=bpp)
+
+
+def _summary(results: "Results", out: Output, folder: Path) -> None:
+    from ..bench.tables import bd_table
+
+    if results.bds:
+        out.text(bd_table(results).rstrip())
+    for codec in results.curves:
+        figures = {bd.metric: bd for bd in results.bds if bd.codec == codec}
+        rates = {f"bd_rate_{name}": bd.rate for name, bd in figures.items()}
+        out.record(codec, "ok", {"anchor": results.anchor, "points": len(results.curves[codec]), **rates})
+    out.line(f"{folder / 'report.html'}: {len(results.points)} points of {len(results.curves)} codecs, with tables, plots and results.md beside it")

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..bench.parts import Codec, FitOptions
+    from ..bench.codec import Codec, FitOptions
     from ..bench.store import Store
     from ..fit import StepInfo
 
@@ -71,7 +71,7 @@ def check_qualities(codecs: "Sequence[Codec]", qualities: Mapping[str, list[floa
 
 def fit_options(effort: int, steps: int | None, seed: int, device: str, threads: int | None) -> "FitOptions":
     """How i2c is to work. Raises UsageError now for what an encode would refuse after the peers' hours."""
-    from ..bench.parts import FitOptions
+    from ..bench.codec import FitOptions
 
     EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
     return FitOptions(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
@@ -79,36 +79,36 @@ def fit_options(effort: int, steps: int | None, seed: int, device: str, threads:
 
 def scorers(jobs: int | None) -> int:
     """How many processes score: one for each core where nothing is asked for."""
-    from ..bench.origin import cores
+    from ..bench.provenance import cores
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; expected at least 1")
     return jobs or cores()
 
 
-def open_store(modality: str, folder: str, out: Output) -> "tuple[Store, dict[str, str]]":
+def open_store(benchmark: str, folder: str, out: Output) -> "tuple[Store, dict[str, str]]":
     """The store in the folder, and the measures that cannot run with the reason, which is said too."""
-    from ..bench.modalities import MODALITIES
-    from ..bench.run import measures
-    from ..bench.store import Store, make_folder
+    from ..bench.files import make_folder
+    from ..bench.run import BENCHMARKS, measures
+    from ..bench.store import Store, read_results
 
-    metrics, missing = measures(MODALITIES[modality])
+    kind = BENCHMARKS[benchmark]
+    metrics, missing = measures(kind)
     for metric, reason in missing.items():
         out.warn(f"{metric} is skipped: {reason}")
     make_folder(Path(folder))
-    kind = MODALITIES[modality]
-    found = [] if kind.earlier is None else kind.earlier(Path(folder))
+    found = read_results(Path(folder), kind)
     for name in dict.fromkeys(point.codec for point in found if point.codec not in kind.codecs):
         out.warn(f"earlier points of {name} are left out: the codec is not known")
     earlier = tuple(point for point in found if point.codec in kind.codecs)
-    return Store(folder=Path(folder), modality=kind, metrics=metrics, earlier=earlier), missing
+    return Store(folder=Path(folder), benchmark=kind, metrics=metrics, earlier=earlier), missing
 
 
 def choose_codecs(names: list[str], store: "Store", out: Output) -> "tuple[list[Codec], dict[str, str]]":
     """The codecs that can run, and the others with the reason, which is said too."""
     from ..bench.run import choose
 
-    codecs, missing = choose(names, store.modality)
+    codecs, missing = choose(names, store.benchmark)
     for name, reason in missing.items():
         out.warn(f"{name} is skipped: {reason}")
     return codecs, missing

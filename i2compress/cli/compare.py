@@ -13,8 +13,8 @@ from .options import AsJson, Debug, Device, Quiet, Threads, parse_crop
 from .output import Output
 
 if TYPE_CHECKING:
+    from ..bench.benchmark import Source
     from ..bench.compare import Comparison, Row
-    from ..bench.parts import Source
     from ..bench.search import Target
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", re.IGNORECASE)
@@ -72,12 +72,11 @@ def compare(
 
 
 def _source(path: str) -> "Source":
-    from ..bench.modalities import MODALITIES
-    from ..bench.run import sources
+    from ..bench.run import BENCHMARKS, sources
 
     if Path(path).is_dir():
         raise UsageError(f"{path} is a directory; compare takes one picture: give a file, or use i2c bench image")
-    return sources([path], MODALITIES["image"])[0]
+    return sources([path], BENCHMARKS["image"])[0]
 
 
 def _target(psnr: float | None, size: str | None) -> "Target":

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bench.origin import metadata
+from ..bench.provenance import metadata
 from .cost import Memory, Speed
 from .runs import Done
 from .train import EXPLICIT, IMPLICIT, ONE_PASS, Row

@@ -1,4 +1,4 @@
-"""A modality whose codec is quick and whose points are known, and pictures to feed it."""
+"""A benchmark whose codec is quick and whose points are known, and pictures to feed it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from i2compress.bench.benchmark import Metric, Point
+from i2compress.bench.codec import Samples, Work
 from i2compress.bench.image import IMAGE
-from i2compress.bench.parts import Metric, Point, Samples, Work
 
 PSNR = IMAGE.metrics["psnr-rgb"]
 JPEG_ONLY = replace(IMAGE, codecs={"jpeg": IMAGE.codecs["jpeg"]}, metrics={"psnr-rgb": PSNR})

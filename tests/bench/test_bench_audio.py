@@ -12,11 +12,11 @@ from bench_fakes import curve
 from sounds import RATE, chord, wav
 
 from i2compress.bench import audio, measure
-from i2compress.bench.bd import against
-from i2compress.bench.parts import FitOptions, Point, Source, Work
-from i2compress.bench.sound import AUDIO
-from i2compress.bench.spectrograms import draw, nearest, spectrograms
-from i2compress.bench.store import Store
+from i2compress.bench.audio import AUDIO, draw, nearest, spectrograms
+from i2compress.bench.benchmark import Point, Source
+from i2compress.bench.codec import FitOptions, Sound, Work
+from i2compress.bench.results import against
+from i2compress.bench.store import Store, read_results, results_json
 from i2compress.cli import main
 from i2compress.cli.bench_options import check_qualities, open_store
 from i2compress.cli.output import Output
@@ -48,9 +48,9 @@ def test_peers_come_back_at_the_source_rate(name: str, rate: int, channels: int)
     if reason := codec.missing():
         pytest.skip(reason)
     values = np.clip(chord(0.7, channels, rate), -1, 1 - 2**-15).astype(np.float64)
-    source = audio.Sound(values=values, rate=rate, bit_depth=16, floating=False)
+    source = Sound(values=values, rate=rate, bit_depth=16, floating=False)
     data = codec.encode(source, Work(quality=96)).data
-    decoded = AUDIO.onto(source, codec.decode(data, 1))
+    decoded = AUDIO.comparable(source, codec.decode(data, 1))
     assert AUDIO.metrics["snr"].measure(source, decoded) > (60 if name == "flac" else 8)  # type: ignore[operator]
     assert len(data) < values.size * 2
 
@@ -58,9 +58,9 @@ def test_peers_come_back_at_the_source_rate(name: str, rate: int, channels: int)
 def test_the_points_that_are_published_are_read_and_not_measured_again() -> None:
     """results.json of runs before sound joined the other kinds, without the coded files."""
     pytest.importorskip("bjontegaard")
-    found = audio.earlier(PUBLISHED)
+    found = read_results(PUBLISHED, AUDIO)
     assert len(found) == len(json.loads((PUBLISHED / "results.json").read_text())["points"]) > 150
-    store = Store(folder=PUBLISHED, modality=AUDIO, metrics=tuple(AUDIO.metrics.values()), earlier=tuple(found))
+    store = Store(folder=PUBLISHED, benchmark=AUDIO, metrics=tuple(AUDIO.metrics.values()), earlier=tuple(found))
     source = Source(name="gt_bach", path="gt_bach.wav", digest="x")
     point = store.get(source, AUDIO.codecs["aac"], Work(quality=16, threads=1))
     assert (point.bytes, store.lacking(point)) == (16435, [])
@@ -108,16 +108,16 @@ OLD = {"source": "a", "codec": "flac", "point": 0, "bytes": 10, "bitrate": 80, "
 
 def test_a_point_without_a_digest_keeps_the_origin_that_it_was_read_with(tmp_path: Path) -> None:
     first = {"machine": "m", "commit": "first", "date": "2026"}
-    points = audio.earlier(folder_of(tmp_path, json.dumps({"origin": first, "points": [OLD]})))
-    written = audio.record(points, {**first, "commit": "second"})["results.json"].decode()
-    (again,) = audio.earlier(folder_of(tmp_path, written))
+    points = read_results(folder_of(tmp_path, json.dumps({"origin": first, "points": [OLD]})), AUDIO)
+    written = results_json(points, AUDIO, {**first, "commit": "second"})
+    (again,) = read_results(folder_of(tmp_path, written), AUDIO)
     assert again.origin == first and again.digest == "" and "digest" not in json.loads(written)["points"][0]
 
 
 def test_an_snr_of_inf_is_null_in_the_file_and_inf_again_when_read(tmp_path: Path) -> None:
-    (point,) = audio.earlier(folder_of(tmp_path, json.dumps({"points": [OLD]})))
+    (point,) = read_results(folder_of(tmp_path, json.dumps({"points": [OLD]})), AUDIO)
     assert point.metrics["snr"] == np.inf
-    text = audio.record([point], {})["results.json"].decode()
+    text = results_json([point], AUDIO, {})
     assert json.loads(text, parse_constant=pytest.fail)["points"][0]["snr"] is None
     assert "Infinity" not in (PUBLISHED / "results.json").read_text()
 
@@ -167,7 +167,7 @@ class Known:
 
     def coded(self, source: Source, point: Point) -> bytes:
         self.asked.append(point.codec)
-        return AUDIO.codecs["opus"].encode(audio.read(source.path), Work(quality=24)).data
+        return AUDIO.codecs["opus"].encode(AUDIO.read(source.path), Work(quality=24)).data
 
 
 def test_spectrograms_show_the_points_next_to_24_kbps_and_those_of_older_results_stay(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from bench_fakes import photo, saved
 from PIL import Image
 
 from i2compress import cli
-from i2compress.bench import codecs
+from i2compress.bench import image, plots
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -46,7 +46,7 @@ def test_a_bench_writes_compressai_json_csv_markdown_plots_and_a_report(folder: 
     assert "| jpeg | 20 |" in table
     assert re.search(r"Tables made on .*, at commit .*, 20\d\d-", table) and re.search(r"Points measured on .*, on 20\d\d-\d\d-\d\d\.", table)
     assert re.search(r"BD-rate psnr-rgb of each source against \*\*webp\*\*:\n\n\| source \| jpeg \|\n.*\n\| a \| .*\n\| b \| .*\n\| mean \|", table)
-    if codecs.find_spec("matplotlib"):
+    if plots.available():
         assert width(folder / "out" / "psnr-rgb.png") > 500
 
 
@@ -69,7 +69,7 @@ def test_the_anchor_is_named_and_a_second_run_says_the_same(folder: Path, capsys
 
 
 def test_a_missing_codec_is_named_and_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+    monkeypatch.setattr(image, "find_spec", lambda name: None)
     assert cli.main(["bench", "image", "in/a.png", "--codecs", "jpeg,jxl", "--qualities", "50", "--out", "out", "--pictures", "0"]) == 0
     assert "jxl is skipped: pillow-jxl-plugin is not installed" in capsys.readouterr().err
     assert "**jxl**" in (folder / "out" / "results.md").read_text()

@@ -9,11 +9,11 @@ import pytest
 from bench_fakes import photo, saved
 
 from i2compress import cli
-from i2compress.bench import fitted, scale
+from i2compress.bench import i2c, scale
+from i2compress.bench.benchmark import Source
+from i2compress.bench.codec import Coded, FitOptions, Pixels, Work
 from i2compress.bench.image import IMAGE
-from i2compress.bench.parts import Coded, FitOptions, Pixels, Source, Work
-from i2compress.bench.scale import Enlarged
-from i2compress.bench.scale_report import factor_table, pictures_table, verdict_table, verdicts, write_all
+from i2compress.bench.scale import Enlarged, factor_table, pictures_table, verdict_table, verdicts, write_all
 from i2compress.bench.store import Store, digest
 from i2compress.errors import I2Error
 
@@ -73,16 +73,16 @@ def test_what_failed_is_named_in_the_files(tmp_path: Path) -> None:
 def test_a_picture_that_is_too_small_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The field is JPEG here, enlarged by repetition."""
     jpeg = IMAGE.codecs["jpeg"]
-    store = Store(folder=tmp_path / "out", modality=IMAGE, metrics=(IMAGE.metrics["psnr-rgb"],))
+    store = Store(folder=tmp_path / "out", benchmark=IMAGE, metrics=(IMAGE.metrics["psnr-rgb"],))
 
-    def enlarged(data: bytes, threads: int | None, *, scale: float | None) -> Pixels:
+    def enlarged(data: bytes, threads: int | None, *, scale: float | None = None) -> Pixels:
         return jpeg.decode(data, 1).repeat(2, 0).repeat(2, 1)  # type: ignore[no-any-return]
 
     def failing(samples: Pixels, work: Work) -> Coded:
         raise I2Error("no")
 
-    monkeypatch.setattr(fitted, "I2C", jpeg)
-    monkeypatch.setattr(fitted, "enlarge", enlarged)
+    monkeypatch.setattr(i2c, "PICTURE", jpeg)
+    monkeypatch.setattr(i2c, "decode_picture", enlarged)
     paths = [saved(tmp_path / "a.png"), saved(tmp_path / "small.png", photo(20, 20))]
     sources = [Source(name=Path(path).stem, path=path, digest=digest(IMAGE.read(path))) for path in paths]
     peers = [replace(IMAGE.codecs["webp"], encode=failing)]

@@ -8,11 +8,12 @@ import pytest
 from bench_fakes import JPEG_ONLY, PSNR, constant, photo, saved
 
 from i2compress.bench import measure, run
-from i2compress.bench.metrics import METRICS
-from i2compress.bench.parts import Codec, FitOptions, Metric
-from i2compress.bench.results import means_table
+from i2compress.bench.benchmark import Metric
+from i2compress.bench.codec import Codec, FitOptions, Samples
+from i2compress.bench.image import METRICS
+from i2compress.bench.results import summarise
 from i2compress.bench.store import Store
-from i2compress.bench.summary import summarise
+from i2compress.bench.tables import means_table
 from i2compress.errors import I2Error, ResourceError
 
 
@@ -26,7 +27,7 @@ def tasks(tmp_path: Path) -> list[run.Task]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty one."""
-    return Store(folder=tmp_path / "out", modality=JPEG_ONLY, metrics=(PSNR,))
+    return Store(folder=tmp_path / "out", benchmark=JPEG_ONLY, metrics=(PSNR,))
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The qualities that are encoded, in this process."""
     qualities: list[float] = []
 
-    def encode(modality: object, name: str, samples: object, work: measure.Work) -> object:
+    def encode(codec: Codec, samples: Samples, work: measure.Work) -> object:
         qualities.append(work.quality)
-        return JPEG_ONLY.codecs[name].encode(samples, work), measure.Cost(seconds=0.1, cpu=0.2, memory=None)  # type: ignore[arg-type]
+        return codec.encode(samples, work), measure.Cost(seconds=0.1, cpu=0.2, memory=None)
 
-    def decode(modality: object, name: str, data: bytes, work: measure.Work) -> object:
-        return JPEG_ONLY.codecs[name].decode(data, 1), measure.Cost(seconds=0.1, cpu=0.2, memory=None)
+    def decode(codec: Codec, data: bytes, threads: int | None) -> object:
+        return codec.decode(data, threads), measure.Cost(seconds=0.1, cpu=0.2, memory=None)
 
     monkeypatch.setattr(measure, "encode", encode)
     monkeypatch.setattr(measure, "decode", decode)
@@ -111,14 +112,14 @@ def test_a_point_of_before_processor_time_was_measured_still_loads(tasks: list[r
     path.write_text(json.dumps({name: value for name, value in fields.items() if name != "decoding_cpu"}))
     found = store.find(tasks[0].source, tasks[0].codec, tasks[0].work)
     assert found is not None and (found.encoding_cpu, found.decoding_cpu) == (None, None)
-    assert "| - | - |" in means_table(summarise([found], [], store, sources=1, anchor="jpeg", skipped={}))
+    assert "| - | - |" in means_table(summarise([found], JPEG_ONLY, [PSNR], skipped={}))
 
 
 def test_a_codec_that_fails_takes_no_other_point_with_it(tasks: list[run.Task], store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measure.encode
 
     def failing(*args: object) -> object:
-        if args[3].quality == 60:  # type: ignore[attr-defined]
+        if args[2].quality == 60:  # type: ignore[attr-defined]
             raise I2Error("no")
         return whole(*args)  # type: ignore[arg-type]
 

@@ -6,7 +6,6 @@ Medians over the rounds; a first one warms up and is not counted. Elapsed, and i
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from i2compress.bench.files import to_json
 from i2compress.config import EncodeSettings
 from i2compress.fit import cpu_threads
 from i2compress.fit.loop import Fit, Problem, Schedule
@@ -49,7 +49,7 @@ def main() -> None:
     for name, (elapsed, processor) in found.items():
         print(f"{name:28} {elapsed:.3f} ({processor:.3f}) s")
     if options.out:
-        options.out.write_text(json.dumps({"picture": options.picture.name, "lambda": options.lam, "seconds": found}, indent=1) + "\n")
+        options.out.write_text(to_json({"picture": options.picture.name, "lambda": options.lam, "seconds": found}))
 
 
 def begun(picture: Path, lam: float) -> Fit:

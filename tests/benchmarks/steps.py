@@ -7,28 +7,18 @@ squared error of the decoded file in [0, 1], R the bits a sample of the whole fi
 """
 
 import argparse
-import json
 import math
-import platform
 import time
 from pathlib import Path
 
 from i2compress import EncodeSettings, Signal
+from i2compress.bench.files import to_json
+from i2compress.bench.provenance import machine
 from i2compress.codec import Encoded, I2File
 from i2compress.container import chunk_sizes
 from i2compress.media import SignalSource, image, read
 from i2compress.media.image.encode import MAX_LEVELS, PLANES_FROM
 from i2compress.media.protocol import Hooks
-
-
-def cpu() -> str:
-    """The processor's name and how many cores of it there are."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else platform.processor()
 
 
 def source(path: Path, crop: str | None) -> Signal:
@@ -90,7 +80,7 @@ def main() -> None:
             row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **found}
             rows.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-            options.out.write_text(json.dumps({"cpu": cpu(), "lambda": options.lam, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+            options.out.write_text(to_json({"cpu": machine(), "lambda": options.lam, "rows": rows}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """JPEG 2000, AVIF, JPEG XL, QOI and TGA, read by imageio (with Pillow behind it, or a plugin of Pillow)."""
 
 import struct
-from importlib import import_module
 from typing import Any
 
 import imageio.v3 as iio
@@ -91,7 +90,7 @@ def _avif(data: bytes) -> Decoded:
 def _jxl(data: bytes) -> Decoded:
     """By a plugin of Pillow, which applies the orientation of the codestream; Exif's does not count (ISO/IEC 18181-2)."""
     try:
-        import_module("pillow_jxl")
+        import pillow_jxl  # noqa: F401  # it makes itself known to Pillow
     except ImportError as error:
         raise SignalError("the file is a JPEG XL picture, which needs a plugin; run pip install pillow-jxl-plugin, or convert it to PNG") from error
     header = jxl_header(data)

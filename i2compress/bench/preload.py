@@ -2,11 +2,10 @@
 
 from contextlib import suppress
 
-from . import measure as measure  # the processes' own code
-from .modalities import MODALITIES
+from .run import BENCHMARKS
 
-for _modality in MODALITIES.values():
-    for _codec in _modality.codecs.values():
+for _benchmark in BENCHMARKS.values():
+    for _codec in _benchmark.codecs.values():
         if not _codec.fitted:  # torch would be in every process, and may not be forked once it has run
             with suppress(ImportError):  # a plugin that is not installed
                 _codec.prepare()

@@ -66,12 +66,12 @@ def versions() -> dict[str, str]:
 
 
 def origin() -> dict[str, str | int | None]:
-    """Of one point: machine, commit, and when."""
+    """Where one point comes from: machine, commit, and when."""
     return {"machine": machine(), "commit": commit(), "date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
 
 
 def metadata() -> dict[str, object]:
-    """Of a whole run: the exact command too, and all versions."""
+    """Where a whole run comes from: the exact command too, and all versions."""
     return {"command": command(), **origin(), "versions": versions()}
 
 

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from bench_fakes import photo, saved
 
-from i2compress.bench import codecs, run
-from i2compress.bench.image import IMAGE
-from i2compress.bench.metrics import METRICS
-from i2compress.bench.parts import FitOptions, Work
+from i2compress.bench import image, run
+from i2compress.bench.codec import Codec, FitOptions, Work
+from i2compress.bench.image import IMAGE, METRICS
 from i2compress.errors import SignalError, UsageError
 
 PEERS = [codec for codec in IMAGE.codecs.values() if not codec.fitted]
 
 
 @pytest.mark.parametrize("codec", PEERS, ids=lambda codec: codec.name)
-def test_a_peer_gives_the_picture_back_and_more_quality_for_more_bytes(codec: codecs.Codec) -> None:
+def test_a_peer_gives_the_picture_back_and_more_quality_for_more_bytes(codec: Codec) -> None:
     if reason := codec.missing():
         pytest.skip(reason)
     codec.prepare()
@@ -44,7 +43,7 @@ def test_jpeg_2000_codes_with_the_colour_transform() -> None:
 
 
 def test_a_codec_that_is_missing_is_named_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+    monkeypatch.setattr(image, "find_spec", lambda name: None)
     chosen, missing = run.choose(["jpeg", "jxl"], IMAGE)
     assert [codec.name for codec in chosen] == ["jpeg"]
     assert "pillow-jxl-plugin" in missing["jxl"]
@@ -91,5 +90,5 @@ def test_gray_becomes_rgb_and_alpha_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_table_of_codecs_imports_neither_torch_nor_matplotlib_nor_a_plugin() -> None:
-    script = "import sys, i2compress.bench.modalities as m; sys.exit(bool({'torch', 'matplotlib', 'pillow_jxl', 'scipy'} & set(sys.modules)))"
+    script = "import sys, i2compress.bench.run; sys.exit(bool({'torch', 'matplotlib', 'pillow_jxl', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

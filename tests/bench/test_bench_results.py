@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from bench_fakes import PSNR, curve, point
 
-from i2compress.bench.bd import against, curves
-from i2compress.bench.parts import Metric
+from i2compress.bench.benchmark import Metric
+from i2compress.bench.results import against, curves
 
 
 def test_half_the_bytes_at_equal_quality_is_minus_fifty_percent() -> None:
