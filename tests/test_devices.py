@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import i2compress.fit
+from i2compress.coding.context_model import CONTEXT_INPUTS, ContextInputs
 from i2compress.config import EncodeSettings
 from i2compress.field.coordinate import build, initial
 from i2compress.field.coordinate_field import CoordinateField, Solving
@@ -111,11 +112,11 @@ def test_what_mixes_devices_or_is_not_everywhere_is_refused(meta: OneDevice) -> 
 
 
 @pytest.mark.parametrize("compensate", [True, False])
-@pytest.mark.parametrize("magnitudes", [True, False])
-def test_a_fit_and_its_quantisation(compensate: bool, magnitudes: bool, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reads", CONTEXT_INPUTS)
+def test_a_fit_and_its_quantisation(compensate: bool, reads: ContextInputs, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(i2compress.fit, "pick_device", lambda name: META)
     monkeypatch.setattr(loop, "COMPENSATED_STEPS", 5 if compensate else 100)
-    spec = PyramidSpec(grid=(40, 52), channels=1, width=8, levels=3, hidden=8, magnitudes=magnitudes)
+    spec = PyramidSpec(grid=(40, 52), channels=1, width=8, levels=3, hidden=8, context_inputs=reads)
     assert fit_signal(np.full((40, 52, 1), 0.5, np.float32), spec, EncodeSettings(steps=8)).steps == 8
     assert meta.operations > 2000
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2compress.coding.context import LOG2_SCALE_SHIFT
+from i2compress.coding.context_model import LOG2_SCALE_SHIFT, MAGNITUDES
 from i2compress.coding.laplace import SCALE_LOW_LOG2
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import WeightGroup
@@ -19,7 +19,7 @@ from i2compress.field.weights import context_weights, dequantise
 from i2compress.fit import StepInfo, compensate, fit_signal, loop, pick_device
 from i2compress.fit.compensate import quantise
 from i2compress.fit.loop import Problem, Schedule, fit
-from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
+from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, blocks, laplace_bits, network_bits
 from i2compress.fit.rate import ContextModel, soft_round
 from i2compress.fit.windows import cut, cut_all, windows
 
@@ -100,7 +100,7 @@ def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds(monkeypatch: 
         mass = torch.where(distance > 0.5, 0.5 * (upper - lower), 1 - 0.5 * (upper + lower))
         return (0.0004 - torch.log2(mass + 2.0**-24)).sum()
 
-    found = network_bits(offsets, network, [Grid(seen=seen, features=features, places=places, target=target, begin=(1, 1))])
+    found = network_bits(offsets, network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))])
     torch.testing.assert_close(found, plain())
     leaves = [*network, seen, features, target]
     for ours, theirs in zip(torch.autograd.grad(3 * found, leaves), torch.autograd.grad(3 * plain(), leaves), strict=True):
@@ -230,7 +230,7 @@ def test_large_pictures_wide_fields_sounds_and_fits_that_were_stopped_do_without
     assert fit(problem(picture(), 3)).compensate
     count = [0]
     assert not fit(problem(picture(), 10), stop=lambda: count.append(0) or len(count) > 6).compensate
-    sound = PyramidSpec(grid=(48, 56), channels=3, width=4, levels=1, hidden=4, magnitudes=True)
+    sound = PyramidSpec(grid=(48, 56), channels=3, width=4, levels=1, hidden=4, context_inputs=MAGNITUDES)
     assert not fit(Problem(picture(), sound, 1e-3, device=CPU, schedule=Schedule(steps=3))).compensate
     for limit in ("COMPENSATED_SAMPLES", "COMPENSATED_WEIGHTS"):
         with monkeypatch.context() as patch:
@@ -308,7 +308,7 @@ def test_the_fit_runs_on_a_gpu() -> None:
 
 
 def test_a_plane_of_sound_is_cut_in_time_only_and_its_parts_count_what_the_whole_does() -> None:
-    spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, magnitudes=True)
+    spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, context_inputs=MAGNITUDES)
     parts = windows(spec, 32)
     assert len(windows(spec)) == 1 < len(parts)
     assert all(part.core[0][0::2] == (slice(0, 2), slice(0, 900)) for part in parts)

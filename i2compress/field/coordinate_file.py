@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array, FloatingArray, Shape
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import Header
 from .coordinate_spec import KINDS, MAX_LAYERS, CoordinateSpec, Shapes
-from .spec import Arrays, Shape
+from .spec import Arrays
 
 FIRST_FIELD = 2  # header numbers: 2 and 3 siren and its explicit twin, 4 and 5 fourier, 6 and 7 gabor
 FIELD_NUMBERS = range(FIRST_FIELD, FIRST_FIELD + 2 * len(KINDS))
@@ -169,7 +169,7 @@ def prior(number: int, spec: CoordinateFile) -> Arrays:
     return {name: np.floor(values[name] * _PRIOR_UNIT + 0.5) / _PRIOR_UNIT for name in spec.weight_shapes}
 
 
-def uniform(count: int) -> npt.NDArray[np.float64]:
+def uniform(count: int) -> Float64Array:
     """The generator's numbers: (state >> 8) / 2**23 - 1 in [-1, 1), state <- 1664525 state + 1013904223 mod 2**32 from 1."""
     states = np.zeros(max(count, 1), np.uint64)
     states[0] = (1664525 + 1013904223) & 0xFFFFFFFF
@@ -182,7 +182,7 @@ def uniform(count: int) -> npt.NDArray[np.float64]:
     return (states[:count] >> np.uint64(8)) / 2.0**23 - 1.0
 
 
-def _bounds(name: str, network: CoordinateSpec, shape: Shape) -> float | npt.NDArray[np.float64]:
+def _bounds(name: str, network: CoordinateSpec, shape: Shape) -> float | Float64Array:
     """The largest magnitude of each tensor's random part."""
     width, axes, filters = network.width, network.axes, network.layers + 1
     siren = network.explicit and network.kind == "siren"
@@ -202,7 +202,7 @@ def _gamma_mean(network: CoordinateSpec) -> float:
     return network.gabor_alpha / (network.layers + 1)
 
 
-def frequencies(network: CoordinateSpec) -> dict[str, npt.NDArray[np.float64]]:
+def frequencies(network: CoordinateSpec) -> dict[str, Float64Array]:
     """What the explicit siren's own tensors are multiplied by in a file; empty for the others."""
     if not (network.explicit and network.kind == "siren"):
         return {}
@@ -211,7 +211,7 @@ def frequencies(network: CoordinateSpec) -> dict[str, npt.NDArray[np.float64]]:
     return {"B": np.full((1, 1, 1), network.input_scale), "c": rows, "A": np.full((1, 1, 1), network.omega)}
 
 
-def norm_product(matrices: npt.NDArray[np.floating]) -> float:
+def norm_product(matrices: FloatingArray) -> float:
     """prod |A_l|_2 of matrices `[n, C, C]`: a bound of the Lipschitz constant of the implicit layer."""
     return float(np.prod(np.linalg.norm(np.asarray(matrices, np.float64), 2, axis=(1, 2))))
 

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..coding.context_model import NETWORK
 from ..field.spatial import contraction
 from ..field.spec import MAX_CONTRACTION
 from .loop import Problem
-from .network_bits import NETWORK, fisher_information, inputs, outputs
+from .network_bits import fisher_information, inputs, outputs
 from .windows import Window, cut, cut_all, windows
 
 SAMPLES = 12288  # places whose outputs are differentiated
@@ -172,10 +173,9 @@ class ContextHalf(Half):
     """The rate, and the tensors of the context model."""
 
     def __init__(self, problem: Problem, latents: list[Tensor]) -> None:
-        maps = [name for name in problem.context.tensors if name not in NETWORK]
-        super().__init__(
-            dict(problem.context.tensors), problem.prior, [[*maps, "w1", "b1"], ["w2", "b2"], ["w3", "b3", "ws"]], problem.spec.max_exponent
-        )
+        plan = problem.spec.context.tensors
+        stages = [[name for name in plan if plan[name].layer == layer] for layer in sorted({tensor.layer for tensor in plan.values()})]
+        super().__init__(dict(problem.context.tensors), problem.prior, stages, problem.spec.max_exponent)
         self.problem, self.latents = problem, latents
         sampled, self.measured = _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS), loss_windows(problem, LOSS_WINDOWS)
         self._seen = [(cut_all(latents, window), window) for window in sampled]
@@ -190,13 +190,12 @@ class ContextHalf(Half):
     def outputs(self, changed: str | None = None) -> Tensor:
         """See Half."""
         context = self.problem.context
-        maps = changed is not None and changed not in NETWORK
+        maps = self.problem.spec.context.maps_by_name
         if changed is None:
             self._inputs = [self._of_grid(number) for number in range(len(self.latents))]
-        elif maps:
-            number = int(changed.removeprefix("m"))
-            self._inputs[number] = self._of_grid(number)
-        if changed is None or maps:
+        elif changed in maps:
+            self._inputs[maps[changed]] = self._of_grid(maps[changed])
+        if changed is None or changed in maps:
             self._x = torch.cat([x for parts in self._inputs for x in parts], 1)[:, self._places]
         found = outputs([context.tensors[name] for name in NETWORK], self._x)
         if changed is None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..coding.context_model import SIGNED
 from ..coding.laplace import LIMIT
 from ..field.pyramid import PyramidField
 from ..field.solver import ONE_STEP, Gradient
@@ -170,7 +171,7 @@ class Fit(Driver[_State]):
         self.problem, self.schedule = problem, problem.schedule
         total, limit = self.schedule.steps * len(problem.windows), self.schedule.time_limit
         samples, count = math.prod(problem.spec.grid), sum(tensor.numel() for tensor in problem.weights().values())
-        fits = samples <= COMPENSATED_SAMPLES and count <= COMPENSATED_WEIGHTS and not problem.spec.magnitudes
+        fits = samples <= COMPENSATED_SAMPLES and count <= COMPENSATED_WEIGHTS and problem.spec.context_inputs is SIGNED
         self.compensates = fits and self.schedule.steps >= COMPENSATED_STEPS
         optional = round(COMPENSATION_STEPS + COMPENSATION_SAMPLES / samples) if self.compensates else 0
         super().__init__(total, time_limit=limit, tail=TAIL_STEPS + len(problem.windows), optional=optional, on_step=on_step, stop=stop)

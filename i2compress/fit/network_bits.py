@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..coding.context import LOG2_SCALE_SHIFT
+from ..coding.context_model import LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
 
 BLOCK = {"cpu": 1 << 16}  # latents of a block, by kind of device
@@ -24,12 +24,11 @@ LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol g
 SUMMED = 8  # symbols either side of the mean that hold all of a distribution of scale 1
 TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
 
-NETWORK = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
 Block = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridInputs:
     """What the network reads of one latent grid.
 
     Args:
@@ -128,7 +127,7 @@ def _gather(sources: Sequence[Block], block: Block, seen: Tensor, features: Tens
     return torch.cat([torch.stack([seen[source] for source in sources]), *fixed]).flatten(1)
 
 
-def inputs(offsets: Sequence[Sequence[int]], grid: Grid) -> Tensor:
+def inputs(offsets: Sequence[Sequence[int]], grid: GridInputs) -> Tensor:
     """`[I, n]`: what the network reads for each latent of a grid."""
     whole = tuple(slice(0, size) for size in grid.target.shape)
     return _gather(_sources(offsets, whole, grid.begin), whole, grid.seen, grid.features, grid.places)
@@ -142,7 +141,7 @@ def outputs(network: Sequence[Tensor], x: Tensor) -> Tensor:
 
 
 def _forward(network: Sequence[Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The layers h1, relu(W2 h1 + b2) and h2 of coding.context, and the two outputs before their shift."""
+    """The layers h1, relu(W2 h1 + b2) and h2 of coding.context_model, and the two outputs before their shift."""
     w1, b1, w2, b2, w3, b3, ws = network
     h1 = torch.addmm(b1[:, None], w1, x).relu_()
     a2 = torch.addmm(b2[:, None], w2, h1).relu_()
@@ -207,13 +206,13 @@ class _Network:
         return [self.g_in[2:], self.g_b1, self.g_2, self.g_b2, self.g_3, self.g_b3, self.g_in[:2]]
 
 
-def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
+def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], grids: Sequence[GridInputs]) -> Tensor:
     """Bits of all latents, a scalar; its gradient reaches the network and what the grids hold, places excepted.
 
     Args:
         offsets: of the causal neighbours.
         network: the tensors named in NETWORK.
-        grids: see Grid.
+        grids: see GridInputs.
     """
     parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
     constants = [(grid.places, grid.begin) for grid in grids]

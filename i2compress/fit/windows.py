@@ -55,7 +55,7 @@ def cut_all(latents: Sequence[Tensor], window: Window) -> list[Tensor]:
 
 def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
     """The windows of a picture; a single one, all of it, where it is no larger than one and a half cores."""
-    if spec.magnitudes:  # the context model reads places along all axes but that of time; such signals come in segments
+    if spec.context_inputs.cut_axis is not None:  # the context model reads places along all axes but that of time; such signals come in segments
         *first, frames, bins = spec.grid
         side = frames if core is None else max(core, math.ceil(SOUND_CORE / (bins * math.prod(first))))
         return [_window(spec, [*((0, size) for size in first), part, (0, bins)]) for part in _cuts(frames, side)]

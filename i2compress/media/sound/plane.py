@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ...coding.context_model import MAGNITUDES
 from ...coding.laplace import LIMIT
 from ...coding.latents import encode_latents
 from ...coding.weights import WeightGroup, encode_weights
@@ -77,7 +78,7 @@ def fit_plane(
         hidden=HIDDEN,
         tile_log2=TILE_LOG2,
         step_code=STEP_CODE,
-        magnitudes=True,
+        context_inputs=MAGNITUDES,
     )
     base = prior(_PRIOR, spec)
     first = weights or {"S": np.ones_like(base["S"]), "W": np.zeros_like(base["W"])}
