@@ -24,14 +24,14 @@ MAX_ITERATIONS = 1000
 MAX_SCALE = 2**20
 MAX_PARAMETERS = 2**23
 MAX_WORK = 2**28  # multiplications of a sample's fixed point: iterations times the elements of all matrices
-MAX_NORM_PRODUCT = 0.995  # of the matrices of a field that promises to contract
+MAX_NORM_PRODUCT = 0.995  # product of the norms of the matrices of a field that promises to contract
 RESIDUAL_STEPS = 8  # codes for each halving of the residual
 RESIDUAL_SMALLEST = 255
 
 CONTRACTS, CONVERGED = 1, 2  # flags
 
 _PRIOR_UNIT = 2.0**12
-_MATRIX_BOUND = 0.8125  # of an implicit field: a random matrix of entries up to this / sqrt(C) has norm 0.94
+_MATRIX_BOUND = 0.8125  # largest entry of an implicit field's matrix times sqrt(C): such a random matrix has norm 0.94
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,8 +39,8 @@ class PyramidField(nn.Module):
     def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """h / step `[1, G, *grid]`, channel 0 from the last grid, of latents `[1, 1, *grid_g]`, finest first.
 
-        The latents may be those of a window of the picture, each grid's beginning at its origin; None for the whole. Where a
-        window ends inside the picture its outermost features are wrong: see fit.windows for the halo this needs.
+        The latents may be those of a window of the signal, each grid's beginning at its origin; None for the whole. Where a
+        window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
         total, levels = latents[-1], self.spec.grid_levels
         for number in reversed(range(len(latents) - 1)):

@@ -17,7 +17,7 @@ from ..coding.weights import WeightGroup, weight_bits
 from ..field.spec import Arrays
 
 FIRST_EXPONENT = 6
-HEADER_BITS = 7.0  # of a group: its exponent and its scale
+HEADER_BITS = 7.0  # what a group takes for its exponent and its scale
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from ..field.spec import MAX_CONTRACTION
 from .banded import FloatArray
 from .blocks import UNSCALED, block_shape, blocks_of, with_halo
 from .layer import ImplicitLayer
-from .pyramid import Pyramid, Window
+from .pyramid import Box, Pyramid
 
 Errors: TypeAlias = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def _path(pyramid: Pyramid, weights: dict[str, FloatArray], count: int, threads:
     """Largest distance of each output from the last of `count`, `[count]`, and of each from the next, `[count - 1]`."""
     layer = ImplicitLayer(weights, count)
 
-    def measure(block: Window) -> tuple[Errors, Errors]:
+    def measure(block: Box) -> tuple[Errors, Errors]:
         window, core = with_halo(block, pyramid.grid, layer.halo)
         path = layer.trajectory(pyramid.features(window), core).reshape(count, -1)
         return np.abs(path - path[-1]).max(axis=1), np.abs(np.diff(path, axis=0)).max(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codec import I2File
-from ...config import SOUND_STEPS, EncodeSettings, decibels_of_quality
+from ...config import STARTED_STEPS, EncodeSettings, decibels_of_quality
 from ...container import chunk_sizes
 from ...signal import Signal
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
@@ -302,7 +302,7 @@ class _Work:
         return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
 
     def _fit_settings(self, number: int) -> EncodeSettings:
-        steps = SOUND_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
+        steps = STARTED_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
         first, last = self.header.bounds(number)
         limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
         if limit is not None and self.budget is not None:

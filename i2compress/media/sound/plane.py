@@ -64,7 +64,7 @@ def fit_plane(
         on_step, stop: see fit_signal.
 
     """
-    from ...fit import Start, fit_signal, sound_schedule
+    from ...fit import Start, fit_signal, started_schedule
 
     peaks = np.where(np.abs(values) > PEAK_UNIT, np.rint(values / PEAK_UNIT), 0.0).astype(np.int64)
     values = values - PEAK_UNIT * peaks
@@ -90,7 +90,7 @@ def fit_plane(
         importance=None if importance is None else np.broadcast_to(importance, values.shape).reshape(*grid, 1).astype(np.float32),
         on_step=on_step,
         stop=stop,
-        schedule=sound_schedule(settings),
+        schedule=started_schedule(settings),
         start=Start(weights=first, latents=[latents]),
     )
     spec = replace(spec, iterations=_iterations(spec, result.groups, result.latents, result.distortion))
