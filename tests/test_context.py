@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from i2compress.coding import context
 from i2compress.coding.context import ContextWeights, features, predict
-from i2compress.coding.context_model import LOGARITHMS, MAGNITUDES, NETWORK, ContextSpec, places
+from i2compress.coding.context_model import LOGARITHMS, MAGNITUDES, NETWORK, SIGNED, ContextInputs, ContextSpec, places
 from i2compress.coding.laplace import SCALE_COUNT
 from i2compress.errors import MalformedError
 from i2compress.field.spec import PyramidSpec
@@ -159,7 +159,11 @@ def test_places_are_those_of_the_format(shape: tuple[int, ...]) -> None:
         assert found[(slice(None), *cell)].tolist() == [1024 * cell[-1] // shape[-1], floor(256 * np.log2(1 + 2 * cell[-1]) + 0.5), plane]
 
 
-def test_the_decoder_and_the_fit_read_the_same_magnitudes_and_places() -> None:
+SIGNS = ContextInputs(number=2, exact=lambda latents: 256.0 * np.sign(latents), relaxed=lambda latents: latents.sign())  # a third entry is no more
+
+
+@pytest.mark.parametrize("reads", [SIGNED, MAGNITUDES, SIGNS], ids=["signed", "magnitudes", "signs"])
+def test_the_decoder_and_the_fit_read_the_same(reads: ContextInputs) -> None:
     import torch
 
     from i2compress.coding.latents import latent_bits
@@ -169,7 +173,7 @@ def test_the_decoder_and_the_fit_read_the_same_magnitudes_and_places() -> None:
     from i2compress.fit.rate import ContextModel
 
     random = np.random.default_rng(0)
-    spec = PyramidSpec(grid=(2, 9, 11), channels=1, levels=2, hidden=8, context_inputs=MAGNITUDES)
+    spec = PyramidSpec(grid=(2, 9, 11), channels=1, levels=2, hidden=8, context_inputs=reads)
     groups = {name: WeightGroup(symbols=random.integers(-9, 10, shape), exponent=6) for name, shape in spec.weight_shapes.items()}
     grids = [np.rint(random.laplace(0, 4, shape)).astype(np.int32) for shape in spec.latent_shapes]
     coded = latent_bits(grids, context_weights(spec, groups, prior(0, spec)), tile=spec.tile).sum()

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arrays import FloatingArray
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, TRANSPOSED, pointwise, solve
 from .spec import PyramidSpec
@@ -27,7 +26,7 @@ class PyramidField(nn.Module):
     """
 
     def __init__(
-        self, spec: PyramidSpec, values: Mapping[str, npt.NDArray[np.floating]], *, iterations: int | None = None, gradient: Gradient | None = None
+        self, spec: PyramidSpec, values: Mapping[str, FloatingArray], *, iterations: int | None = None, gradient: Gradient | None = None
     ) -> None:
         super().__init__()
         self.spec = spec

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..arrays import Float64Array, FloatingArray
 from ..coding.weights import MAX_EXPONENT, WeightGroup
 from ..coords import normalised
 from ..field.coordinate import build
@@ -179,7 +179,7 @@ class CoordinateTrial:
         """See Trial."""
         return MAX_EXPONENT
 
-    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+    def load(self, name: str, value: Float64Array) -> None:
         """See Trial."""
         self.fit.field.network.tensors[name].data.copy_(torch.from_numpy(value / self._frequencies.get(name, 1.0)))
 
@@ -189,8 +189,8 @@ class CoordinateTrial:
             return math.inf
         return self.fit.check()
 
-    def _matrices(self) -> npt.NDArray[np.floating]:
-        matrices: npt.NDArray[np.floating] = self.fit.field.network.tensors["A"].detach().cpu().double().numpy()
+    def _matrices(self) -> FloatingArray:
+        matrices: FloatingArray = self.fit.field.network.tensors["A"].detach().cpu().double().numpy()
         return matrices
 
 

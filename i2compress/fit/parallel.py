@@ -26,8 +26,8 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 class Pair:
     """Calls two functions, on a CPU with several threads at once and each with half of them, else one after the other.
 
-    The two halves of a loss share nothing, so two threads are busy all the time, where two threads inside each small operation mostly
-    wait for each other. And with two threads each half has one, so what it returns is that of one thread in all. A signal of up to
+    The two terms of a loss share nothing, so two threads are busy all the time, where two threads inside each small operation mostly
+    wait for each other. And with two threads each term has one, so what it returns is that of one thread in all. A signal of up to
     `serial_up_to` samples gets one thread whatever there are: it is faster than two that hand each other Python's lock.
 
     torch's number of threads changes meanwhile, and a thread that something else starts just then takes it over.

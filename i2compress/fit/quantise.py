@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, weight_bits
 from ..field.spec import Arrays
@@ -43,7 +43,7 @@ class Trial(Protocol):
     def max_exponent(self, name: str) -> int:
         """Largest exponent e of a tensor's step 2**-e."""
 
-    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+    def load(self, name: str, value: Float64Array) -> None:
         """Set one tensor of the field."""
 
     def loss(self, name: str) -> float:

@@ -17,7 +17,7 @@ from ..field.spec import PyramidSpec
 
 Part = tuple[slice, ...]
 
-LEAST_SAMPLES = 1 << 16  # of a core that may be cut along one axis only
+LEAST_SAMPLES = 1 << 16  # samples of a core, at least, where windows are cut along one axis only
 HALO = 6  # points of each grid: upsampling needs h with h >= h / 2 + 2, so 5; the context model 3; the layer one an iteration
 
 

@@ -21,7 +21,7 @@ _NOISE = 2.0**-20  # a move this small is rounding: it will not shrink any more
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solution:
+class Convergence:
     """How far a fixed point was iterated.
 
     Args:
@@ -35,7 +35,7 @@ class Solution:
     converged: bool
 
 
-def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, tolerance: float, limit: int, threads: int) -> Solution:
+def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, tolerance: float, limit: int, threads: int) -> Convergence:
     """The smallest number of applications after which no output sample is farther than `tolerance` from the limit.
 
     The limit is the output after `limit` applications, or after fewer where the last ones, continued as a geometric
@@ -47,7 +47,7 @@ def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, toleranc
         if converged:
             break
     best = int(np.argmax(errors <= tolerance))
-    return Solution(iterations=best + 1, residual=float(errors[best]), converged=converged)
+    return Convergence(iterations=best + 1, residual=float(errors[best]), converged=converged)
 
 
 def _path(pyramid: Pyramid, weights: dict[str, FloatArray], count: int, threads: int) -> tuple[Errors, Errors]:
