@@ -38,8 +38,8 @@ FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/resu
 # Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
 COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}
 
-# Steps of a fit of sound: its latents start at the quantised spectrum, not at zero.
-SOUND_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
+# Steps of a fit whose latents start at their places, not at zero (those of sound: at the quantised spectrum).
+STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}

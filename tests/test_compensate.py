@@ -9,37 +9,40 @@ import torch
 from i2compress.coding.weights import weight_bits
 from i2compress.field.spec import PyramidSpec
 from i2compress.field.weights import dequantise
-from i2compress.fit import compensate, halves
+from i2compress.fit import compensate
 from i2compress.fit.compensate import PyramidTrial, compensated, quantise
-from i2compress.fit.halves import ContextHalf, FieldHalf
-from i2compress.fit.loop import Fitted, Problem, Schedule, fit
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.loss_terms import DistortionTerm, RateTerm, Sampling
 from i2compress.fit.network_bits import fisher_information, laplace_bits
+from i2compress.fit.problem import FittedPyramid, Problem
+from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.quantise import search
+from i2compress.fit.schedule import Schedule
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["implicit", "explicit"])
-def fitted(request: pytest.FixtureRequest) -> tuple[Problem, Fitted]:
+def fitted(request: pytest.FixtureRequest) -> tuple[Problem, FittedPyramid]:
     y, x = np.mgrid[:48, :56] / 56
     edge = (x + y > 0.7) * 0.3
     values = np.stack([0.2 + 0.5 * x + edge, 0.7 - 0.4 * y, 0.4 + 0.2 * np.sin(9 * x) + edge], -1).astype(np.float32)
     spec = PyramidSpec(grid=(48, 56), channels=3, width=6, levels=4, hidden=6, explicit=request.param)
-    problem = Problem(values, spec, 1e-3, device=CPU, schedule=Schedule(steps=60))
-    return problem, fit(problem)
+    problem = Problem(SquaredError(values, device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=60))
+    return problem, fit_pyramid(problem)
 
 
-def latents(found: Fitted) -> list[torch.Tensor]:
+def latents(found: FittedPyramid) -> list[torch.Tensor]:
     return [torch.from_numpy(grid.astype(np.float32))[None, None] for grid in found.latents]
 
 
-def total(problem: Problem, found: Fitted, bits: float) -> float:
+def total(problem: Problem, found: FittedPyramid, bits: float) -> float:
     """(D + lambda R) / lambda in bits of the signal, of what the problem's networks hold."""
     distortion, rate = problem.distortion_of(latents(found), problem.windows[0]), problem.rate_of(latents(found), problem.windows[0])
     return (distortion / problem.lam + rate) * 48 * 56 * problem.samples + bits
 
 
-def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, Fitted]) -> None:
+def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, FittedPyramid]) -> None:
     problem, found = fitted
     for name, tensor in problem.weights().items():
         tensor.data.copy_(torch.from_numpy(found.weights[name]))
@@ -54,7 +57,7 @@ def test_it_costs_less_than_rounding_tensor_by_tensor(fitted: tuple[Problem, Fit
         np.testing.assert_allclose(tensor.detach().numpy(), seen[name], rtol=1e-6)
 
 
-def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem, Fitted]) -> None:
+def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem, FittedPyramid]) -> None:
     problem, found = fitted
     first, second = compensated(problem, found), compensated(problem, found)
     assert first is not None and second is not None
@@ -63,33 +66,30 @@ def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem
     assert quantise(problem, replace(found, compensate=False)).bits == plain != first.bits
 
 
-def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(halves, "PATCH", {2: 64})  # all of the picture
-    monkeypatch.setattr(halves, "MARGIN", 0)
+def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, FittedPyramid]) -> None:
     problem, found = fitted
     for name, tensor in problem.weights().items():
         tensor.data.copy_(torch.from_numpy(found.weights[name]))
-    half = FieldHalf(problem, latents(found))
+    term = DistortionTerm(problem, latents(found), Sampling(patches=(64, 64), margin=0))  # all of the picture
     names = ["W", "S", "b", "R1", "R2"]
-    names = [name for name in names if name in half.tensors]
-    matrix, at = half.hessian(names), half.flat(names)
+    names = [name for name in names if name in term.tensors]
+    matrix, at = term.hessian(names), term.flat(names)
     # Gauss-Newton is exact for the implicit field's readout, which is linear; in the explicit twin's tail it is nearly so.
     move = 0.02 * np.random.default_rng(0).standard_normal(len(at))
     costs = []
     for sign in (-1, 0, 1):
-        half.load(names, at + sign * move)
-        costs.append(half.cost())
-    half.load(names, at)
+        term.load(names, at + sign * move)
+        costs.append(term.cost())
+    term.load(names, at)
     assert move @ matrix @ move == pytest.approx(costs[0] + costs[2] - 2 * costs[1], rel=0.01 if not problem.spec.explicit else 0.1)
 
 
-def test_the_means_and_scales_that_are_differentiated_are_those_of_the_rate(fitted: tuple[Problem, Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_means_and_scales_that_are_differentiated_are_those_of_the_rate(fitted: tuple[Problem, FittedPyramid]) -> None:
     problem, found = fitted
-    monkeypatch.setattr(halves, "SAMPLES", 10**6)
-    half = ContextHalf(problem, latents(found))
-    mean, scale = half.outputs()
+    term = RateTerm(problem, latents(found), Sampling(places=10**6))
+    mean, scale = term.outputs()
     values = torch.cat([grid.flatten() for grid in latents(found)])
-    assert laplace_bits(values - mean, scale)[0].sum().item() == pytest.approx(half.cost(), rel=1e-4)
+    assert laplace_bits(values - mean, scale)[0].sum().item() == pytest.approx(term.cost(), rel=1e-4)
 
 
 def test_fisher_information_is_the_curvature_of_the_expected_bits() -> None:
@@ -132,20 +132,19 @@ def test_what_is_too_far_for_the_format_is_cut() -> None:
     assert values.tolist() == [1023.0, 0.0]
 
 
-def test_several_windows_with_planes_and_importance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(halves, "SAMPLE_CORE", {2: 16})
-    monkeypatch.setattr(halves, "LOSS_CORE", {2: 32})
+def test_several_windows_with_planes_and_importance() -> None:
+    sampling = Sampling(sides=(16, 16), loss_sides=(32, 32))
     values = np.random.default_rng(0).uniform(size=(70, 50, 3)).astype(np.float32)
     importance = np.ones_like(values)
     importance[20:] = 0
     spec = PyramidSpec(grid=(70, 50), channels=3, width=4, levels=3, hidden=4, planes=3, split=1)
-    problem = Problem(values, spec, 1e-3, device=CPU, importance=importance, schedule=Schedule(steps=30))
-    found = fit(problem)
-    plain = search(PyramidTrial(problem, found))
-    half = FieldHalf(problem, latents(found))
-    assert len(half.measured) > 1 and len(half._seen) > 1
-    assert 0 < float((half._weight == 0).float().mean()) < 1
-    better = compensated(problem, found)
+    problem = Problem(SquaredError(values, importance, device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=30))
+    found = fit_pyramid(problem)
+    plain = search(PyramidTrial(problem, found, sampling=sampling))
+    term = DistortionTerm(problem, latents(found), sampling)
+    assert len(term.measured) > 1 and len(term._seen) > 1
+    assert 0 < float((term._weight == 0).float().mean()) < 1
+    better = compensated(problem, found, sampling=sampling)
     assert better is not None
     losses = []
     for groups in (plain.groups, better.groups):

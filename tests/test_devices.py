@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import i2compress.fit
+from i2compress.coding.context_model import CONTEXT_INPUTS, ContextInputs
 from i2compress.config import EncodeSettings
 from i2compress.field.coordinate import build, initial
 from i2compress.field.coordinate_field import CoordinateField, Solving
@@ -23,8 +24,11 @@ from i2compress.field.implicit import ONE_STEP, Exact, Phantom, Scheme
 from i2compress.field.methods import METHODS
 from i2compress.field.points import Method, Stop
 from i2compress.field.spec import PyramidSpec
-from i2compress.fit import fit_coordinates, fit_signal, loop
-from i2compress.fit.loop import Fit, Problem, Schedule
+from i2compress.fit import fit_coordinates, fit_signal
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.problem import Problem
+from i2compress.fit.pyramid import PyramidFit
+from i2compress.fit.schedule import Compensation, Schedule
 from i2compress.reproduce import signals
 from i2compress.reproduce.presets import Experiment, Network
 from i2compress.reproduce.train import EXPLICIT, IMPLICIT, run, specs
@@ -74,16 +78,16 @@ def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneDevice]:
         yield mode
 
 
-def problem(importance: bool = False, **changes: Any) -> Problem:
+def problem(importance: bool = False, schedule: Schedule | None = None, **changes: Any) -> Problem:
     spec = PyramidSpec(grid=(40, 52), channels=3, width=8, levels=4, hidden=8, **changes)
     values = np.full((40, 52, 3), 0.5, np.float32)
     weights = np.ones_like(values) if importance else None
-    return Problem(values, spec, 1e-3, device=META, schedule=Schedule(steps=10), importance=weights)
+    return Problem(SquaredError(values, weights, device=META), spec, 1e-3, device=META, schedule=schedule or Schedule(steps=10))
 
 
 @pytest.mark.parametrize("changes", [{}, {"planes": 3, "split": 2}, {"explicit": True}, {"importance": True}])
 def test_a_step_a_measure_and_the_result_of_a_fit(changes: dict[str, Any], meta: OneDevice) -> None:
-    run = Fit(problem(**changes), seed=0, on_step=None, stop=None)
+    run = PyramidFit(problem(**changes), seed=0, on_step=None, stop=None)
     for share in (0.1, 0.5, 0.95):
         run.step(share)
     run.keep()
@@ -91,10 +95,8 @@ def test_a_step_a_measure_and_the_result_of_a_fit(changes: dict[str, Any], meta:
     assert all(leaf.device == META for leaves, _ in run.cores for leaf in leaves)
 
 
-def test_a_step_of_a_window_of_several(meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = loop.windows
-    monkeypatch.setattr(loop, "windows", lambda spec: whole(spec, 16))
-    run = Fit(problem(), seed=0, on_step=None, stop=None)
+def test_a_step_of_a_window_of_several(meta: OneDevice) -> None:
+    run = PyramidFit(problem(schedule=Schedule(steps=10, window_sides=(16, 16))), seed=0, on_step=None, stop=None)
     assert len(run.cores) > 1
     run.step(0.1)
     run.keep()
@@ -111,12 +113,12 @@ def test_what_mixes_devices_or_is_not_everywhere_is_refused(meta: OneDevice) -> 
 
 
 @pytest.mark.parametrize("compensate", [True, False])
-@pytest.mark.parametrize("magnitudes", [True, False])
-def test_a_fit_and_its_quantisation(compensate: bool, magnitudes: bool, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reads", CONTEXT_INPUTS)
+def test_a_fit_and_its_quantisation(compensate: bool, reads: ContextInputs, meta: OneDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(i2compress.fit, "pick_device", lambda name: META)
-    monkeypatch.setattr(loop, "COMPENSATED_STEPS", 5 if compensate else 100)
-    spec = PyramidSpec(grid=(40, 52), channels=1, width=8, levels=3, hidden=8, magnitudes=magnitudes)
-    assert fit_signal(np.full((40, 52, 1), 0.5, np.float32), spec, EncodeSettings(steps=8)).steps == 8
+    schedule = Schedule(steps=8, compensation=Compensation(steps=5) if compensate else None)
+    spec = PyramidSpec(grid=(40, 52), channels=1, width=8, levels=3, hidden=8, context_inputs=reads)
+    assert fit_signal(np.full((40, 52, 1), 0.5, np.float32), spec, EncodeSettings(), schedule=schedule).steps == 8
     assert meta.operations > 2000
 
 

@@ -7,20 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from i2compress.coding.context import LOG2_SCALE_SHIFT
+from i2compress.coding.context_model import LOG2_SCALE_SHIFT, MAGNITUDES
 from i2compress.coding.laplace import SCALE_LOW_LOG2
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import WeightGroup
-from i2compress.config import EncodeSettings
+from i2compress.config import EFFORTS, STARTED_STEPS, EncodeSettings
 from i2compress.errors import ResourceError, UsageError
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.weights import context_weights, dequantise
-from i2compress.fit import StepInfo, compensate, fit_signal, loop, pick_device
+from i2compress.fit import StepInfo, compensate, fit_signal, pick_device
 from i2compress.fit.compensate import quantise
-from i2compress.fit.loop import Problem, Schedule, fit
-from i2compress.fit.network_bits import SCALE_HIGH_LOG2, Grid, blocks, laplace_bits, network_bits
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, blocks, laplace_bits, network_bits
+from i2compress.fit.problem import Problem
+from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.rate import ContextModel, soft_round
+from i2compress.fit.schedule import Compensation, Schedule, pyramid_schedule, started_schedule
 from i2compress.fit.windows import cut, cut_all, windows
 
 CPU = torch.device("cpu")
@@ -35,7 +38,7 @@ def picture(height: int = 48, width: int = 56) -> np.ndarray:
 
 def problem(values: np.ndarray, steps: int = 40, **fields: object) -> Problem:
     spec = PyramidSpec(grid=values.shape[:-1], channels=values.shape[-1], width=8, levels=4, hidden=8)
-    return Problem(values, spec, 1e-3, device=CPU, schedule=replace(Schedule(steps=steps), **fields))
+    return Problem(SquaredError(values, device=CPU), spec, 1e-3, device=CPU, schedule=replace(Schedule(steps=steps), **fields))
 
 
 def test_soft_rounding_is_the_identity_when_hot_and_rounds_when_cold() -> None:
@@ -76,8 +79,7 @@ def test_blocks_cover_an_array_once_and_in_order(shape: tuple[int, ...]) -> None
     assert np.concatenate([part.ravel() for part in parts]).tolist() == numbers.ravel().tolist()
 
 
-def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("i2compress.fit.network_bits.BLOCK", {"cpu": 20})
+def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds() -> None:
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> torch.Tensor:
@@ -100,7 +102,7 @@ def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds(monkeypatch: 
         mass = torch.where(distance > 0.5, 0.5 * (upper - lower), 1 - 0.5 * (upper + lower))
         return (0.0004 - torch.log2(mass + 2.0**-24)).sum()
 
-    found = network_bits(offsets, network, [Grid(seen=seen, features=features, places=places, target=target, begin=(1, 1))])
+    found = network_bits(offsets, network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))], block=20)
     torch.testing.assert_close(found, plain())
     leaves = [*network, seen, features, target]
     for ours, theirs in zip(torch.autograd.grad(3 * found, leaves), torch.autograd.grad(3 * plain(), leaves), strict=True):
@@ -142,7 +144,7 @@ def test_the_float_rate_model_agrees_with_the_integer_coder(grid: tuple[int, ...
 @pytest.mark.parametrize("grid", [(33, 47), (300, 500), (129, 1000)])
 def test_the_cores_of_the_windows_cover_every_grid_exactly_once(grid: tuple[int, int]) -> None:
     spec = PyramidSpec(grid=grid, channels=3, levels=5, planes=3, split=2)
-    pieces = windows(spec, core=64)
+    pieces = windows(spec, 64)
     for level, shape in enumerate(spec.latent_shapes):
         seen = np.zeros(shape, int)
         for window in pieces:
@@ -154,12 +156,12 @@ def test_the_cores_of_the_windows_cover_every_grid_exactly_once(grid: tuple[int,
 @pytest.mark.parametrize(("grid", "core"), [((150, 210), 32), ((20, 24, 60), 16)])
 def test_a_window_gives_its_core_as_the_whole_does(grid: tuple[int, ...], core: int) -> None:
     spec = PyramidSpec(grid=grid, channels=2, levels=4, width=4, hidden=4, planes=2, split=1)
-    whole = Problem(np.zeros((*grid, 2), np.float32), spec, 1e-3, device=CPU, schedule=Schedule(steps=1))
+    whole = Problem(SquaredError(np.zeros((*grid, 2), np.float32), device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=1))
     generator = torch.Generator().manual_seed(0)
     for tensor in whole.weights().values():
         tensor.data += 0.05 * torch.randn(tensor.shape, generator=generator)
     latents = [torch.randint(-3, 4, (1, 1, *shape), generator=generator).float() for shape in spec.latent_shapes]
-    pieces, bits = windows(spec, core=core), 0.0
+    pieces, bits = windows(spec, core), 0.0
     assert len(pieces) > 3
     with torch.no_grad():
         everything = whole.field(latents)
@@ -173,7 +175,7 @@ def test_a_window_gives_its_core_as_the_whole_does(grid: tuple[int, ...], core: 
 
 def test_the_fit_lowers_the_loss_and_reports_every_step() -> None:
     infos: list[StepInfo] = []
-    result = fit(problem(picture()), on_step=infos.append)
+    result = fit_pyramid(problem(picture()), on_step=infos.append)
     assert [info.step for info in infos] == list(range(1, 41))
     assert result.loss < 0.5 * infos[0].loss
     assert infos[-1].eta == pytest.approx(0, abs=1e-6)
@@ -181,27 +183,27 @@ def test_the_fit_lowers_the_loss_and_reports_every_step() -> None:
 
 
 def test_the_same_seed_gives_the_same_latents_and_another_seed_others() -> None:
-    runs = [fit(problem(picture(), 40), seed=seed).latents for seed in (0, 0, 1)]
+    runs = [fit_pyramid(problem(picture(), 40), seed=seed).latents for seed in (0, 0, 1)]
     assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
 
 
 def test_candidates_are_tried_and_the_best_goes_on_to_the_last_step() -> None:
     infos: list[StepInfo] = []
-    fit(problem(picture(), 20, candidates=2, candidate_share=0.25), on_step=infos.append)
+    fit_pyramid(problem(picture(), 20, candidates=2, candidate_share=0.25), on_step=infos.append)
     assert [info.step for info in infos] == [*range(1, 6), *range(1, 6), *range(6, 21)]
 
 
 def test_a_stop_ends_the_fit_with_the_best_state_so_far() -> None:
     infos: list[StepInfo] = []
-    result = fit(problem(picture(), 1000), on_step=infos.append, stop=lambda: len(infos) >= 3)
+    result = fit_pyramid(problem(picture(), 1000), on_step=infos.append, stop=lambda: len(infos) >= 3)
     assert result.steps == 3
     assert len(result.latents) == 4
 
 
 def test_a_time_limit_brings_the_schedule_to_its_end() -> None:
     infos: list[StepInfo] = []
-    fit(problem(picture(), 10**6, time_limit=0.5), on_step=infos.append)
+    fit_pyramid(problem(picture(), 10**6, time_limit=0.5), on_step=infos.append)
     assert 1 < len(infos) < 10**5
     assert infos[-1].elapsed < 5
 
@@ -216,7 +218,7 @@ def test_a_time_limit_brings_the_schedule_to_its_end() -> None:
     ],
 )
 def test_which_fits_are_quantised_with_compensation(steps: int, changes: dict[str, float], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = fit(problem(picture(), steps, **changes))
+    found = fit_pyramid(problem(picture(), steps, **changes))
     assert found.compensate is expected
     called: list[str] = []
     monkeypatch.setattr(compensate, "compensated", lambda *_: called.append("compensated"))
@@ -225,25 +227,40 @@ def test_which_fits_are_quantised_with_compensation(steps: int, changes: dict[st
     assert called == (["compensated", "search"] if expected else ["search"])  # the second where the first finds nothing
 
 
-def test_large_pictures_wide_fields_sounds_and_fits_that_were_stopped_do_without_compensation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "COMPENSATED_STEPS", 3)
-    assert fit(problem(picture(), 3)).compensate
+def test_large_pictures_wide_fields_and_fits_that_were_stopped_do_without_compensation() -> None:
+    early = Compensation(steps=3)
+    assert fit_pyramid(problem(picture(), 3, compensation=early)).compensate
     count = [0]
-    assert not fit(problem(picture(), 10), stop=lambda: count.append(0) or len(count) > 6).compensate
-    sound = PyramidSpec(grid=(48, 56), channels=3, width=4, levels=1, hidden=4, magnitudes=True)
-    assert not fit(Problem(picture(), sound, 1e-3, device=CPU, schedule=Schedule(steps=3))).compensate
-    for limit in ("COMPENSATED_SAMPLES", "COMPENSATED_WEIGHTS"):
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, limit, 100)
-            assert not fit(problem(picture(), 3)).compensate
+    assert not fit_pyramid(problem(picture(), 10, compensation=early), stop=lambda: count.append(0) or len(count) > 6).compensate
+    for compensation in (None, replace(early, samples=100), replace(early, weights=100)):
+        assert not fit_pyramid(problem(picture(), 3, compensation=compensation)).compensate
+
+
+def test_a_schedule_anneals_between_its_ends() -> None:
+    schedule = Schedule(steps=100)
+    assert (schedule.temperature(0.0), schedule.noise(0.0)) == (0.5, 0.25)
+    assert (schedule.temperature(0.9), schedule.noise(0.9)) == pytest.approx((0.08, 0.15))
+    assert not schedule.frozen(0.89) and schedule.frozen(0.9)
+    assert schedule.rates(0.0, 0) == pytest.approx((2e-3, 4e-3, 2e-3, 1e-3))  # the first of ten warm-up steps
+    assert schedule.rates(0.25, 20) == (2e-2, 4e-2, 2e-2, 1e-2)
+    assert schedule.rates(0.575, 50) == pytest.approx((1e-2, 2e-2, 1e-2, 5e-3))  # half way down
+    assert schedule.rates(0.9, 90) == pytest.approx((1e-3, 2e-3, 1e-3, 0))
+    assert schedule.rates(1.0, 100) == pytest.approx((1e-4, 2e-4, 1e-4, 0))
+
+
+def test_steps_are_those_given_or_of_the_effort_by_the_kind_of_fit() -> None:
+    for make in (pyramid_schedule, started_schedule):
+        assert make(EncodeSettings(steps=7)).steps == 7
+    assert pyramid_schedule(EncodeSettings(effort=7)).candidates == 2
+    assert [make(EncodeSettings(effort=2)).steps for make in (pyramid_schedule, started_schedule)] == [EFFORTS[2].steps, STARTED_STEPS[2]]
 
 
 def test_several_windows_fit_one_picture() -> None:
     task = problem(picture(96, 112), 15)
-    task.windows = windows(task.spec, core=40)
+    task.windows = windows(task.spec, 40)
     assert len(task.windows) > 3
     infos: list[StepInfo] = []
-    result = fit(task, on_step=infos.append)
+    result = fit_pyramid(task, on_step=infos.append)
     assert len(infos) == 15 * len(task.windows)
     assert result.loss < 0.5 * infos[0].loss
     assert all((grid != 0).any() for grid in result.latents[1:3])
@@ -251,7 +268,7 @@ def test_several_windows_fit_one_picture() -> None:
 
 def test_quantisation_leaves_the_network_at_the_values_the_decoder_sees_and_costs_little() -> None:
     task = problem(picture(), 60)
-    fitted = fit(task)
+    fitted = fit_pyramid(task)
     quantised = quantise(task, fitted)
     seen = dequantise(quantised.groups, task.prior)
     for name, tensor in task.weights().items():
@@ -307,10 +324,10 @@ def test_the_fit_runs_on_a_gpu() -> None:
     assert result.distortion < 0.05
 
 
-def test_a_plane_of_sound_is_cut_in_time_only_and_its_parts_count_what_the_whole_does() -> None:
-    spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, magnitudes=True)
+def test_where_places_are_read_windows_are_cut_along_one_axis_only_and_count_what_the_whole_does() -> None:
+    spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, context_inputs=MAGNITUDES)
     parts = windows(spec, 32)
-    assert len(windows(spec)) == 1 < len(parts)
+    assert len(windows(spec, None)) == 1 < len(parts)
     assert all(part.core[0][0::2] == (slice(0, 2), slice(0, 900)) for part in parts)
     model = ContextModel(spec, prior(0, spec))
     latents = torch.from_numpy(np.random.default_rng(0).integers(-3, 4, spec.grid).astype(np.float32))[None, None]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2compress.coding import context
-from i2compress.coding.context import ContextWeights, FractionBits, context_shapes
+from i2compress.coding.context import ContextWeights
+from i2compress.coding.context_model import ContextSpec
 from i2compress.coding.latents import decode_latents, encode_latents, latent_bits, predictions, pyramid_shapes
 from i2compress.coding.wavefront import causal_offsets
 from i2compress.errors import LimitError, MalformedError
@@ -14,10 +15,9 @@ from i2compress.errors import LimitError, MalformedError
 
 def random_weights(levels: int, neighbours: int, *, seed: int = 0, hidden: int = 4) -> ContextWeights:
     rng = np.random.default_rng(seed)
-    tensors = [rng.integers(-80, 81, shape) for shape in context_shapes(grids=levels, maps=min(3, levels - 1), hidden=hidden, neighbours=neighbours)]
-    *maps, w1, b1, w2, b2, w3, b3, ws = tensors
-    bits = FractionBits((8,) * len(maps), 8, 8, 8, 8, 8, 5, 8)
-    return ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=b3, ws=ws, bits=bits)
+    spec = ContextSpec(grids=levels, maps=min(3, levels - 1), hidden=hidden, neighbours=neighbours)
+    integers = {name: rng.integers(-80, 81, tensor.shape) for name, tensor in spec.tensors.items()}
+    return ContextWeights(spec=spec, integers=integers, bits=dict.fromkeys(spec.tensors, 8) | {"b3": 5})
 
 
 def random_grids(size: tuple[int, ...], levels: int, *, seed: int = 0, spread: float = 2.0) -> list[np.ndarray]:
@@ -88,11 +88,10 @@ GOLDEN = "1a4597cdd4de70f3f881f21847aa55"
 
 def test_golden_bytes_of_a_small_pyramid() -> None:
     grids = [np.arange(-7, 8, dtype=np.int32).reshape(3, 5), np.array([[4, -2, 0], [9, 1, -30]], np.int32), np.array([[-5, 6]], np.int32)]
-    *maps, w1, b1, w2, b2, w3, _, ws = [
-        np.arange(int(np.prod(shape))).reshape(shape) * 37 % 101 - 50 for shape in context_shapes(grids=3, maps=2, hidden=3, neighbours=4)
-    ]
-    bits = FractionBits((9, 8), 9, 7, 8, 7, 9, 5, 9)
-    weights = ContextWeights(m=tuple(maps), w1=w1, b1=b1, w2=w2, b2=b2, w3=w3, b3=np.array([10, 180]), ws=ws, bits=bits)
+    spec = ContextSpec(grids=3, maps=2, hidden=3, neighbours=4)
+    integers = {name: np.arange(int(np.prod(t.shape))).reshape(t.shape) * 37 % 101 - 50 for name, t in spec.tensors.items()}
+    bits = {"m0": 9, "m1": 8, "w1": 9, "b1": 7, "w2": 8, "b2": 7, "w3": 9, "b3": 5, "ws": 9}
+    weights = ContextWeights(spec=spec, integers=integers | {"b3": np.array([10, 180])}, bits=bits)
     assert [np.unique(predictions(grids, level, weights, tile=2)[1]).size for level in range(3)] == [9, 4, 2]  # nothing sits at a clip
     assert encode_latents(grids, weights, tile=2).hex() == GOLDEN
     assert same(grids, decode_latents(bytes.fromhex(GOLDEN), [(3, 5), (2, 3), (1, 2)], weights, tile=2))

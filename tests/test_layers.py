@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "i2compress"
 
 # The first part of a module's name inside the package -> its layer (docs/design.md).
 LAYERS = {
+    "arrays": 0,
     "errors": 0,
     "config": 0,
     "kinds": 0,

@@ -41,7 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every effort in a few steps."""
     for level in EFFORTS:
         monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
-        monkeypatch.setitem(config.SOUND_STEPS, level, 3)
+        monkeypatch.setitem(config.STARTED_STEPS, level, 3)
         monkeypatch.setitem(config.COORDINATE_STEPS, level, 3)
 
 

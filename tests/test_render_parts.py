@@ -13,7 +13,7 @@ from i2compress.config import View
 from i2compress.errors import UsageError
 from i2compress.field.spec import PyramidSpec
 from i2compress.media.image.content import spans
-from i2compress.render import Renderer, Solution
+from i2compress.render import Convergence, Renderer
 
 HEIGHT, WIDTH = 150, 280
 SPEC = PyramidSpec(grid=(HEIGHT, WIDTH), channels=3, width=4, levels=5, iterations=6)
@@ -130,4 +130,4 @@ def test_a_limit_that_was_not_reached_is_reported() -> None:
 
 def test_the_explicit_twin_needs_one_iteration() -> None:
     spec = PyramidSpec(grid=(20, 20), channels=2, width=5, levels=3, explicit=True)
-    assert Renderer(spec, *random_field(spec)).iterations_for(1e-9) == Solution(iterations=1, residual=0.0, converged=True)
+    assert Renderer(spec, *random_field(spec)).iterations_for(1e-9) == Convergence(iterations=1, residual=0.0, converged=True)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2compress.coding.wavefront import OFFSETS_2D, OFFSETS_3D, Schedule, causal_offsets, schedule, wave_slopes
+from i2compress.coding.wavefront import OFFSETS_2D, OFFSETS_3D, CodingOrder, causal_offsets, coding_order, wave_slopes
 from i2compress.errors import MalformedError
 
 small_grids = st.one_of(st.tuples(*[st.integers(1, 12)] * 2), st.tuples(*[st.integers(1, 6)] * 3))
 
 
-def gathered(plan: Schedule, values: np.ndarray) -> np.ndarray:
+def gathered(plan: CodingOrder, values: np.ndarray) -> np.ndarray:
     """Neighbours `[N, n]` of every latent, in coding order."""
     buffer = np.zeros(plan.buffer_size, values.dtype)
     buffer[plan.positions] = values.ravel()[plan.cells]
@@ -22,7 +22,7 @@ def gathered(plan: Schedule, values: np.ndarray) -> np.ndarray:
 
 @given(small_grids, st.integers(1, 8), st.integers(1, 13))
 def test_neighbours_are_those_of_the_same_tile_and_zero_elsewhere(shape: tuple[int, ...], tile: int, count: int) -> None:
-    plan = schedule(shape, tile, count)
+    plan = coding_order(shape, tile, count)
     values = np.arange(1, np.prod(shape) + 1).reshape(shape)
     found = gathered(plan, values)
     for row, cell in zip(found, plan.cells, strict=True):
@@ -35,7 +35,7 @@ def test_neighbours_are_those_of_the_same_tile_and_zero_elsewhere(shape: tuple[i
 
 @given(small_grids, st.integers(1, 8), st.integers(1, 13))
 def test_every_latent_is_coded_once_and_after_all_its_neighbours(shape: tuple[int, ...], tile: int, count: int) -> None:
-    plan = schedule(shape, tile, count)
+    plan = coding_order(shape, tile, count)
     assert sorted(plan.cells.tolist()) == list(range(int(np.prod(shape))))
     step = np.full(plan.buffer_size, -1)
     for index, (start, stop) in enumerate(itertools.pairwise(plan.starts.tolist())):
@@ -60,19 +60,19 @@ def test_slopes_are_the_smallest() -> None:
 
 
 def test_steps_are_those_of_one_tile() -> None:
-    assert len(schedule((512, 768), 256).starts) - 1 == 256 + 2 * 255
-    assert len(schedule((512, 768), 10_000).starts) - 1 == 768 + 2 * 511
+    assert len(coding_order((512, 768), 256).starts) - 1 == 256 + 2 * 255
+    assert len(coding_order((512, 768), 10_000).starts) - 1 == 768 + 2 * 511
 
 
 def test_the_coding_order_of_a_small_grid_never_changes() -> None:
-    plan = schedule((3, 5), 3)
+    plan = coding_order((3, 5), 3)
     assert plan.cells.tolist() == [0, 3, 1, 4, 2, 5, 8, 6, 9, 7, 10, 13, 11, 14, 12]
     assert plan.starts.tolist() == [0, 2, 4, 7, 9, 12, 14, 15]
 
 
-def test_schedules_are_read_only_and_kept() -> None:
-    plan = schedule((4, 4), 4)
-    assert schedule((4, 4), 4) is plan
+def test_coding_orders_are_read_only_and_kept() -> None:
+    plan = coding_order((4, 4), 4)
+    assert coding_order((4, 4), 4) is plan
     with pytest.raises(ValueError, match="read-only"):
         plan.positions[0] = 0
 
@@ -82,4 +82,4 @@ def test_schedules_are_read_only_and_kept() -> None:
 )
 def test_what_the_format_does_not_hold_is_refused(shape: tuple[int, ...], tile: int, count: int | None) -> None:
     with pytest.raises(MalformedError):
-        schedule(shape, tile, count)
+        coding_order(shape, tile, count)

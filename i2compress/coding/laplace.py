@@ -15,21 +15,17 @@ involved. Coding with the nearest scale instead of the exact one costs 0.02 % of
 residuals keeps a share of 2**-24: 0.5 % of the rate at b = 0.1, where a symbol takes 0.08 bits.
 """
 
-from typing import TypeAlias
-
 import constriction
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float64Array, Int32Array, Int64Array, IntegerArray
 from ..errors import LimitError, MalformedError
-
-IntArray: TypeAlias = npt.NDArray[np.integer]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MEAN_BITS = 5
 MEAN_UNIT = 1 << MEAN_BITS
-LIMIT = 1023  # of symbols and of means
-RADIUS = 2047  # of the symbol minus the rounded mean: 2 * LIMIT fits
+LIMIT = 1023  # magnitude of symbols and of means, at most
+RADIUS = 2047  # magnitude of a symbol minus its rounded mean, at most: 2 * LIMIT fits
 PRECISION = 24
 FREE_WEIGHT = 2**PRECISION - 1 - 2 * RADIUS
 
@@ -37,7 +33,7 @@ SCALES_PER_OCTAVE = 8
 SCALE_LOW_LOG2 = -5
 SCALE_COUNT = 104
 _MANTISSAS = (1024, 1117, 1218, 1328, 1448, 1579, 1722, 1878)  # 1024 * 2**(r / 8), rounded
-SCALES: FloatArray = np.array([_MANTISSAS[i % SCALES_PER_OCTAVE] * 2.0 ** (i // SCALES_PER_OCTAVE + SCALE_LOW_LOG2 - 10) for i in range(SCALE_COUNT)])
+SCALES = np.array([_MANTISSAS[i % SCALES_PER_OCTAVE] * 2.0 ** (i // SCALES_PER_OCTAVE + SCALE_LOW_LOG2 - 10) for i in range(SCALE_COUNT)])
 SCALES.setflags(write=False)
 
 _MODEL = constriction.stream.model.QuantizedLaplace(-RADIUS, RADIUS)
@@ -45,14 +41,14 @@ _WORD_BITS = 32
 _STATE_BITS = 64
 
 
-def split_mean(means: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def split_mean(means: npt.ArrayLike) -> tuple[Int64Array, Int64Array]:
     """Means in 1/32 as (k, f) of the same shape: means = 32 * k + f, f in -16..15."""
     fixed = np.asarray(means, np.int64)
     whole = (fixed + MEAN_UNIT // 2) >> MEAN_BITS
     return whole, fixed - (whole << MEAN_BITS)
 
 
-def left_cumulative(residuals: npt.ArrayLike, fractions: npt.ArrayLike, scale_indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def left_cumulative(residuals: npt.ArrayLike, fractions: npt.ArrayLike, scale_indices: npt.ArrayLike) -> Int64Array:
     """Quantised probability, in units of 2**-24, of everything below a residual; what constriction computes.
 
     Args:
@@ -71,12 +67,12 @@ def left_cumulative(residuals: npt.ArrayLike, fractions: npt.ArrayLike, scale_in
     return np.where(residuals <= -RADIUS, 0, np.where(residuals > RADIUS, 2**PRECISION, left))
 
 
-def code_length(symbols: npt.ArrayLike, means: npt.ArrayLike, scale_indices: npt.ArrayLike) -> FloatArray:
+def code_length(symbols: npt.ArrayLike, means: npt.ArrayLike, scale_indices: npt.ArrayLike) -> Float64Array:
     """Bits of each symbol (float64, broadcast shape) under means in 1/32 and scale indices, from the coder's own table."""
     whole, fractions = split_mean(means)
     residuals = np.asarray(symbols, np.int64) - whole
     mass = left_cumulative(residuals + 1, fractions, scale_indices) - left_cumulative(residuals, fractions, scale_indices)
-    bits: FloatArray = PRECISION - np.log2(mass)
+    bits: Float64Array = PRECISION - np.log2(mass)
     return bits
 
 
@@ -124,7 +120,7 @@ class LaplaceEncoder:
         return written.to_bytes(size, "big")  # not reached: cut = 0 always fits
 
 
-def _check(name: str, values: IntArray, low: int, high: int) -> None:
+def _check(name: str, values: IntegerArray, low: int, high: int) -> None:
     if values.size and (values.min() < low or values.max() > high):
         raise LimitError(f"{name} is in {values.min()}..{values.max()}; the format holds {low} to {high}")
 
@@ -136,7 +132,7 @@ class LaplaceDecoder:
         padded = data + bytes(-len(data) % 4)
         self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
 
-    def decode(self, means: npt.ArrayLike, scale_indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def decode(self, means: npt.ArrayLike, scale_indices: npt.ArrayLike) -> Int64Array:
         """The next symbols `[N]`, not limited to 1023, under means `[N]` in 1/32 and scale indices `[N]`.
 
         Raises:
@@ -146,7 +142,7 @@ class LaplaceDecoder:
         if not whole.size:
             return whole
         try:
-            residuals: npt.NDArray[np.int32] = self._decoder.decode(_MODEL, fractions / MEAN_UNIT, SCALES[np.asarray(scale_indices)])
+            residuals: Int32Array = self._decoder.decode(_MODEL, fractions / MEAN_UNIT, SCALES[np.asarray(scale_indices)])
         except AssertionError as error:
             raise MalformedError("entropy-coded data is not what any encoder writes; the file is damaged") from error
         return whole + residuals

@@ -1,7 +1,7 @@
 """A pyramid of integer grids as bytes: coarse levels first, each latent under the context model's prediction.
 
 Level l of L has stride 2**l, so its grid is ceil(size / 2**l) along each axis; index 0 is the finest. One stream holds a
-contiguous range of levels, coarsest first, each in the order of its schedule; a stream of finer levels needs the grids
+contiguous range of levels, coarsest first, each in its coding order; a stream of finer levels needs the grids
 of all coarser ones.
 """
 
@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array, IndexArray, Int32Array, Int64Array, IntegerArray, Shape
 from ..errors import MalformedError
-from .context import FEATURES, ContextWeights, FloatArray, IntArray, Predictor, coarse_features, positions, to_input, to_magnitude
+from .context import ContextWeights, Predictor, coarse_features
+from .context_model import FEATURES
 from .laplace import LIMIT, LaplaceDecoder, LaplaceEncoder, code_length
-from .wavefront import IndexArray, Schedule, schedule
+from .wavefront import CodingOrder, coding_order
 
-Grid: TypeAlias = npt.NDArray[np.int32]
-Shape: TypeAlias = tuple[int, ...]
+Grid: TypeAlias = Int32Array
 
 _CHUNK = 4096  # latents predicted at once by the encoder: the activations stay in the cache
 
@@ -31,53 +31,55 @@ def pyramid_shapes(size: Shape, levels: Sequence[int]) -> list[Shape]:
 class _Level:
     """One level being coded: its order, a buffer of known latents, and the input rows of the network."""
 
-    def __init__(self, predictor: Predictor, plan: Schedule, features: FloatArray | None, level: int) -> None:
-        self.plan = plan
+    def __init__(self, predictor: Predictor, order: CodingOrder, features: Float64Array | None, level: int) -> None:
+        self.order = order
         self._predictor = predictor
-        self._buffer = np.zeros(plan.buffer_size)
-        self._offsets = plan.offsets[:, None]
+        self._buffer = np.zeros(order.buffer_size)
+        self._offsets = order.offsets[:, None]
         self._features = None if features is None else features.reshape(FEATURES, -1)
-        self._parents = None if features is None else _parents(plan, features.shape[1:])
-        self._positions = positions(plan.cells, plan.shape, level) if predictor.magnitudes else None
+        self._parents = None if features is None else _parents(order, features.shape[1:])
+        places = predictor.spec.reads.places
+        self._places = None if places is None else places(order.cells, order.shape, level)
 
-    def predict(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+    def predict(self, start: int, stop: int) -> tuple[Int64Array, Int64Array]:
         """Means and scale indices of the latents start..stop in coding order; their neighbours must be known."""
-        n = self._predictor.neighbours
-        x = np.empty((self._predictor.rows, stop - start))
+        spec = self._predictor.spec
+        n = spec.neighbours
+        x = np.empty((spec.inputs + 1, stop - start))
         # Indices are right by construction; "clip" only spares numpy a buffered copy.
-        np.take(self._buffer, self._offsets + self.plan.positions[start:stop], out=x[:n], mode="clip")
+        np.take(self._buffer, self._offsets + self.order.positions[start:stop], out=x[:n], mode="clip")
         if self._features is None or self._parents is None:
             x[n : n + FEATURES] = 0.0
         else:
             np.take(self._features, self._parents[start:stop], axis=1, out=x[n : n + FEATURES], mode="clip")
-        if self._positions is not None:
-            x[n + FEATURES : -1] = self._positions[:, start:stop]
+        if self._places is not None:
+            x[n + FEATURES : -1] = self._places[:, start:stop]
         x[-1] = 1.0
         return self._predictor(x)
 
-    def learn(self, start: int, stop: int, symbols: npt.NDArray[np.integer]) -> None:
+    def learn(self, start: int, stop: int, symbols: IntegerArray) -> None:
         """Make the latents start..stop known."""
-        self._buffer[self.plan.positions[start:stop]] = to_magnitude(symbols) if self._predictor.magnitudes else to_input(symbols)
+        self._buffer[self.order.positions[start:stop]] = self._predictor.spec.reads.exact(symbols)
 
 
-def _parents(plan: Schedule, coarse: Shape) -> IndexArray:
+def _parents(order: CodingOrder, coarse: Shape) -> IndexArray:
     """Raster index in the grid after it of each latent, in coding order; that grid has the same shape or half of it."""
-    if plan.shape == coarse:
-        return plan.cells
+    if order.shape == coarse:
+        return order.cells
     parent = np.zeros((1,) * len(coarse), np.intp)
-    for axis, (size, above) in enumerate(zip(plan.shape, coarse, strict=True)):
+    for axis, (size, above) in enumerate(zip(order.shape, coarse, strict=True)):
         half = (np.arange(size) >> 1).reshape([-1 if a == axis else 1 for a in range(len(coarse))])
         parent = parent * above + half
-    return parent.ravel()[plan.cells]
+    return parent.ravel()[order.cells]
 
 
 def _level(predictor: Predictor, weights: ContextWeights, level: int, shape: Shape, coarser: Sequence[Grid], tile: int) -> _Level:
-    return _Level(predictor, schedule(shape, tile, weights.neighbours), coarse_features(weights, level, list(coarser)), level)
+    return _Level(predictor, coding_order(shape, tile, weights.spec.neighbours), coarse_features(weights, level, list(coarser)), level)
 
 
-def _predict_all(level: _Level, grid: npt.NDArray[np.integer]) -> tuple[IntArray, IntArray, IntArray]:
+def _predict_all(level: _Level, grid: IntegerArray) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Symbols, means and scale indices of a known grid, `[N]` each, in coding order."""
-    symbols = grid.ravel()[level.plan.cells].astype(np.int64)
+    symbols = grid.ravel()[level.order.cells].astype(np.int64)
     level.learn(0, symbols.size, symbols)
     means, scales = np.empty_like(symbols), np.empty_like(symbols)
     for start in range(0, symbols.size, _CHUNK):
@@ -86,7 +88,7 @@ def _predict_all(level: _Level, grid: npt.NDArray[np.integer]) -> tuple[IntArray
     return symbols, means, scales
 
 
-def predictions(grids: Sequence[Grid], level: int, weights: ContextWeights, *, tile: int) -> tuple[IntArray, IntArray]:
+def predictions(grids: Sequence[Grid], level: int, weights: ContextWeights, *, tile: int) -> tuple[Int64Array, Int64Array]:
     """What the coder assumes of every latent of one level.
 
     Args:
@@ -100,12 +102,12 @@ def predictions(grids: Sequence[Grid], level: int, weights: ContextWeights, *, t
     """
     state = _level(Predictor(weights), weights, level, grids[level].shape, grids[level + 1 :], tile)
     _, means, scales = _predict_all(state, grids[level])
-    back = np.empty_like(state.plan.cells)
-    back[state.plan.cells] = np.arange(back.size)
+    back = np.empty_like(state.order.cells)
+    back[state.order.cells] = np.arange(back.size)
     return means[back].reshape(grids[level].shape), scales[back].reshape(grids[level].shape)
 
 
-def latent_bits(grids: Sequence[Grid], weights: ContextWeights, *, tile: int) -> FloatArray:
+def latent_bits(grids: Sequence[Grid], weights: ContextWeights, *, tile: int) -> Float64Array:
     """Bits of each level, float64 `[L]`, to which a stream adds at most a byte."""
     predictor = Predictor(weights)
     bits = np.zeros(len(grids))
@@ -167,9 +169,9 @@ def decode_latents(
 
 
 def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
-    plan = level.plan
-    symbols = np.empty(plan.cells.size, np.int32)
-    for start, stop in pairwise(plan.starts.tolist()):
+    order = level.order
+    symbols = np.empty(order.cells.size, np.int32)
+    for start, stop in pairwise(order.starts.tolist()):
         means, scales = level.predict(start, stop)
         wave = decoder.decode(means, scales)
         level.learn(start, stop, wave)
@@ -177,11 +179,11 @@ def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
     if symbols.min() < -LIMIT or symbols.max() > LIMIT:
         raise MalformedError(f"latents are in {symbols.min()}..{symbols.max()}; the format holds -{LIMIT} to {LIMIT}; the file is damaged")
     grid = np.empty_like(symbols)
-    grid[plan.cells] = symbols
-    return grid.reshape(plan.shape)
+    grid[order.cells] = symbols
+    return grid.reshape(order.shape)
 
 
 def _check_shapes(shapes: Sequence[Shape], weights: ContextWeights) -> None:
     follows = all(tuple(after) in (tuple(before), *pyramid_shapes(tuple(before), [1])) for before, after in pairwise(shapes))
-    if len(shapes) != weights.grids or not shapes or not follows:
-        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.grids}, each like the one before or half of it, rounded up")
+    if len(shapes) != weights.spec.grids or not shapes or not follows:
+        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.spec.grids}, each like the one before or half of it, rounded up")

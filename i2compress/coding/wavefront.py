@@ -14,12 +14,11 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import IndexArray, IntegerArray
 from ..errors import MalformedError
 
 Coord: TypeAlias = tuple[int, ...]
-IndexArray: TypeAlias = npt.NDArray[np.intp]
 
 # (dy, dx), nearest first, so that the first n are a smaller context for any n.
 OFFSETS_2D: tuple[Coord, ...] = (
@@ -32,7 +31,7 @@ OFFSETS_3D: tuple[Coord, ...] = (
 )  # fmt: skip
 DEFAULT_OFFSETS = {2: OFFSETS_2D, 3: OFFSETS_3D}
 
-_CACHED_CELLS = 1 << 20  # schedules of larger grids are not kept: 16 bytes a latent
+_CACHED_CELLS = 1 << 20  # coding orders of larger grids are not kept: 16 bytes a latent
 
 
 def causal_offsets(axes: int, count: int | None = None) -> tuple[Coord, ...]:
@@ -63,7 +62,7 @@ def wave_slopes(offsets: tuple[Coord, ...]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class CodingOrder:
     """The coding order of one grid of N latents; arrays are read-only.
 
     Args:
@@ -87,7 +86,7 @@ class Schedule:
             array.setflags(write=False)
 
 
-def schedule(shape: Coord, tile: int, neighbours: int | None = None) -> Schedule:
+def coding_order(shape: Coord, tile: int, neighbours: int | None = None) -> CodingOrder:
     """The coding order of a grid of `shape` (2 or 3 axes, each at least 1) in tiles of `tile` along each axis.
 
     Raises:
@@ -101,7 +100,7 @@ def schedule(shape: Coord, tile: int, neighbours: int | None = None) -> Schedule
     return build(tuple(shape), sides, offsets)
 
 
-def _build(shape: Coord, sides: Coord, offsets: tuple[Coord, ...]) -> Schedule:
+def _build(shape: Coord, sides: Coord, offsets: tuple[Coord, ...]) -> CodingOrder:
     axes = range(len(shape))
     # One margin serves the end of a row and the start of the next: as wide as the farther reach.
     margins = tuple(max(abs(o[a]) for o in offsets) for a in axes)
@@ -111,7 +110,7 @@ def _build(shape: Coord, sides: Coord, offsets: tuple[Coord, ...]) -> Schedule:
     places += sum(stride * margin for stride, margin in zip(strides, margins, strict=True))
     order = np.argsort(waves, kind="stable")  # stable, so that inside a wave the order of tiles stays
     steps = np.bincount(waves)
-    return Schedule(
+    return CodingOrder(
         shape=shape,
         buffer_size=int(np.prod([-(-size // side) for size, side in zip(shape, sides, strict=True)])) * int(np.prod(padded)),
         positions=places[order],
@@ -121,7 +120,7 @@ def _build(shape: Coord, sides: Coord, offsets: tuple[Coord, ...]) -> Schedule:
     )
 
 
-def _tiled(shape: Coord, sides: Coord, padded: Coord, slopes: Coord) -> tuple[IndexArray, IndexArray, npt.NDArray[np.integer]]:
+def _tiled(shape: Coord, sides: Coord, padded: Coord, slopes: Coord) -> tuple[IndexArray, IndexArray, IntegerArray]:
     """Place in the buffer (margins not counted), raster index in the grid and wave of each latent `[N]`, tile by tile in raster order."""
     axes = len(shape)
     # Axes (tile_0, ..., inside_0, ...): their raster order is the order wanted.

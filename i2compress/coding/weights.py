@@ -11,15 +11,12 @@ Header numbers are coded with the same coder: the exponent under a Laplace distr
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array, Int64Array, IntegerArray, Shape
 from ..errors import LimitError, MalformedError
 from .laplace import LIMIT, MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEncoder, code_length
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 MAX_EXPONENT = 15
 RANK_STEP = 2
@@ -42,7 +39,7 @@ class WeightGroup:
         LimitError: either out of range; a coarser step helps.
     """
 
-    symbols: IntArray
+    symbols: Int64Array
     exponent: int
 
     def __post_init__(self) -> None:
@@ -51,26 +48,26 @@ class WeightGroup:
         _check_symbols(self.symbols)
 
 
-def _check_symbols(symbols: npt.NDArray[np.integer]) -> None:
+def _check_symbols(symbols: IntegerArray) -> None:
     largest = int(np.abs(symbols).max(initial=0))
     if largest > LIMIT:
         raise LimitError(f"quantised weight has magnitude {largest}; the format holds {LIMIT}: use a coarser step")
 
 
 @lru_cache(maxsize=1)
-def _bits_table() -> npt.NDArray[np.float64]:
+def _bits_table() -> Float64Array:
     """Bits of each symbol -1023..1023 under each rank: `[2047, 52]`."""
     table = code_length(np.arange(-LIMIT, LIMIT + 1)[:, None], 0, np.arange(0, SCALE_COUNT, RANK_STEP))
     table.setflags(write=False)
     return table
 
 
-def symbol_bits(scale_index: int) -> npt.NDArray[np.float64]:
+def symbol_bits(scale_index: int) -> Float64Array:
     """Bits of each symbol -1023..1023 under a scale that `weight_bits` gave."""
     return _bits_table()[:, scale_index // RANK_STEP]
 
 
-def weight_bits(symbols: npt.NDArray[np.integer]) -> tuple[float, int]:
+def weight_bits(symbols: IntegerArray) -> tuple[float, int]:
     """Bits of a group's symbols (any shape) under the best scale, without its header of some six bits; and that scale's index.
 
     Raises:
@@ -95,7 +92,7 @@ def encode_weights(groups: Sequence[WeightGroup]) -> bytes:
     return encoder.to_bytes()
 
 
-def decode_weights(data: bytes, shapes: Sequence[tuple[int, ...]]) -> list[WeightGroup]:
+def decode_weights(data: bytes, shapes: Sequence[Shape]) -> list[WeightGroup]:
     """Mirror of encode_weights; `shapes` are those of the groups' symbols.
 
     Raises:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array, FloatingArray, Shape
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import Header
 from .coordinate_spec import KINDS, MAX_LAYERS, CoordinateSpec, Shapes
-from .spec import Arrays, Shape
+from .spec import Arrays
 
 FIRST_FIELD = 2  # header numbers: 2 and 3 siren and its explicit twin, 4 and 5 fourier, 6 and 7 gabor
 FIELD_NUMBERS = range(FIRST_FIELD, FIRST_FIELD + 2 * len(KINDS))
@@ -24,14 +24,14 @@ MAX_ITERATIONS = 1000
 MAX_SCALE = 2**20
 MAX_PARAMETERS = 2**23
 MAX_WORK = 2**28  # multiplications of a sample's fixed point: iterations times the elements of all matrices
-MAX_NORM_PRODUCT = 0.995  # of the matrices of a field that promises to contract
+MAX_NORM_PRODUCT = 0.995  # product of the norms of the matrices of a field that promises to contract
 RESIDUAL_STEPS = 8  # codes for each halving of the residual
 RESIDUAL_SMALLEST = 255
 
 CONTRACTS, CONVERGED = 1, 2  # flags
 
 _PRIOR_UNIT = 2.0**12
-_MATRIX_BOUND = 0.8125  # of an implicit field: a random matrix of entries up to this / sqrt(C) has norm 0.94
+_MATRIX_BOUND = 0.8125  # largest entry of an implicit field's matrix times sqrt(C): such a random matrix has norm 0.94
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def prior(number: int, spec: CoordinateFile) -> Arrays:
     return {name: np.floor(values[name] * _PRIOR_UNIT + 0.5) / _PRIOR_UNIT for name in spec.weight_shapes}
 
 
-def uniform(count: int) -> npt.NDArray[np.float64]:
+def uniform(count: int) -> Float64Array:
     """The generator's numbers: (state >> 8) / 2**23 - 1 in [-1, 1), state <- 1664525 state + 1013904223 mod 2**32 from 1."""
     states = np.zeros(max(count, 1), np.uint64)
     states[0] = (1664525 + 1013904223) & 0xFFFFFFFF
@@ -182,7 +182,7 @@ def uniform(count: int) -> npt.NDArray[np.float64]:
     return (states[:count] >> np.uint64(8)) / 2.0**23 - 1.0
 
 
-def _bounds(name: str, network: CoordinateSpec, shape: Shape) -> float | npt.NDArray[np.float64]:
+def _bounds(name: str, network: CoordinateSpec, shape: Shape) -> float | Float64Array:
     """The largest magnitude of each tensor's random part."""
     width, axes, filters = network.width, network.axes, network.layers + 1
     siren = network.explicit and network.kind == "siren"
@@ -202,7 +202,7 @@ def _gamma_mean(network: CoordinateSpec) -> float:
     return network.gabor_alpha / (network.layers + 1)
 
 
-def frequencies(network: CoordinateSpec) -> dict[str, npt.NDArray[np.float64]]:
+def frequencies(network: CoordinateSpec) -> dict[str, Float64Array]:
     """What the explicit siren's own tensors are multiplied by in a file; empty for the others."""
     if not (network.explicit and network.kind == "siren"):
         return {}
@@ -211,7 +211,7 @@ def frequencies(network: CoordinateSpec) -> dict[str, npt.NDArray[np.float64]]:
     return {"B": np.full((1, 1, 1), network.input_scale), "c": rows, "A": np.full((1, 1, 1), network.omega)}
 
 
-def norm_product(matrices: npt.NDArray[np.floating]) -> float:
+def norm_product(matrices: FloatingArray) -> float:
     """prod |A_l|_2 of matrices `[n, C, C]`: a bound of the Lipschitz constant of the implicit layer."""
     return float(np.prod(np.linalg.norm(np.asarray(matrices, np.float64), 2, axis=(1, 2))))
 

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arrays import FloatingArray
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, TRANSPOSED, pointwise, solve
 from .spec import PyramidSpec
@@ -27,7 +26,7 @@ class PyramidField(nn.Module):
     """
 
     def __init__(
-        self, spec: PyramidSpec, values: Mapping[str, npt.NDArray[np.floating]], *, iterations: int | None = None, gradient: Gradient | None = None
+        self, spec: PyramidSpec, values: Mapping[str, FloatingArray], *, iterations: int | None = None, gradient: Gradient | None = None
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -39,8 +38,8 @@ class PyramidField(nn.Module):
     def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """h / step `[1, G, *grid]`, channel 0 from the last grid, of latents `[1, 1, *grid_g]`, finest first.
 
-        The latents may be those of a window of the picture, each grid's beginning at its origin; None for the whole. Where a
-        window ends inside the picture its outermost features are wrong: see fit.windows for the halo this needs.
+        The latents may be those of a window of the signal, each grid's beginning at its origin; None for the whole. Where a
+        window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
         total, levels = latents[-1], self.spec.grid_levels
         for number in reversed(range(len(latents) - 1)):

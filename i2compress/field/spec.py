@@ -5,7 +5,7 @@ channels of the implicit layer and D output channels,
 
     h(x)   = step [y_{G-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    G features
     u(x)   = B h(x) + c
-    z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the picture
+    z*(x)  = relu(A z*(x) + sum_j K_j z*(x + j) + u(x))           j in {-1, 0, 1}^d, zero outside the grid
     Phi(x) = W z*(x) + S h(x) + b
 
 The explicit twin has A = 0 and K = 0 and ends in two residual 3x3 convolutions on the output instead:
@@ -18,16 +18,16 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from ..coding.context import FEATURE_LEVELS, FEATURES, MAX_FRACTION_BITS, MAX_HIDDEN, POSITIONS, context_shapes
+from ..arrays import Float64Array, Shape
+from ..coding.context import MAX_FRACTION_BITS
+from ..coding.context_model import CONTEXT_INPUTS, MAX_HIDDEN, SIGNED, ContextInputs, ContextSpec
 from ..coding.latents import pyramid_shapes
 from ..coding.wavefront import DEFAULT_OFFSETS
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import MAX_CHANNELS, Header
 
-Arrays: TypeAlias = dict[str, npt.NDArray[np.float64]]
-Shape: TypeAlias = tuple[int, ...]
+Arrays: TypeAlias = dict[str, Float64Array]
 
 IMPLICIT, EXPLICIT = 0, 1  # the numbers of the fields in the header
 
@@ -38,6 +38,7 @@ MIN_TILE_LOG2, MAX_TILE_LOG2 = 4, 16
 MAX_STEP_CODE = 127
 MAX_PLANES = 4
 PLANED_LEVELS = 3
+FEATURE_LEVELS = 3  # the finest levels, whose grids have features of those after them
 STEP_ORIGIN, STEPS_PER_OCTAVE = 64, 8
 UP_TAPS = 8
 MAX_CONTRACTION = 0.95
@@ -48,8 +49,6 @@ PRIOR_0_BITS = 6  # those of prior 0 are even multiples of 2**-6
 _COLOUR_AXES = np.array([[6, -2, 6, 0], [6, -4, -5, 0], [6, 6, -1, 0], [0, 0, 0, 6]], np.float64)
 COLOURS = {(d, p): np.zeros((d, p)) for d in range(1, MAX_CHANNELS + 1) for p in range(1, MAX_PLANES + 1)}
 COLOURS |= {(2, 2): 6 * np.eye(2), (3, 3): _COLOUR_AXES[:3, :3], (4, 4): _COLOUR_AXES}
-
-CONTEXT_GROUPS = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ class PyramidSpec:
         tile_log2: log2 of the side of the context model's tiles, 4..16.
         iterations: applications of the implicit layer in the decoder, 1..64.
         step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
-        magnitudes: the context model reads magnitudes and places instead of signed neighbours; for sound.
+        context_inputs: what the context model reads.
         planes: latent grids of each of the three levels from `split` on, 1..4; the other levels have one.
         split: 1..12 where planes > 1, else 0.
 
@@ -85,7 +84,7 @@ class PyramidSpec:
     tile_log2: int = 8
     iterations: int = 8
     step_code: int = STEP_ORIGIN
-    magnitudes: bool = False
+    context_inputs: ContextInputs = SIGNED
     planes: int = 1
     split: int = 0
 
@@ -131,7 +130,7 @@ class PyramidSpec:
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
         numbers = (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
-        more = (int(self.magnitudes), (self.planes - 1) + MAX_PLANES * self.split)
+        more = (self.context_inputs.number, (self.planes - 1) + MAX_PLANES * self.split)
         return (*numbers, *(more if more[1] else more[:1] if more[0] else ()))
 
     @staticmethod
@@ -142,8 +141,8 @@ class PyramidSpec:
         if len(header.params) not in (7, 8, 9) or (len(header.params) > 7 and header.params[-1] == 0):
             raise MalformedError(f"pyramid field has parameters {header.params}; expected 7 to 9, those after the 7th not ending in 0")
         inputs, layout = (*header.params[7:], 0, 0)[:2]
-        if inputs > 1:
-            raise UnsupportedVersionError(f"pyramid field has inputs of kind {inputs}; expected 0 or 1: update i2compress")
+        if inputs >= len(CONTEXT_INPUTS):
+            raise UnsupportedVersionError(f"pyramid field has inputs of kind {inputs}; expected at most {len(CONTEXT_INPUTS) - 1}: update i2compress")
         width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params[:7]
         return PyramidSpec(
             grid=header.grid,
@@ -156,7 +155,7 @@ class PyramidSpec:
             tile_log2=tile_log2,
             iterations=iterations,
             step_code=step_code,
-            magnitudes=inputs == 1,
+            context_inputs=CONTEXT_INPUTS[inputs],
             planes=layout % MAX_PLANES + 1,
             split=layout // MAX_PLANES,
         )
@@ -173,14 +172,16 @@ class PyramidSpec:
         return pyramid_shapes(self.grid, self.grid_levels)
 
     @cached_property
-    def maps(self) -> int:
-        """How many of the grids, finest first, have features of those after them: of the 3 finest levels, 4 with planes; never the last."""
+    def context(self) -> ContextSpec:
+        """The context model; of the 3 finest levels, 4 with planes, all grids but the last have maps."""
         levels = FEATURE_LEVELS + (self.planes > 1)
-        return min(sum(level < levels for level in self.grid_levels), len(self.grid_levels) - 1)
+        grids = len(self.grid_levels)
+        maps = min(sum(level < levels for level in self.grid_levels), grids - 1)
+        return ContextSpec(grids=grids, maps=maps, hidden=self.hidden, neighbours=self.neighbours, reads=self.context_inputs)
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
-        """Shape of each tensor, in the order of the file: the field's, then the context model's (m0.., w1, ..., ws)."""
+        """Shape of each tensor, in the order of the file: the field's, then the context model's."""
         grids, width, out, taps = len(self.grid_levels), self.width, self.channels, (3,) * self.axes
         shapes: dict[str, Shape] = {
             "up": (self.levels - 1, UP_TAPS // 2),
@@ -191,26 +192,24 @@ class PyramidSpec:
             "b": (out,),
         }
         shapes |= {"R1": (out, out, *taps), "R2": (out, out, *taps)} if self.explicit else {"A": (width, width), "K": (width, *taps)}
-        names = [*(f"m{grid}" for grid in range(self.maps)), *CONTEXT_GROUPS]
-        context = context_shapes(grids=grids, maps=self.maps, hidden=self.hidden, neighbours=self.neighbours, magnitudes=self.magnitudes)
-        shapes |= dict(zip(names, context, strict=True))
+        shapes |= {name: tensor.shape for name, tensor in self.context.tensors.items()}
         return {name: shape for name, shape in shapes.items() if math.prod(shape)}
 
     def is_context(self, name: str) -> bool:
         """True for a tensor of the context model, whose exponent is at most 12."""
-        return name in CONTEXT_GROUPS or name.startswith("m")
+        return name in self.context.tensors
 
     def max_exponent(self, name: str) -> int:
         """Largest exponent e of a tensor's step 2**-e."""
         return MAX_FRACTION_BITS if self.is_context(name) else 15
 
 
-def upsampling_taps() -> npt.NDArray[np.float64]:
+def upsampling_taps() -> Float64Array:
     """Half of the symmetric 8-tap bicubic (a = -0.75) upsampling filter, outermost first, to the nearest 1/64."""
     a = -0.75
     outer = [a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a for t in (1.75, 1.25)]
     inner = [(a + 2) * t**3 - (a + 3) * t**2 + 1 for t in (0.75, 0.25)]
-    return _grid(np.array(outer + inner))
+    return _rounded(np.array(outer + inner))
 
 
 def prior(number: int, spec: PyramidSpec) -> Arrays:
@@ -234,7 +233,7 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
             for i in range(numbers.size):
                 state = (1664525 * state + 1013904223) & 0xFFFFFFFF
                 numbers[i] = (state >> 8) / 2.0**23 - 1.0
-        values[name] = _grid(numbers.reshape(shape) * (spread * math.sqrt(3)))
+        values[name] = _rounded(numbers.reshape(shape) * (spread * math.sqrt(3)))
     if spec.levels > 1:
         values["up"] += upsampling_taps()
     values["b"] += 0.5
@@ -245,17 +244,11 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
 
 
 def _spread(name: str, spec: PyramidSpec) -> float:
-    inputs = spec.neighbours + FEATURES + (POSITIONS if spec.magnitudes else 0)
-    spreads = {
-        "B": len(spec.grid_levels) ** -0.5,
-        "c": 0.1,
-        "W": 0.3 * spec.width**-0.5,
-        "w1": inputs**-0.5,
-        "w2": 0.3 * spec.hidden**-0.5,
-        "w3": 0.1 * spec.hidden**-0.5,
-    }
-    return 0.3 if name.startswith("m") else spreads.get(name, 0.0)
+    """Standard deviation of a tensor of prior 0."""
+    if spec.is_context(name):
+        return spec.context.tensors[name].spread
+    return float({"B": len(spec.grid_levels) ** -0.5, "c": 0.1, "W": 0.3 * spec.width**-0.5}.get(name, 0.0))
 
 
-def _grid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _rounded(values: Float64Array) -> Float64Array:
     return np.asarray(np.floor(values * 2**PRIOR_0_BITS + 0.5) / 2**PRIOR_0_BITS)

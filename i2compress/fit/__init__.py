@@ -1,4 +1,12 @@
-"""From a signal to the integers of a file: the fit, then the quantisation of its weights."""
+"""From a signal to the integers of a file: the fit, then the quantisation of its weights.
+
+fit_signal, fit_coordinates: both, of a pyramid and of a coordinate field.
+schedule: how a fit goes: a pyramid from nothing, one whose latents start at their places, a coordinate field.
+distortion: what is made small beside the rate. rate, network_bits: the context model in floats, and the bits under it.
+training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
+quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
+parallel: two terms at once. soap: the weights' optimiser.
+"""
 
 import math
 import re
@@ -7,23 +15,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from ..arrays import Float32Array, Int32Array
 from ..coding.weights import WeightGroup
-from ..config import COORDINATE_STEPS, EFFORTS, Effort, EncodeSettings
+from ..config import EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
 from .compensate import quantise
-from .coordinate import CoordinateFit, Points, Training, grid_points, quantise_coordinates, starting_field
-from .driver import StepInfo
-from .loop import Problem, Schedule, Start, fit
+from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
+from .distortion import PointDistortion, SquaredError
 from .parallel import cpu_threads
+from .problem import Problem, Start
+from .pyramid import fit_pyramid
+from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule
+from .training_loop import StepInfo
 
 __all__ = [
     "Arrays",
     "CoordinateResult",
+    "CoordinateSchedule",
     "Result",
     "Schedule",
     "Start",
@@ -32,10 +44,9 @@ __all__ = [
     "fit_coordinates",
     "fit_signal",
     "pick_device",
-    "sound_schedule",
+    "pyramid_schedule",
+    "started_schedule",
 ]
-
-COORDINATE_OPTIMISER, COORDINATE_RATE = "soap", 1e-2  # in few steps well above Adam at 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +54,18 @@ class Result:
     """Integers ready for the entropy coder, the distortion they give, the steps made, and those of them on each window."""
 
     groups: dict[str, WeightGroup]
-    latents: list[npt.NDArray[np.int32]]
+    latents: list[Int32Array]
     distortion: float
     steps: int
     passes: int
 
 
 def fit_signal(
-    values: npt.NDArray[np.float32],
+    values: Float32Array,
     spec: PyramidSpec,
     settings: EncodeSettings,
     *,
-    importance: npt.NDArray[np.float32] | None = None,
+    importance: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
     schedule: Schedule | None = None,
@@ -69,40 +80,25 @@ def fit_signal(
         importance: weights of the squared errors, of the shape of `values`.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
-        schedule: steps and rates; None: by the settings.
+        schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
         start: weights and latents to begin with; None for the prior and zeros.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    effort = EFFORTS[settings.effort]
-    effort = Effort(settings.steps, effort.candidates) if settings.steps is not None else effort
-    schedule = Schedule(steps=effort.steps, candidates=effort.candidates, time_limit=settings.time_limit) if schedule is None else schedule
+    schedule = pyramid_schedule(settings) if schedule is None else schedule
     with _fitting(settings.threads):
         device = pick_device(settings.device)
-        problem = Problem(values, spec, settings.rate_weight, device=device, importance=importance, schedule=schedule, start=start)
-        fitted = fit(problem, seed=settings.seed, on_step=on_step, stop=stop)
+        distortion = SquaredError(values, importance, device=device)
+        problem = Problem(distortion, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-        distortion = problem.distortion_of(latents, problem.windows[len(problem.windows) // 2])
+        error = problem.distortion_of(latents, problem.windows[len(problem.windows) // 2])
     passes = fitted.steps // len(problem.windows)
-    return Result(groups=quantised.groups, latents=fitted.latents, distortion=distortion, steps=fitted.steps, passes=passes)
-
-
-def sound_schedule(settings: EncodeSettings) -> Schedule:
-    """Steps and rates for the plane of a sound, whose latents start at their places."""
-    steps = settings.steps or EFFORTS[settings.effort].steps
-    return Schedule(
-        steps=steps,
-        time_limit=settings.time_limit,
-        latent_rate=1.5e-3,
-        field_rate=0.05,
-        recursion_rate=0.05,
-        anneal_from=0.5,
-        iterations=2,
-    )
+    return Result(groups=quantised.groups, latents=fitted.latents, distortion=error, steps=fitted.steps, passes=passes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +111,13 @@ class CoordinateResult:
 
 
 def fit_coordinates(
-    values: npt.NDArray[np.float32],
+    values: Float32Array,
     spec: CoordinateFile,
     settings: EncodeSettings,
     *,
     gain: float,
     offset: float,
-    importance: npt.NDArray[np.float32] | None = None,
+    importance: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> CoordinateResult:
@@ -140,14 +136,15 @@ def fit_coordinates(
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
-    training = Training(steps=steps, time_limit=settings.time_limit, rate=COORDINATE_RATE, optimiser=COORDINATE_OPTIMISER, anneal=True, unit=gain**2)
     with _fitting(settings.threads):
         device = pick_device(settings.device)
         y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
         weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
         points = Points(x=grid_points(spec.grid).to(device), y=y.to(device), importance=weights)
-        run = CoordinateFit(starting_field(spec, device), points, training, seed=settings.seed, on_step=on_step, stop=stop)
+        distortion = PointDistortion(unit=gain**2)
+        schedule = coordinate_schedule(settings)
+        field = starting_field(spec, device)
+        run = CoordinateFit(field, points, schedule, distortion=distortion, seed=settings.seed, on_step=on_step, stop=stop)
         run.run()
         groups = quantise_coordinates(run, spec, settings.rate_weight, _Progress(on_step, run.done, run.best_loss))
         return CoordinateResult(groups=groups, distortion=run.check(), steps=run.done)
@@ -199,4 +196,4 @@ def _fitting(threads: int | None) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
-        raise ResourceError("not enough memory for the fit; use --device cpu, or make the picture smaller") from error
+        raise ResourceError("not enough memory for the fit; use --device cpu, or make the signal smaller") from error

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Float64Array
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, symbol_bits, weight_bits
-from .halves import Abandoned, ContextHalf, FieldHalf, FloatArray, Half, damped, loss_windows, samples
-from .loop import Fitted, Problem
+from .loss_terms import SAMPLING, Abandoned, DistortionTerm, LossTerm, RateTerm, Sampling, damped, loss_windows, samples
 from .parallel import Pair
+from .problem import FittedPyramid, Problem
 from .quantise import HEADER_BITS, Quantised, search
 
 TRIAL_WINDOWS = 2  # on which the plain search measures the true loss
@@ -33,7 +34,7 @@ FIRST_SHIFT, SHIFTS_PER_OCTAVE = 1, 2
 LEAST_SHIFT, MOST_SHIFT = -4, 8
 
 
-def quantise(problem: Problem, fitted: Fitted, on_part: Callable[[int, int], None] | None = None) -> Quantised:
+def quantise(problem: Problem, fitted: FittedPyramid, on_part: Callable[[int, int], None] | None = None) -> Quantised:
     """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see.
 
     With compensation where the fit says so, else tensor by tensor.
@@ -46,11 +47,13 @@ def quantise(problem: Problem, fitted: Fitted, on_part: Callable[[int, int], Non
     return search(PyramidTrial(problem, fitted), on_part) if found is None else found
 
 
-def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int], None] | None = None) -> Quantised | None:
+def compensated(
+    problem: Problem, fitted: FittedPyramid, on_stage: Callable[[int, int], None] | None = None, *, sampling: Sampling = SAMPLING
+) -> Quantised | None:
     """As `quantise`, with compensation in any case; None where it finds nothing that is allowed."""
     latents = _begin(problem, fitted)
-    field, context = FieldHalf(problem, latents), ContextHalf(problem, latents)
-    stages = field.stages + context.stages
+    distortion, rate = DistortionTerm(problem, latents, sampling), RateTerm(problem, latents, sampling)
+    stages = distortion.stages + rate.stages
     done: list[None] = []
 
     def tell() -> None:
@@ -62,9 +65,9 @@ def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int],
         tell()
 
     # What is asked to report progress is called in this thread only.
-    pair = Pair(problem.device, math.prod(problem.spec.grid))
-    context.abandoned = field.abandoned
-    parts = pair(lambda: _all_stages(field, both), lambda: _all_stages(context, lambda: done.append(None)))
+    pair = Pair(problem.device, math.prod(problem.spec.grid), serial_up_to=problem.schedule.serial_up_to)
+    rate.abandoned = distortion.abandoned
+    parts = pair(lambda: _all_stages(distortion, both), lambda: _all_stages(rate, lambda: done.append(None)))
     tell()
     if parts[0] is None or parts[1] is None:
         return None
@@ -75,32 +78,32 @@ def compensated(problem: Problem, fitted: Fitted, on_stage: Callable[[int, int],
 class PyramidTrial:
     """A pyramid whose tensors are quantised one by one; see quantise.Trial."""
 
-    def __init__(self, problem: Problem, fitted: Fitted) -> None:
+    def __init__(self, problem: Problem, fitted: FittedPyramid, *, sampling: Sampling = SAMPLING) -> None:
         self.problem = problem
         self.weights, self.prior, self.lam, self.samples = fitted.weights, problem.prior, problem.lam, samples(problem)
         self.max_exponent = problem.spec.max_exponent
         self._latents = _begin(problem, fitted)
-        self._windows = loss_windows(problem, TRIAL_WINDOWS)
+        self._windows = loss_windows(problem, sampling, TRIAL_WINDOWS)
 
-    def load(self, name: str, value: FloatArray) -> None:
+    def load(self, name: str, value: Float64Array) -> None:
         """See Trial."""
         self.problem.weights()[name].data.copy_(torch.from_numpy(value))
 
     def loss(self, name: str) -> float:
         """See Trial."""
-        half, weight = (self.problem.rate_of, self.lam) if self.problem.spec.is_context(name) else (self.problem.distortion_of, 1.0)
-        return weight * sum(half(self._latents, window) for window in self._windows) / len(self._windows)
+        measure, weight = (self.problem.rate_of, self.lam) if self.problem.spec.is_context(name) else (self.problem.distortion_of, 1.0)
+        return weight * sum(measure(self._latents, window) for window in self._windows) / len(self._windows)
 
 
-def _all_stages(half: Half, told: Callable[[], None]) -> dict[str, WeightGroup] | None:
-    """All tensors of a half, `told` after each stage; None where one fails or the other half has. Then the other half is abandoned."""
+def _all_stages(term: LossTerm, told: Callable[[], None]) -> dict[str, WeightGroup] | None:
+    """All tensors of a term of the loss, `told` after each stage; None where one fails or the other term has. Then the other term is abandoned."""
     groups: dict[str, WeightGroup] = {}
     at = (0, FIRST_SHIFT)
     try:
-        for number in range(len(half.stages)):
-            found = _stage(half, number, at)
+        for number in range(len(term.stages)):
+            found = _stage(term, number, at)
             if found is None:
-                half.abandoned.set()
+                term.abandoned.set()
                 return None
             groups |= found[0]
             at = found[1]
@@ -108,23 +111,23 @@ def _all_stages(half: Half, told: Callable[[], None]) -> dict[str, WeightGroup] 
     except Abandoned:
         return None
     except BaseException:
-        half.abandoned.set()
+        term.abandoned.set()
         raise
     return groups
 
 
-def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, WeightGroup], tuple[int, int]] | None:
+def _stage(term: LossTerm, number: int, at: tuple[int, int]) -> tuple[dict[str, WeightGroup], tuple[int, int]] | None:
     """Quantise the tensors of a stage, beginning at the damping and step size `at` in their units; and where they ended.
 
     None where every try has an infinite cost.
     """
-    names, rest = half.stages[number], [name for stage in half.stages[number:] for name in stage]
-    matrix = half.hessian(rest)
-    half.newton(rest, matrix, FIRST_DAMPING / DAMPING)
-    start = half.flat(rest)
-    prior = np.concatenate([half.prior[name].ravel() for name in rest])
-    tried: dict[tuple[int, int], tuple[float, dict[str, WeightGroup], FloatArray]] = {}
-    factors: dict[int, FloatArray] = {}
+    names, rest = term.stages[number], [name for stage in term.stages[number:] for name in stage]
+    matrix = term.hessian(rest)
+    term.newton(rest, matrix, FIRST_DAMPING / DAMPING)
+    start = term.flat(rest)
+    prior = np.concatenate([term.prior[name].ravel() for name in rest])
+    tried: dict[tuple[int, int], tuple[float, dict[str, WeightGroup], Float64Array]] = {}
+    factors: dict[int, Float64Array] = {}
 
     def cost(unit: int, shift: int) -> float:
         if not (LEAST_UNIT <= unit <= MOST_UNIT and LEAST_SHIFT <= shift <= MOST_SHIFT):
@@ -132,10 +135,10 @@ def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, Weig
         if (unit, shift) not in tried:
             if unit not in factors:
                 factors[unit] = np.linalg.cholesky(np.linalg.inv(damped(matrix, FIRST_DAMPING * DAMPING**unit))).T
-            shapes = {name: half.prior[name].shape for name in names}
-            groups, values = _quantise(start - prior, factors[unit], shapes, [half.max_exponent(name) for name in names], shift / SHIFTS_PER_OCTAVE)
-            half.load(rest, values + prior)
-            found = half.cost() + sum(_group_bits(group) for group in groups.values())
+            shapes = {name: term.prior[name].shape for name in names}
+            groups, values = _quantise(start - prior, factors[unit], shapes, [term.max_exponent(name) for name in names], shift / SHIFTS_PER_OCTAVE)
+            term.load(rest, values + prior)
+            found = term.cost() + sum(_group_bits(group) for group in groups.values())
             tried[unit, shift] = found if math.isfinite(found) else math.inf, groups, values + prior
         return tried[unit, shift][0]
 
@@ -147,13 +150,13 @@ def _stage(half: Half, number: int, at: tuple[int, int]) -> tuple[dict[str, Weig
         around = [(best[0] + a, best[1] + b) for a, b in itertools.product((0, -1, 1), (0, -1, 1)) if not a or not b]
         best = min(around, key=lambda place: cost(*place))
     least, groups, values = tried[best]
-    half.load(rest, values)
+    term.load(rest, values)
     return None if least == math.inf else (groups, best)
 
 
 def _quantise(
-    x: FloatArray, factor: FloatArray, shapes: dict[str, tuple[int, ...]], largest: Sequence[int], shift: float
-) -> tuple[dict[str, WeightGroup], FloatArray]:
+    x: Float64Array, factor: Float64Array, shapes: dict[str, tuple[int, ...]], largest: Sequence[int], shift: float
+) -> tuple[dict[str, WeightGroup], Float64Array]:
     """Round the first tensors of `x` one number after the other, each error followed by all numbers after it.
 
     Args:
@@ -195,7 +198,7 @@ def _group_bits(group: WeightGroup) -> float:
     return weight_bits(group.symbols)[0] + HEADER_BITS
 
 
-def _begin(problem: Problem, fitted: Fitted) -> list[Tensor]:
+def _begin(problem: Problem, fitted: FittedPyramid) -> list[Tensor]:
     """Load what a fit found; the latents."""
     for name, tensor in problem.weights().items():
         tensor.data.copy_(torch.from_numpy(fitted.weights[name]))

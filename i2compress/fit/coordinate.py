@@ -1,4 +1,4 @@
-"""The fit of coordinate fields: a network to the values of a signal at its coordinates, in the driver of every fit.
+"""The fit of coordinate fields: a network to the values of a signal at its coordinates, in the loop of every fit.
 
 Implicit networks are trained as in (Implicit)^2: each step starts from the last step's z*, makes one application, and takes
 the one-step gradient; points that are too many to store z* for are solved anew.
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..arrays import Float64Array, FloatingArray
 from ..coding.weights import MAX_EXPONENT, WeightGroup
 from ..coords import normalised
 from ..field.coordinate import build
@@ -21,21 +21,21 @@ from ..field.coordinate_file import MAX_NORM_PRODUCT, CoordinateFile, frequencie
 from ..field.points import Stop
 from ..field.reuse import Starts
 from ..field.spec import Arrays
-from .driver import TAIL_STEPS, Driver, StepInfo
+from .distortion import PointDistortion
 from .quantise import search
+from .schedule import CoordinateSchedule
 from .soap import Soap
+from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 
 CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
 FULL_BATCH = 2**16  # points up to which a step takes all of them
 BATCH = 2**14  # points of a step otherwise
 STORED = 2**27  # numbers of z* that are kept for reuse
-ANNEAL_FROM = 0.5  # the share of a fit after which the rate falls, where it does
-CLIP = 0.1  # of SOAP's gradient norm
+CLIP = 0.1  # largest norm of SOAP's gradient
 
 FRESH = Solving(stop=Stop(absolute=1e-5, relative=1e-3, iterations=30))  # a step or a check without a stored z*
 CHECK = Solving(stop=Stop(absolute=1e-5, relative=1e-3, iterations=100))
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 State = dict[str, Tensor]
 
 
@@ -57,77 +57,45 @@ class Points:
         return len(self.x)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How a field is trained; the defaults are those of (Implicit)^2.
-
-    Args:
-        steps: optimiser steps.
-        time_limit: seconds; None for no limit.
-        optimiser: "adam" or "soap".
-        rate: its learning rate.
-        anneal: whether the rate falls to nothing over the last half.
-        batch: points of a step; None for all of few points and BATCH of many.
-        reuse: whether each step starts from the last z* of its points.
-        solving: how each step solves; None for one application with reuse, FRESH without.
-        loss: of values and wanted values, element by element; None for their squared difference.
-        unit: what a loss of 1 counts in the distortion.
-    """
-
-    steps: int
-    time_limit: float | None = None
-    optimiser: str = "adam"
-    rate: float = 1e-3
-    anneal: bool = False
-    batch: int | None = None
-    reuse: bool = True
-    solving: Solving | None = None
-    loss: Loss | None = None
-    unit: float = 1.0
-
-
 def grid_points(grid: tuple[int, ...]) -> Tensor:
     """Coordinates of a grid's samples in raster order, float32 `[N, d]`."""
     axes = np.meshgrid(*(normalised(size) for size in grid), indexing="ij")
     return torch.from_numpy(np.stack([axis.ravel() for axis in axes], -1).astype(np.float32))
 
 
-def squared(values: Tensor, wanted: Tensor) -> Tensor:
-    """The squared difference."""
-    return (values - wanted).square()
-
-
-class CoordinateFit(Driver[State]):
+class CoordinateFit(TrainingLoop[State]):
     """Trains a field; `run` does it all and leaves the best state in it.
 
     Args:
         field: what is trained.
         points: to what.
-        training: how.
+        schedule: how.
+        distortion: what is made small.
         seed: of the order of mini-batches and of the points on which states are compared.
-        on_step, stop: see Driver.
+        on_step, stop: see TrainingLoop.
     """
 
     def __init__(
         self,
         field: CoordinateField,
         points: Points,
-        training: Training,
+        schedule: CoordinateSchedule,
         *,
+        distortion: PointDistortion | None = None,
         seed: int = 0,
         on_step: Callable[[StepInfo], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        super().__init__(training.steps, time_limit=training.time_limit, tail=TAIL_STEPS, on_step=on_step, stop=stop)
-        self.field, self.points, self.training = field, points, training
+        super().__init__(schedule.steps, time_limit=schedule.time_limit, tail=TAIL_STEPS, on_step=on_step, stop=stop)
+        self.field, self.points, self.schedule = field, points, schedule
+        self.distortion = PointDistortion() if distortion is None else distortion
         spec, count = field.network.spec, len(points)
-        batch = training.batch or (count if count <= FULL_BATCH else BATCH)
+        batch = schedule.batch or (count if count <= FULL_BATCH else BATCH)
         self.batch = min(batch, count)
         self.generator = torch.Generator().manual_seed(seed)
-        reuse = training.reuse and not spec.explicit and count * spec.width <= STORED
+        reuse = schedule.reuse and not spec.explicit and count * spec.width <= STORED
         self.starts = Starts(count, spec.width, reuse=reuse, like=points.x)
-        self.solving = training.solving or (REUSE if reuse else FRESH)
-        self.loss = training.loss or squared
+        self.solving = schedule.solving or (REUSE if reuse else FRESH)
         self.checked = torch.randperm(count, generator=self.generator)[:CHECKED_POINTS].to(points.x.device)
         self.optimizer = self._optimizer()
         self.iterations = 0
@@ -136,9 +104,9 @@ class CoordinateFit(Driver[State]):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters = list(self.field.parameters())
-        if self.training.optimiser == "soap":
-            return Soap(parameters, lr=self.training.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
-        return torch.optim.Adam(parameters, lr=self.training.rate)
+        if self.schedule.optimiser == "soap":
+            return Soap(parameters, lr=self.schedule.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
+        return torch.optim.Adam(parameters, lr=self.schedule.rate)
 
     def run(self) -> int:
         """The whole fit; the steps made."""
@@ -150,22 +118,20 @@ class CoordinateFit(Driver[State]):
         return self.done
 
     def step(self, share: float) -> None:
-        """See Driver.step."""
-        if self.training.anneal:
-            through = min(max((share - ANNEAL_FROM) / (1 - ANNEAL_FROM), 0.0), 1.0)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.training.rate * max(0.5 * (1 + math.cos(math.pi * through)), 0.01)
+        """See TrainingLoop.step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate(share)
         index = self._next()
         output = self.field(self.points.x[index], self.starts.get(index), solving=self.solving)
         self.starts.put(output.solution.z, index)
         loss = self._mean(output.values, index)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.training.optimiser == "soap":
+        if self.schedule.optimiser == "soap":
             torch.nn.utils.clip_grad_norm_(self.field.parameters(), CLIP)
         self.optimizer.step()
         self.iterations, self.residual = output.solution.iterations, output.solution.residual
-        value = float(loss.detach()) * self.training.unit
+        value = float(loss.detach()) * self.distortion.unit
         self.report(share, loss=value, distortion=value, rate=math.nan)
 
     def measure(self) -> tuple[float, Callable[[], State]]:
@@ -177,14 +143,12 @@ class CoordinateFit(Driver[State]):
     def check(self) -> float:
         """The distortion with the fixed points solved, on some of the points."""
         output = self.field(self.points.x[self.checked], self.starts.get(self.checked), solving=CHECK)
-        value = float(self._mean(output.values, self.checked)) * self.training.unit
+        value = float(self._mean(output.values, self.checked)) * self.distortion.unit
         return value if math.isfinite(value) else math.inf
 
     def _mean(self, values: Tensor, index: Tensor | slice) -> Tensor:
-        loss = self.loss(values, self.points.y[index])
-        if self.points.importance is not None:
-            loss = loss * self.points.importance[index]
-        return loss.mean()
+        importance = self.points.importance
+        return self.distortion(values, self.points.y[index], None if importance is None else importance[index])
 
     def _next(self) -> Tensor | slice:
         """The points of a step: all, or the next ones of a random order."""
@@ -215,7 +179,7 @@ class CoordinateTrial:
         """See Trial."""
         return MAX_EXPONENT
 
-    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+    def load(self, name: str, value: Float64Array) -> None:
         """See Trial."""
         self.fit.field.network.tensors[name].data.copy_(torch.from_numpy(value / self._frequencies.get(name, 1.0)))
 
@@ -225,8 +189,8 @@ class CoordinateTrial:
             return math.inf
         return self.fit.check()
 
-    def _matrices(self) -> npt.NDArray[np.floating]:
-        matrices: npt.NDArray[np.floating] = self.fit.field.network.tensors["A"].detach().cpu().double().numpy()
+    def _matrices(self) -> FloatingArray:
+        matrices: FloatingArray = self.fit.field.network.tensors["A"].detach().cpu().double().numpy()
         return matrices
 
 

@@ -14,22 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..coding.context import LOG2_SCALE_SHIFT
+from ..coding.context_model import LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
 
-BLOCK = {"cpu": 1 << 16}  # latents of a block, by kind of device
-_BLOCK = 1 << 22  # where it is not listed
+CPU_BLOCK, BLOCK = 1 << 16, 1 << 22  # latents of a block, on the CPU and elsewhere
 SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
 LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
 SUMMED = 8  # symbols either side of the mean that hold all of a distribution of scale 1
 TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
 
-NETWORK = ("w1", "b1", "w2", "b2", "w3", "b3", "ws")
 Block = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridInputs:
     """What the network reads of one latent grid.
 
     Args:
@@ -82,15 +80,23 @@ class NetworkBits(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, wanted: bool, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor
+        ctx: Any, wanted: bool, limit: int, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor
     ) -> Tensor:
-        """See `network_bits`; `wanted`: with gradients; `tensors` are the network's seven, then seen, features and target of each grid."""
+        """See `network_bits`.
+
+        Args:
+            ctx: autograd's.
+            wanted: with gradients.
+            limit: latents of a block.
+            offsets: of the causal neighbours.
+            grids: places and beginning of each.
+            tensors: the network's, then seen, features and target of each grid.
+        """
         network = tensors[: len(NETWORK)]
         run = _Network(network, wanted)
         gradients: list[Tensor | None] = []
         for (places, begin), seen, features, target in zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
             g_seen, g_features, g_target = (torch.zeros_like(t) if wanted else None for t in (seen, features, target))
-            limit = BLOCK.get(target.device.type, _BLOCK)
             for block in blocks(target.shape, limit):
                 sources = _sources(offsets, block, begin)
                 x = _gather(sources, block, seen, features, places)
@@ -112,7 +118,7 @@ class NetworkBits(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad: Any) -> Any:
         """The gradients that forward found, times that of the sum."""
-        return None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
+        return None, None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
 
 
 def _sources(offsets: Sequence[Sequence[int]], block: Block, begin: Sequence[int]) -> list[Block]:
@@ -128,7 +134,7 @@ def _gather(sources: Sequence[Block], block: Block, seen: Tensor, features: Tens
     return torch.cat([torch.stack([seen[source] for source in sources]), *fixed]).flatten(1)
 
 
-def inputs(offsets: Sequence[Sequence[int]], grid: Grid) -> Tensor:
+def inputs(offsets: Sequence[Sequence[int]], grid: GridInputs) -> Tensor:
     """`[I, n]`: what the network reads for each latent of a grid."""
     whole = tuple(slice(0, size) for size in grid.target.shape)
     return _gather(_sources(offsets, whole, grid.begin), whole, grid.seen, grid.features, grid.places)
@@ -142,7 +148,7 @@ def outputs(network: Sequence[Tensor], x: Tensor) -> Tensor:
 
 
 def _forward(network: Sequence[Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The layers h1, relu(W2 h1 + b2) and h2 of coding.context, and the two outputs before their shift."""
+    """The layers h1, relu(W2 h1 + b2) and h2 of coding.context_model, and the two outputs before their shift."""
     w1, b1, w2, b2, w3, b3, ws = network
     h1 = torch.addmm(b1[:, None], w1, x).relu_()
     a2 = torch.addmm(b2[:, None], w2, h1).relu_()
@@ -207,16 +213,18 @@ class _Network:
         return [self.g_in[2:], self.g_b1, self.g_2, self.g_b2, self.g_3, self.g_b3, self.g_in[:2]]
 
 
-def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
+def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], grids: Sequence[GridInputs], *, block: int | None = None) -> Tensor:
     """Bits of all latents, a scalar; its gradient reaches the network and what the grids hold, places excepted.
 
     Args:
         offsets: of the causal neighbours.
         network: the tensors named in NETWORK.
-        grids: see Grid.
+        grids: see GridInputs.
+        block: latents of a block, about; None for what suits the device.
     """
+    limit = block or (CPU_BLOCK if network[0].device.type == "cpu" else BLOCK)
     parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
     constants = [(grid.places, grid.begin) for grid in grids]
     wanted = torch.is_grad_enabled()  # inside a Function it never is
-    total: Tensor = NetworkBits.apply(wanted, offsets, constants, *network, *parts)  # type: ignore[no-untyped-call]
+    total: Tensor = NetworkBits.apply(wanted, limit, offsets, constants, *network, *parts)  # type: ignore[no-untyped-call]
     return total

@@ -10,8 +10,6 @@ import torch
 First = TypeVar("First")
 Second = TypeVar("Second")
 
-SMALL = 1 << 15  # samples of a signal up to which one thread is faster than two that hand each other Python's lock
-
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
@@ -28,22 +26,23 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 class Pair:
     """Calls two functions, on a CPU with several threads at once and each with half of them, else one after the other.
 
-    The two halves of a loss share nothing, so two threads are busy all the time, where two threads inside each small operation mostly
-    wait for each other. And with two threads each half has one, so what it returns is that of one thread in all. A signal of up to
-    SMALL samples gets one thread whatever there are.
+    The two terms of a loss share nothing, so two threads are busy all the time, where two threads inside each small operation mostly
+    wait for each other. And with two threads each term has one, so what it returns is that of one thread in all. A signal of up to
+    `serial_up_to` samples gets one thread whatever there are: it is faster than two that hand each other Python's lock.
 
     torch's number of threads changes meanwhile, and a thread that something else starts just then takes it over.
 
     Args:
         device: on which they work; torch's present number of CPU threads is divided.
         samples: of the signal that they work on.
+        serial_up_to: of a small signal, at most.
     """
 
-    def __init__(self, device: torch.device, samples: int) -> None:
+    def __init__(self, device: torch.device, samples: int, *, serial_up_to: int) -> None:
         count = torch.get_num_threads()
-        self._own = count - count // 2 if samples > SMALL else 1
+        self._own = count - count // 2 if samples > serial_up_to else 1
         self._pool: ThreadPoolExecutor | None = None
-        if device.type == "cpu" and samples > SMALL and count > 1:
+        if device.type == "cpu" and samples > serial_up_to and count > 1:
             self._pool = ThreadPoolExecutor(1, initializer=_begin, initargs=(count // 2,))
 
     def __call__(self, first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:

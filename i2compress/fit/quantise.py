@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from ..arrays import Float64Array
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, weight_bits
 from ..field.spec import Arrays
 
 FIRST_EXPONENT = 6
-HEADER_BITS = 7.0  # of a group: its exponent and its scale
+HEADER_BITS = 7.0  # what a group takes for its exponent and its scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Trial(Protocol):
     def max_exponent(self, name: str) -> int:
         """Largest exponent e of a tensor's step 2**-e."""
 
-    def load(self, name: str, value: npt.NDArray[np.float64]) -> None:
+    def load(self, name: str, value: Float64Array) -> None:
         """Set one tensor of the field."""
 
     def loss(self, name: str) -> float:

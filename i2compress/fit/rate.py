@@ -1,51 +1,49 @@
-"""The rate model in floats, for training: the same network as coding.context, in torch, and the relaxed quantiser."""
+"""The rate model in floats, for training: the same network as coding.context_model, in torch, and the relaxed quantiser."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..coding.context import FEATURES, INPUT_LIMIT, POSITIONS, positions
+from ..arrays import FloatingArray, Shape
+from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWORK
 from ..coding.wavefront import causal_offsets
 from ..field.spec import PyramidSpec
-from .network_bits import NETWORK, Grid, network_bits
+from .network_bits import GridInputs, network_bits
 from .windows import Part, Window, cut
 
 
 class ContextModel(nn.Module):
-    """Mean and log2 scale of every latent from its causal neighbours and the coarser grids; see coding.context."""
+    """Mean and log2 scale of every latent from its causal neighbours and the coarser grids; see coding.context_model."""
 
-    def __init__(self, spec: PyramidSpec, values: Mapping[str, npt.NDArray[np.floating]]) -> None:
+    def __init__(self, spec: PyramidSpec, values: Mapping[str, FloatingArray]) -> None:
         super().__init__()
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
-        names = [name for name in spec.weight_shapes if spec.is_context(name)]
-        self._known_places: dict[tuple[int, tuple[int, ...]], Tensor] = {}
-        self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
+        self._known_places: dict[tuple[int, Shape], Tensor] = {}
+        self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
 
     def forward(self, latents: Sequence[Tensor], window: Window | None = None) -> Tensor:
         """Bits of all latents, a scalar; of those in the window's core only, where given.
 
         Args:
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
-            window: None for the whole picture.
+            window: None for the whole signal.
         """
         grids = [self.grid(latents, number, window) for number in range(len(latents))]
         return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], grids)
 
-    def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> Grid:
+    def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> GridInputs:
         """What the network reads of one grid of the latents; arguments as in `forward`."""
         values = latents[number]
         core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
         target = cut(values, core)[0, 0]
         reach = [max(abs(o[axis]) for o in self.offsets) for axis in range(self.spec.axes)]
-        read = torch.log2(1 + values.abs()) if self.spec.magnitudes else values.clamp(-INPUT_LIMIT, INPUT_LIMIT)
-        return Grid(
-            seen=F.pad(read, [side for r in reversed(reach) for side in (r, r)])[0, 0],
+        return GridInputs(
+            seen=F.pad(self.spec.context.reads.relaxed(values), [side for r in reversed(reach) for side in (r, r)])[0, 0],
             features=self._features(latents, number, window, target),
             places=self._places(values, number, core),
             target=target,
@@ -53,18 +51,19 @@ class ContextModel(nn.Module):
         )
 
     def _places(self, latents: Tensor, level: int, core: tuple[slice, ...]) -> Tensor | None:
-        """`[3, *core]` where the context model reads places; these of a window are those inside it, so such signals have one window."""
-        if not self.spec.magnitudes:
+        """`[P, *core]` where the context model reads places."""
+        places = self.spec.context.reads.places
+        if places is None:
             return None
         shape = tuple(latents.shape[2:])
         if (level, shape) not in self._known_places:
-            places = torch.from_numpy(positions(np.arange(latents.numel()), shape, level) / 256).to(latents)
-            self._known_places[level, shape] = places.reshape(POSITIONS, *shape)
+            found = torch.from_numpy(places(np.arange(latents.numel()), shape, level) / (1 << ACTIVATION_BITS))
+            self._known_places[level, shape] = found.to(latents).reshape(-1, *shape)
         return cut(self._known_places[level, shape], core)
 
     def _features(self, latents: Sequence[Tensor], level: int, window: Window | None, like: Tensor) -> Tensor:
         """`[F, *core]`: M_g times the grids after it at the same place."""
-        if level >= self.spec.maps:
+        if level >= self.spec.context.maps:
             return like.new_zeros(FEATURES, *like.shape)
         matrix, levels = self.tensors[f"m{level}"], self.spec.grid_levels
         axes = self.spec.axes

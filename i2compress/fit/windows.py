@@ -1,6 +1,6 @@
-"""Large pictures are fitted window by window, so that memory is bounded: which samples a window holds and which count.
+"""Large signals are fitted window by window, so that memory is bounded: which samples a window holds and which count.
 
-A window has a core and a halo around it. The cores tile the picture; a step moves the latents of one core and sees the
+A window has a core and a halo around it. The cores tile the signal; a step moves the latents of one core and sees the
 rest of the window as constants. Cores start at multiples of the coarsest stride. The halo is some points of every grid:
 what lies further off does not reach the core by interpolation, by the context model, or by more than a little by the layer.
 """
@@ -17,14 +17,13 @@ from ..field.spec import PyramidSpec
 
 Part = tuple[slice, ...]
 
-SOUND_CORE = 1 << 16  # least coefficients of a part of a sound's plane
-CORE = {2: 1024, 3: 96}
+LEAST_SAMPLES = 1 << 16  # samples of a core, at least, where windows are cut along one axis only
 HALO = 6  # points of each grid: upsampling needs h with h >= h / 2 + 2, so 5; the context model 3; the layer one an iteration
 
 
 @dataclass(frozen=True)
 class Window:
-    """Parts of the picture, level by level (finest first; level 0 is also the source grid).
+    """Parts of the signal, level by level (finest first; level 0 is also the source grid).
 
     Args:
         whole: what is seen, in each grid.
@@ -49,19 +48,26 @@ def cut(tensor: Tensor, part: Part) -> Tensor:
 
 
 def cut_all(latents: Sequence[Tensor], window: Window) -> list[Tensor]:
-    """What a window sees of latents of the whole picture."""
+    """What a window sees of latents of the whole signal."""
     return [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
 
 
-def windows(spec: PyramidSpec, core: int | None = None) -> list[Window]:
-    """The windows of a picture; a single one, all of it, where it is no larger than one and a half cores."""
-    if spec.magnitudes:  # the context model reads places along all axes but that of time; such signals come in segments
-        *first, frames, bins = spec.grid
-        side = frames if core is None else max(core, math.ceil(SOUND_CORE / (bins * math.prod(first))))
-        return [_window(spec, [*((0, size) for size in first), part, (0, bins)]) for part in _cuts(frames, side)]
+def windows(spec: PyramidSpec, side: int | None) -> list[Window]:
+    """The windows of a signal; a single one, all of it, where it is no larger than one and a half cores.
+
+    Args:
+        spec: sizes of the field.
+        side: of a core along each axis, about; None for a single window.
+    """
+    if side is None:
+        return [_window(spec, [(0, size) for size in spec.grid])]
+    along = spec.context_inputs.cut_axis
+    whole = [] if along is None else [size for axis, size in enumerate(spec.grid) if axis - spec.axes != along]
+    if whole:
+        side = max(side, math.ceil(LEAST_SAMPLES / math.prod(whole)))
     stride = 1 << (spec.levels - 1)
-    side = max(stride, (CORE[spec.axes] if core is None else core) // stride * stride)
-    cuts = [_cuts(size, side) for size in spec.grid]
+    side = max(stride, side // stride * stride)
+    cuts = [_cuts(size, side if along in (None, axis - spec.axes) else size) for axis, size in enumerate(spec.grid)]
     return [_window(spec, bounds) for bounds in product(*cuts)]
 
 

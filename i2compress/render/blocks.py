@@ -14,7 +14,7 @@ import numpy as np
 
 from .banded import FloatArray
 from .layer import Core, Layer
-from .pyramid import Pyramid, Range, Window
+from .pyramid import Box, Pyramid, Range
 from .resample import KEYS_HALO, phases
 
 Scales: TypeAlias = tuple[int, int, int]
@@ -36,7 +36,7 @@ class Source(Protocol):
     def block_shape(self, scales: Scales) -> tuple[int, int, int]:
         """Source samples of a block."""
 
-    def values(self, block: Window, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
         """For each phase of the scales, the phase and the values `[t, h, w, D]` of the whole block moved by its offset."""
 
 
@@ -56,7 +56,7 @@ class PyramidSource:
         """See Source."""
         return block_shape(self.grid, scales)
 
-    def values(self, block: Window, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
         """See Source."""
         window, core = with_halo(block, self.grid, self._layer.halo)
         reach = [_grown(r, KEYS_HALO if scale > 1 else 0, size) for r, scale, size in zip(window, scales, self.grid, strict=True)]
@@ -79,7 +79,7 @@ class BlockSolver:
         self._channels = channels
         self._threads = threads
 
-    def bands(self, region: Window, scales: Scales, axis: int) -> Iterator[FloatArray]:
+    def bands(self, region: Box, scales: Scales, axis: int) -> Iterator[FloatArray]:
         """The region's values in order along `axis`, `[t, h, w, D]`, one row of blocks at a time.
 
         Args:
@@ -103,13 +103,13 @@ class BlockSolver:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _begin(self, pool: ThreadPoolExecutor, region: Window, scales: Scales) -> tuple[FloatArray, list[Future[None]]]:
+    def _begin(self, pool: ThreadPoolExecutor, region: Box, scales: Scales) -> tuple[FloatArray, list[Future[None]]]:
         sides = ((stop - start) * scale for (start, stop), scale in zip(region, scales, strict=True))
         band = np.empty((*sides, self._channels), np.float32)
         blocks = blocks_of(self._source.grid, self._source.block_shape(scales), region)
         return band, [pool.submit(self._solve, band, block, region, scales) for block in blocks]
 
-    def _solve(self, band: FloatArray, block: Window, region: Window, scales: Scales) -> None:
+    def _solve(self, band: FloatArray, block: Box, region: Box, scales: Scales) -> None:
         """Write what `region` shows of a block into the region's values."""
         seen = [(max(b[0], r[0]), min(b[1], r[1])) for b, r in zip(block, region, strict=True)]
         source = tuple(slice(s - b, e - b) for (s, e), (b, _) in zip(seen, block, strict=True))
@@ -128,7 +128,7 @@ def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
     return depth, max(least, min(rows, 2 * rows // scales[1])), columns
 
 
-def blocks_of(grid: tuple[int, ...], shape: tuple[int, ...], region: Window) -> list[Window]:
+def blocks_of(grid: tuple[int, ...], shape: tuple[int, ...], region: Box) -> list[Box]:
     """The blocks of `shape`, whole, that a region touches."""
     axes = []
     for size, step, (start, stop) in zip(grid, shape, region, strict=True):
@@ -136,7 +136,7 @@ def blocks_of(grid: tuple[int, ...], shape: tuple[int, ...], region: Window) -> 
     return [(t, y, x) for t, y, x in itertools.product(*axes)]
 
 
-def with_halo(block: Window, grid: tuple[int, ...], halo: int) -> tuple[Window, Core]:
+def with_halo(block: Box, grid: tuple[int, ...], halo: int) -> tuple[Box, Core]:
     """The block and `halo` samples around it where the grid has them, and where the block lies in that."""
     window = [_grown(r, halo, size) for r, size in zip(block, grid, strict=True)]
     core = [slice(start - first, stop - first) for (start, stop), (first, _) in zip(block, window, strict=True)]

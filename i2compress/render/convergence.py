@@ -11,7 +11,7 @@ from ..field.spec import MAX_CONTRACTION
 from .banded import FloatArray
 from .blocks import UNSCALED, block_shape, blocks_of, with_halo
 from .layer import ImplicitLayer
-from .pyramid import Pyramid, Window
+from .pyramid import Box, Pyramid
 
 Errors: TypeAlias = npt.NDArray[np.float32]
 
@@ -21,7 +21,7 @@ _NOISE = 2.0**-20  # a move this small is rounding: it will not shrink any more
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solution:
+class Convergence:
     """How far a fixed point was iterated.
 
     Args:
@@ -35,7 +35,7 @@ class Solution:
     converged: bool
 
 
-def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, tolerance: float, limit: int, threads: int) -> Solution:
+def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, tolerance: float, limit: int, threads: int) -> Convergence:
     """The smallest number of applications after which no output sample is farther than `tolerance` from the limit.
 
     The limit is the output after `limit` applications, or after fewer where the last ones, continued as a geometric
@@ -47,14 +47,14 @@ def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, toleranc
         if converged:
             break
     best = int(np.argmax(errors <= tolerance))
-    return Solution(iterations=best + 1, residual=float(errors[best]), converged=converged)
+    return Convergence(iterations=best + 1, residual=float(errors[best]), converged=converged)
 
 
 def _path(pyramid: Pyramid, weights: dict[str, FloatArray], count: int, threads: int) -> tuple[Errors, Errors]:
     """Largest distance of each output from the last of `count`, `[count]`, and of each from the next, `[count - 1]`."""
     layer = ImplicitLayer(weights, count)
 
-    def measure(block: Window) -> tuple[Errors, Errors]:
+    def measure(block: Box) -> tuple[Errors, Errors]:
         window, core = with_halo(block, pyramid.grid, layer.halo)
         path = layer.trajectory(pyramid.features(window), core).reshape(count, -1)
         return np.abs(path - path[-1]).max(axis=1), np.abs(np.diff(path, axis=0)).max(axis=1)

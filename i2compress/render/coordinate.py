@@ -18,7 +18,7 @@ from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays
 from .banded import FloatArray
 from .blocks import UNSCALED, Scales, blocks_of
-from .pyramid import Window
+from .pyramid import Box
 from .renderer import GridRenderer
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -155,7 +155,7 @@ class CoordinateSource:
             shape[first] = max(1, min(shape[first], _MAX_BAND // scales[first]))
         return shape[0], shape[1], shape[2]
 
-    def values(self, block: Window, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
         """See Source."""
         for phase in itertools.product(*map(range, scales)):
             offsets = [phase_offsets(scale)[p] for scale, p in zip(scales, phase, strict=True)]
@@ -169,12 +169,12 @@ class CoordinateSource:
             values = np.nan_to_num(self.network.read(z), copy=False, nan=0, posinf=0, neginf=0)
             yield phase, values.reshape(*(stop - start for start, stop in block), -1)
 
-    def inject(self, block: Window, offsets: list[float]) -> list[FloatArray]:
+    def inject(self, block: Box, offsets: list[float]) -> list[FloatArray]:
         """What the network's step needs at a block's samples moved by these offsets."""
         axes = [normalised(size, part, offset) for part, size, offset in zip(block, self._extents, offsets, strict=True)]
         return self.network.inject(axes[3 - self.axes :])
 
-    def path(self, block: Window, limit: int, tolerance: float, target: FloatArray) -> _Path:
+    def path(self, block: Box, limit: int, tolerance: float, target: FloatArray) -> _Path:
         """Applications from zero until the values of a block are at rest, or `limit` of them."""
         u = self.inject(block, [0.0] * 3)
         outputs: list[FloatArray] = []

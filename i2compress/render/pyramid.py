@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .banded import Band, FloatArray, apply, doubling
 
 Range: TypeAlias = tuple[int, int]
-Window: TypeAlias = tuple[Range, Range, Range]  # samples start .. stop of each axis
+Box: TypeAlias = tuple[Range, Range, Range]  # samples start .. stop of each axis
 
 BASE_LEVEL = 3  # grids from this level on are upsampled once for the whole picture: 1/64 of its samples at most
 
@@ -42,11 +42,11 @@ class Pyramid:
         """Samples of the source grid, three axes."""
         return self._latents[0].shape
 
-    def features(self, window: Window) -> FloatArray:
+    def features(self, window: Box) -> FloatArray:
         """Features `[G, t, h, w]` of a window inside the source grid, channel 0 from the last grid."""
         return self._features(0, window)
 
-    def _features(self, number: int, window: Window) -> FloatArray:
+    def _features(self, number: int, window: Box) -> FloatArray:
         """Features of the grids from `number` on, on a window of that grid."""
         part = tuple(slice(*r) for r in window)
         if number == self._based:
@@ -73,6 +73,6 @@ def _doubled(x: FloatArray, axis: int, band: Band, origin: int, wanted: Range) -
     return fine[(slice(None),) * axis + (slice(skip, skip + stop - start),)]
 
 
-def _whole(shape: tuple[int, ...]) -> Window:
+def _whole(shape: tuple[int, ...]) -> Box:
     depth, height, width = shape
     return (0, depth), (0, height), (0, width)

@@ -9,7 +9,7 @@ from ..errors import MalformedError, UsageError
 from ..field.spec import PyramidSpec
 from .banded import FloatArray
 from .blocks import BlockSolver, PyramidSource, Source
-from .convergence import Solution, iterations_for
+from .convergence import Convergence, iterations_for
 from .layer import make_layer
 from .pyramid import Pyramid
 from .resample import Lanczos
@@ -97,7 +97,7 @@ class Renderer(GridRenderer):
         source = PyramidSource(self._pyramid, make_layer(spec, self._weights))
         super().__init__(spec.grid, source, channels=spec.channels, threads=threads)
 
-    def iterations_for(self, tolerance: float, limit: int = 64) -> Solution:
+    def iterations_for(self, tolerance: float, limit: int = 64) -> Convergence:
         """The smallest number of applications after which no output sample is farther than `tolerance` from the limit.
 
         The limit is the output after `limit` applications, or after fewer where the last ones, continued as a
@@ -113,7 +113,7 @@ class Renderer(GridRenderer):
         if not tolerance > 0 or limit < 1:
             raise UsageError(f"tolerance is {tolerance:g} and limit {limit}; expected more than 0 and at least 1")
         if self._spec.explicit:
-            return Solution(iterations=1, residual=0.0, converged=True)
+            return Convergence(iterations=1, residual=0.0, converged=True)
         return iterations_for(self._pyramid, self._weights, tolerance=tolerance, limit=limit, threads=self.threads)
 
 

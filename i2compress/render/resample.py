@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from ..coords import phase_offsets
 from .banded import FloatArray, apply, correlation
-from .pyramid import Range, Window
+from .pyramid import Box, Range
 from .span import Span
 
 KEYS_HALO = 2
 _LOBES = 3
 
 
-def phases(h: FloatArray, reach: Window, window: Window, scales: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+def phases(h: FloatArray, reach: Box, window: Box, scales: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
     """The features at every phase of an integer scale, by separable Keys cubic interpolation (a = -1/2).
 
     Args:

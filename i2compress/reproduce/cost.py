@@ -20,7 +20,8 @@ from ..field.coordinate_field import CHEAPEST, REUSE, CoordinateField, Solving
 from ..field.coordinate_spec import CoordinateSpec
 from ..field.implicit import Phantom
 from ..field.points import Stop
-from ..fit.coordinate import CoordinateFit, Points, Training
+from ..fit.coordinate import CoordinateFit, Points
+from ..fit.schedule import CoordinateSchedule
 from .presets import Cost
 
 STEPS = 2  # of a memory measurement
@@ -94,7 +95,7 @@ def trainer(kind: str, points: int, width: int, device: torch.device, *, explici
     field = CoordinateField(build(spec, initial(spec, generator=generator))).to(device)
     x, y = torch.rand(points, 2, generator=generator) * 2 - 1, torch.rand(points, 1, generator=generator)
     data = Points(x=x.to(device), y=y.to(device))
-    return CoordinateFit(field, data, Training(steps=1, batch=points, reuse=True, solving=solving))
+    return CoordinateFit(field, data, CoordinateSchedule(steps=1, batch=points, reuse=True, solving=solving))
 
 
 def speed(kind: str, cost: Cost, device: torch.device) -> list[Speed]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ..errors import UsageError
-from ..fit.driver import StepInfo
+from ..fit.training_loop import StepInfo
 from . import shapes, signals
 from .presets import KINDS, PRESETS, Experiment
 from .signals import Task

@@ -14,8 +14,10 @@ from ..field.coordinate_field import ANEW, CHEAPEST, CoordinateField, Solving
 from ..field.coordinate_spec import CoordinateSpec, explicit_twin
 from ..field.implicit import Phantom
 from ..field.points import Stop
-from ..fit.coordinate import CoordinateFit, Points, Training
-from ..fit.driver import StepInfo
+from ..fit.coordinate import CoordinateFit, Points
+from ..fit.distortion import PointDistortion, squared
+from ..fit.schedule import CoordinateSchedule
+from ..fit.training_loop import StepInfo
 from ..metrics import psnr
 from .presets import Experiment, Network
 from .signals import Task
@@ -121,17 +123,16 @@ def run(
     solved = ONCE if way == ONE_PASS else SOLVED
     points = moved(task.points, device)
     tests = {name: moved(test, device) for name, test in task.tests.items()}
-    training = Training(
+    schedule = CoordinateSchedule(
         steps=experiment.steps,
         rate=experiment.rate,
         batch=experiment.batch or len(points),
         reuse=experiment.reuse and way != ONE_PASS,
         solving=CHEAPEST if way == ONE_PASS else None if experiment.reuse else ANEW,
-        loss=entropy if task.occupancy else None,
-        unit=task.unit,
     )
-    watch = _Watch(row, training.steps, device, experiment.checkpoints, lambda: score(field, tests, task, solved), on_step)
-    fit = _LastState(field, points, training, seed=seed, on_step=watch)
+    distortion = PointDistortion(loss=entropy if task.occupancy else squared, unit=task.unit)
+    watch = _Watch(row, schedule.steps, device, experiment.checkpoints, lambda: score(field, tests, task, solved), on_step)
+    fit = _LastState(field, points, schedule, distortion=distortion, seed=seed, on_step=watch)
     watch.fit = fit
     row.saved_bytes = saved_bytes(lambda: fit.step(0.0))
     watch.begin()

@@ -16,7 +16,10 @@ import torch
 from i2compress.bench.files import to_json
 from i2compress.config import EncodeSettings
 from i2compress.fit import cpu_threads
-from i2compress.fit.loop import Fit, Problem, Schedule
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.problem import Problem
+from i2compress.fit.pyramid import PyramidFit
+from i2compress.fit.schedule import Schedule
 from i2compress.media import read
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
@@ -52,22 +55,23 @@ def main() -> None:
         options.out.write_text(to_json({"picture": options.picture.name, "lambda": options.lam, "seconds": found}))
 
 
-def begun(picture: Path, lam: float) -> Fit:
+def begun(picture: Path, lam: float) -> PyramidFit:
     """A fit of the picture, before its first step."""
     signal = read(picture)
     spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam))
-    problem = Problem(signal.values, spec, lam, device=torch.device("cpu"), schedule=Schedule(steps=1000))
-    return Fit(problem, seed=0, on_step=None, stop=None)
+    device = torch.device("cpu")
+    problem = Problem(SquaredError(signal.values, device=device), spec, lam, device=device, schedule=Schedule(steps=1000))
+    return PyramidFit(problem, seed=0, on_step=None, stop=None)
 
 
-def parts(run: Fit) -> dict[str, Callable[[], object]]:
+def parts(run: PyramidFit) -> dict[str, Callable[[], object]]:
     """What is timed; the parts of a step as they run alone, with all threads."""
     problem, window = run.problem, run.problem.windows[0]
     latents = [tensor.detach().requires_grad_() for tensor in run._seen(run.cores[0][0], window, 0.1)]
     return {
         "step": lambda: run.step(0.1),
-        "rate": lambda: problem.rate(latents, window).backward(),  # type: ignore[no-untyped-call]
-        "distortion": lambda: problem.distortion(latents, window).backward(),  # type: ignore[no-untyped-call]
+        "rate": lambda: problem.rate_on(latents, window).backward(),  # type: ignore[no-untyped-call]
+        "distortion": lambda: problem.distortion_on(latents, window).backward(),  # type: ignore[no-untyped-call]
         "distortion: interpolation": lambda: problem.field.features(latents).sum().backward(),  # type: ignore[no-untyped-call]
     }
 

@@ -14,8 +14,11 @@ import torch
 
 from i2compress.config import EncodeSettings
 from i2compress.fit.compensate import PyramidTrial, compensated
-from i2compress.fit.loop import Problem, Schedule, fit
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.problem import Problem
+from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.quantise import search
+from i2compress.fit.schedule import Schedule
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
 from tests.benchmarks.steps import source
@@ -31,12 +34,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
+    device = torch.device("cpu")
     for path in options.pictures:
         signal = source(path, options.crop)
         samples = math.prod(signal.grid)
         spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=options.lam))
-        problem = Problem(signal.values, spec, options.lam, device=torch.device("cpu"), schedule=Schedule(steps=options.steps))
-        fitted = fit(problem)
+        problem = Problem(SquaredError(signal.values, device=device), spec, options.lam, device=device, schedule=Schedule(steps=options.steps))
+        fitted = fit_pyramid(problem)
         latents = [torch.from_numpy(grid).float()[None, None] for grid in fitted.latents]
         for name in ("tensor by tensor", "compensated"):
             began = time.process_time()

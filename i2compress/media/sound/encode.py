@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ...config import DEFAULT_FIELD, SOUND_STEPS, EncodeSettings, decibels_of_quality
+from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
 from ...planes import open_plane
 from ..protocol import Coded, Hooks, Source
 from . import waveform
@@ -220,7 +220,7 @@ class _Work:
         return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
 
     def _fit_settings(self, number: int) -> EncodeSettings:
-        steps = SOUND_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
+        steps = STARTED_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
         first, last = self.header.bounds(number)
         limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
         if limit is not None and self.budget is not None:

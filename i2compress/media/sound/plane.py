@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...coding.context import ContextWeights
+from ...coding.context_model import MAGNITUDES
 from ...coding.laplace import LIMIT
 from ...coding.latents import Grid
 from ...config import EncodeSettings
@@ -62,7 +63,7 @@ def fit_plane(
         on_step, stop: see fit_signal.
 
     """
-    from ...fit import Start, sound_schedule
+    from ...fit import Start, started_schedule
 
     peaks = np.where(np.abs(values) > PEAK_UNIT, np.rint(values / PEAK_UNIT), 0.0).astype(np.int64)
     values = values - PEAK_UNIT * peaks
@@ -76,7 +77,7 @@ def fit_plane(
         hidden=HIDDEN,
         tile_log2=TILE_LOG2,
         step_code=STEP_CODE,
-        magnitudes=True,
+        context_inputs=MAGNITUDES,
     )
     weighed = None if importance is None else np.broadcast_to(importance, values.shape).reshape(grid)
     job = PlaneJob(
@@ -105,7 +106,7 @@ def fit_plane(
         job,
         spec,
         part=(*grid[:-2], PART, grid[-1]),
-        schedule=sound_schedule(settings),
+        schedule=started_schedule(settings),
         start=Start(weights=first, latents=[latents]),
         settle=settle,
     )

@@ -1,4 +1,4 @@
-"""What every fit shares: its clock, its end, its reports, and the best state seen, which is what comes out."""
+"""The loop of every fit: its clock, its end, its reports, and the best state seen, which is what comes out."""
 
 import logging
 import math
@@ -17,8 +17,8 @@ CHECKS = 40  # how often they would be compared in a whole fit
 
 TAIL_STEPS = 20  # that the search for the weights' steps, the coding and the check take, beside one for each window
 LEAST_STEPS = 2  # whatever the time limit
-MOST_RESERVED = 0.5  # of a time limit, for what follows the fit
-MOST_OPTIONAL = 0.2  # of a time limit, for what is left out where it would take longer
+MOST_RESERVED = 0.5  # share of a time limit for what follows the fit
+MOST_OPTIONAL = 0.2  # share of a time limit for what is left out where it would take longer
 DECIDED_AFTER = 20  # steps, whether it is
 
 State = TypeVar("State")
@@ -49,7 +49,7 @@ class StepInfo:
     eta: float
 
 
-class Driver(ABC, Generic[State]):
+class TrainingLoop(ABC, Generic[State]):
     """Makes steps until the fit is over, and keeps the best state.
 
     Args:

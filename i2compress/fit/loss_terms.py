@@ -1,4 +1,4 @@
-"""The two halves of the loss as functions of the weights that each alone depends on; see compensate.
+"""The two terms of the loss as functions of the weights that each alone depends on; see compensate.
 
 The distortion depends on the tensors of the field, the rate on those of the context model, and both are quantised and
 measured without regard to the other. Each knows its outputs at sampled places, how its cost bends with them, and its true cost.
@@ -8,36 +8,56 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..arrays import Float64Array
+from ..coding.context_model import NETWORK
 from ..field.spatial import contraction
 from ..field.spec import MAX_CONTRACTION
-from .loop import Problem
-from .network_bits import NETWORK, fisher_information, inputs, outputs
+from .network_bits import fisher_information, inputs, outputs
+from .problem import Problem
 from .windows import Window, cut, cut_all, windows
 
-SAMPLES = 12288  # places whose outputs are differentiated
-DIFFERENCE = 2.0**-10  # of a weight, for finite differences
-SAMPLE_CORE = {2: 64, 3: 16}  # side of the windows that the places are in
-PATCH = {2: 40, 3: 16}  # side of the part of each that the field is solved on
-MARGIN = 4  # of it, whose values its end reaches
-LOSS_CORE = {2: 256, 3: 32}  # side of the windows on which the true loss is measured
-SAMPLE_WINDOWS, LOSS_WINDOWS = 16, 6
+DIFFERENCE = 2.0**-10  # by which a weight is changed for finite differences
 FLOOR = 300.0  # bits that a move of 1 costs beside what H says, times two: H may not have seen where a weight matters
 NEWTON_STEPS = (1.0, 0.5, 0.25)
 
-FloatArray = npt.NDArray[np.float64]
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """On which parts of a signal its loss is differentiated and measured. Pairs are for 2 and for 3 axes.
+
+    Args:
+        places: outputs that are differentiated.
+        windows: in which they are, at most.
+        sides: of those.
+        patches: sides of the part of each that the field is solved on.
+        margin: of a patch, whose values its end reaches.
+        loss_windows: on which the true loss is measured, at most.
+        loss_sides: of those.
+    """
+
+    places: int = 12288
+    windows: int = 16
+    sides: tuple[int, int] = (64, 16)
+    patches: tuple[int, int] = (40, 16)
+    margin: int = 4
+    loss_windows: int = 6
+    loss_sides: tuple[int, int] = (256, 32)
+
+
+SAMPLING = Sampling()
 
 
 class Abandoned(Exception):
-    """The other half has failed, or was interrupted."""
+    """The other term has failed, or was interrupted."""
 
 
-class Half(ABC):
+class LossTerm(ABC):
     """One of the two sums of the loss, and the tensors that it alone depends on.
 
     Args:
@@ -48,7 +68,7 @@ class Half(ABC):
     """
 
     def __init__(
-        self, tensors: dict[str, Tensor], prior: dict[str, FloatArray], stages: Sequence[Sequence[str]], max_exponent: Callable[[str], int]
+        self, tensors: dict[str, Tensor], prior: dict[str, Float64Array], stages: Sequence[Sequence[str]], max_exponent: Callable[[str], int]
     ) -> None:
         self.tensors, self.prior, self.max_exponent = tensors, prior, max_exponent
         self.abandoned = threading.Event()
@@ -66,12 +86,12 @@ class Half(ABC):
     def bits(self) -> Tensor:
         """The true cost in bits of the whole signal, a differentiable scalar; infinite where the weights are not allowed."""
 
-    def load(self, names: Sequence[str], values: FloatArray) -> None:
+    def load(self, names: Sequence[str], values: Float64Array) -> None:
         """Set tensors to consecutive parts of `values`."""
         for name, part in zip(names, np.split(values, np.cumsum([self.tensors[name].numel() for name in names])[:-1]), strict=True):
             self.tensors[name].data.copy_(torch.from_numpy(part.reshape(self.tensors[name].shape)))
 
-    def flat(self, names: Sequence[str]) -> FloatArray:
+    def flat(self, names: Sequence[str]) -> Float64Array:
         """The tensors' values, one after the other."""
         return np.concatenate([self.tensors[name].detach().cpu().double().numpy().ravel() for name in names])
 
@@ -89,7 +109,7 @@ class Half(ABC):
         if self.abandoned.is_set():
             raise Abandoned
 
-    def hessian(self, names: Sequence[str]) -> FloatArray:
+    def hessian(self, names: Sequence[str]) -> Float64Array:
         """The Gauss-Newton matrix of the tensors."""
         with torch.no_grad():
             base = self.outputs()
@@ -109,7 +129,7 @@ class Half(ABC):
         matrix = product.cpu().double().numpy()
         return np.asarray((matrix + matrix.T) / 2)
 
-    def newton(self, names: Sequence[str], matrix: FloatArray, damping: float) -> None:
+    def newton(self, names: Sequence[str], matrix: Float64Array, damping: float) -> None:
         """Move the tensors towards the least true cost, where that lowers it."""
         cost = self.bits()
         gradients = torch.autograd.grad(cost, [self.tensors[name] for name in names], allow_unused=True)
@@ -124,31 +144,29 @@ class Half(ABC):
         self.load(names, start)
 
 
-class FieldHalf(Half):
+class DistortionTerm(LossTerm):
     """The distortion, and the field's tensors; its outputs are those of patches side by side."""
 
-    def __init__(self, problem: Problem, latents: list[Tensor]) -> None:
+    def __init__(self, problem: Problem, latents: list[Tensor], sampling: Sampling = SAMPLING) -> None:
         stages = [["A", "K", "R1", "R2", "up"], ["B", "c"], ["W", "S", "b"]]
         super().__init__(dict(problem.field.tensors), problem.prior, stages, problem.spec.max_exponent)
         self.problem, self.latents = problem, latents
-        self.measured = loss_windows(problem, LOSS_WINDOWS)
-        self._seen = [(cut_all(latents, window), window) for window in _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS)]
-        axes = problem.spec.axes
-        sizes = [min(PATCH[axes], *(part.stop - part.start for part in parts)) for parts in zip(*(w.whole[0] for _, w in self._seen), strict=True)]
+        self.measured = loss_windows(problem, sampling)
+        self._seen = [(cut_all(latents, window), window) for window in _sampled(problem, sampling)]
+        side, margin = sampling.patches[problem.spec.axes - 2], sampling.margin
+        sizes = [min(side, *(part.stop - part.start for part in parts)) for parts in zip(*(w.whole[0] for _, w in self._seen), strict=True)]
         self._patches = [tuple(_middle(part.stop - part.start, size) for part, size in zip(w.whole[0], sizes, strict=True)) for _, w in self._seen]
         inside = torch.zeros(sizes, dtype=torch.bool)
-        inside[tuple(slice(MARGIN, size - MARGIN) if size > 2 * MARGIN else slice(None) for size in sizes)] = True
+        inside[tuple(slice(margin, size - margin) if size > 2 * margin else slice(None) for size in sizes)] = True
         places = torch.cat([inside] * len(self._seen), -1).flatten().nonzero()[:, 0].to(problem.device)
-        self._places = places[_chosen(len(places), problem.device)]
-        self._weight = torch.ones(problem.spec.channels, len(self._places), device=problem.device)
-        if problem.importance is not None:
-            weights = [cut(cut(problem.importance, window.whole[0]), patch) for (_, window), patch in zip(self._seen, self._patches, strict=True)]
-            self._weight = torch.cat(weights, -1)[0].flatten(1)[:, self._places]
-        self._weight *= 2 * samples(problem) / (problem.lam * problem.spec.channels * len(self._places))
+        self._places = places[_chosen(len(places), sampling, problem.device)]
+        curvatures = [problem.distortion.curvature(window, patch) for (_, window), patch in zip(self._seen, self._patches, strict=True)]
+        self._weight = torch.cat(curvatures, -1)[0].flatten(1)[:, self._places]
+        self._weight *= samples(problem) / (problem.lam * problem.spec.channels * len(self._places))
         self._features = torch.empty(0)
 
     def outputs(self, changed: str | None = None) -> Tensor:
-        """See Half."""
+        """See LossTerm."""
         field = self.problem.field
         if changed in (None, "up"):
             whole = [field.features(latents, window.origins) for latents, window in self._seen]
@@ -156,47 +174,45 @@ class FieldHalf(Half):
         return field.values(self._features)[0].flatten(1)[:, self._places]
 
     def bend(self, jacobian: Tensor) -> Tensor:
-        """See Half: the squared error has the same curvature everywhere."""
+        """See LossTerm."""
         return jacobian * self._weight
 
     def bits(self) -> Tensor:
-        """See Half."""
+        """See LossTerm."""
         tensors, problem = self.tensors, self.problem
         if "A" in tensors and contraction(tensors["A"], tensors["K"]) > MAX_CONTRACTION:
             return torch.tensor(math.inf)
-        parts = [problem.distortion(cut_all(self.latents, window), window) for window in self.measured]
+        parts = [problem.distortion_on(cut_all(self.latents, window), window) for window in self.measured]
         return torch.stack(parts).mean() * (samples(problem) / problem.lam)
 
 
-class ContextHalf(Half):
+class RateTerm(LossTerm):
     """The rate, and the tensors of the context model."""
 
-    def __init__(self, problem: Problem, latents: list[Tensor]) -> None:
-        maps = [name for name in problem.context.tensors if name not in NETWORK]
-        super().__init__(
-            dict(problem.context.tensors), problem.prior, [[*maps, "w1", "b1"], ["w2", "b2"], ["w3", "b3", "ws"]], problem.spec.max_exponent
-        )
+    def __init__(self, problem: Problem, latents: list[Tensor], sampling: Sampling = SAMPLING) -> None:
+        plan = problem.spec.context.tensors
+        stages = [[name for name in plan if plan[name].layer == layer] for layer in sorted({tensor.layer for tensor in plan.values()})]
+        super().__init__(dict(problem.context.tensors), problem.prior, stages, problem.spec.max_exponent)
         self.problem, self.latents = problem, latents
-        sampled, self.measured = _spread(problem, SAMPLE_CORE, SAMPLE_WINDOWS), loss_windows(problem, LOSS_WINDOWS)
+        sampled, self.measured = _sampled(problem, sampling), loss_windows(problem, sampling)
         self._seen = [(cut_all(latents, window), window) for window in sampled]
         self._inputs: list[list[Tensor]] = []
         self._x = torch.empty(0)
         counts = [math.prod(part.stop - part.start for part in window.core[g]) for g in range(len(latents)) for window in sampled]
-        self._places = _chosen(sum(counts), problem.device)
+        self._places = _chosen(sum(counts), sampling, problem.device)
         area = sum(math.prod(part.stop - part.start for part in window.core[0]) for window in sampled)
         self._scale = math.prod(problem.spec.grid) / area * sum(counts) / len(self._places)
         self._fisher = torch.empty(0)
 
     def outputs(self, changed: str | None = None) -> Tensor:
-        """See Half."""
+        """See LossTerm."""
         context = self.problem.context
-        maps = changed is not None and changed not in NETWORK
+        maps = self.problem.spec.context.maps_by_name
         if changed is None:
             self._inputs = [self._of_grid(number) for number in range(len(self.latents))]
-        elif maps:
-            number = int(changed.removeprefix("m"))
-            self._inputs[number] = self._of_grid(number)
-        if changed is None or maps:
+        elif changed in maps:
+            self._inputs[maps[changed]] = self._of_grid(maps[changed])
+        if changed is None or changed in maps:
             self._x = torch.cat([x for parts in self._inputs for x in parts], 1)[:, self._places]
         found = outputs([context.tensors[name] for name in NETWORK], self._x)
         if changed is None:
@@ -208,34 +224,38 @@ class ContextHalf(Half):
         return [inputs(context.offsets, context.grid(latents, number, window)) for latents, window in self._seen]
 
     def bend(self, jacobian: Tensor) -> Tensor:
-        """See Half: the Fisher information of the discretised Laplace distribution."""
+        """See LossTerm: the Fisher information of the discretised Laplace distribution."""
         (mean, both), (_, scale) = self._fisher
         return torch.stack([jacobian[:, 0] * mean + jacobian[:, 1] * both, jacobian[:, 0] * both + jacobian[:, 1] * scale], 1)
 
     def bits(self) -> Tensor:
-        """See Half."""
-        parts = [self.problem.rate(cut_all(self.latents, window), window) for window in self.measured]
+        """See LossTerm."""
+        parts = [self.problem.rate_on(cut_all(self.latents, window), window) for window in self.measured]
         return torch.stack(parts).mean() * samples(self.problem)
 
 
-def damped(matrix: FloatArray, damping: float) -> FloatArray:
+def damped(matrix: Float64Array, damping: float) -> Float64Array:
     """`matrix` with its diagonal raised by that share of it, and by FLOOR."""
     diagonal = np.diag(matrix)
     return matrix + np.diag(damping * diagonal + FLOOR)
 
 
 def samples(problem: Problem) -> float:
-    """Of the signal, as its bits count them: see SAMPLES_FLOOR of loop."""
+    """Samples of the signal, as its bits count them: see problem.SAMPLES_FLOOR."""
     return math.prod(problem.spec.grid) * problem.samples
 
 
-def loss_windows(problem: Problem, count: int) -> list[Window]:
-    """At most so many, spread over the signal, on which the true loss is measured."""
-    return _spread(problem, LOSS_CORE, count)
+def loss_windows(problem: Problem, sampling: Sampling, count: int | None = None) -> list[Window]:
+    """At most `count` (None: as many as `sampling` says), spread over the signal, on which the true loss is measured."""
+    return _spread(problem, sampling.loss_sides, count or sampling.loss_windows)
 
 
-def _spread(problem: Problem, cores: dict[int, int], count: int) -> list[Window]:
-    pieces = windows(problem.spec, cores[problem.spec.axes])
+def _sampled(problem: Problem, sampling: Sampling) -> list[Window]:
+    return _spread(problem, sampling.sides, sampling.windows)
+
+
+def _spread(problem: Problem, sides: tuple[int, int], count: int) -> list[Window]:
+    pieces = windows(problem.spec, sides[problem.spec.axes - 2])
     return pieces[len(pieces) // (2 * count) :: math.ceil(len(pieces) / count)]
 
 
@@ -244,6 +264,6 @@ def _middle(size: int, wanted: int) -> slice:
     return slice(start, start + wanted)
 
 
-def _chosen(count: int, device: torch.device) -> Tensor:
-    """At most SAMPLES of that many places, in order, the same every time."""
-    return torch.from_numpy(np.sort(np.random.default_rng(0).permutation(count)[:SAMPLES])).to(device)
+def _chosen(count: int, sampling: Sampling, device: torch.device) -> Tensor:
+    """At most `sampling.places` of that many places, in order, the same every time."""
+    return torch.from_numpy(np.sort(np.random.default_rng(0).permutation(count)[: sampling.places])).to(device)

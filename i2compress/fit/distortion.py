@@ -1,0 +1,79 @@
+"""How far a field's values are from the signal: what a fit makes small, beside the rate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..arrays import Float32Array
+from .windows import Part, Window, cut
+
+
+class Distortion(Protocol):
+    """Measures what a field makes of the windows of a signal, in units of the mean squared error of values in [0, 1]."""
+
+    def __call__(self, output: Tensor, window: Window) -> Tensor:
+        """The mean over the window's core, a scalar, differentiable by `output`: `[1, D, *whole]`, the values on all that the window sees."""
+
+    def curvature(self, window: Window, part: Part) -> Tensor:
+        """`[1, D, *part]`, not negative: on a part of what the window sees, the second derivatives by the output of the sum before the mean."""
+
+
+class SquaredError:
+    """The squared error.
+
+    Args:
+        values: `[*grid, D]` float32 in [0, 1], of the whole signal.
+        importance: weights of the errors, of the shape of `values`; None for 1.
+        device: of all tensors.
+    """
+
+    def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device) -> None:
+        self._target = _channels_first(values, device)
+        self._importance = None if importance is None else _channels_first(importance, device)
+
+    def __call__(self, output: Tensor, window: Window) -> Tensor:
+        """See Distortion."""
+        error: Tensor = (cut(output, window.inner[0]) - cut(self._target, window.core[0])).square()
+        if self._importance is not None:
+            error = error * cut(self._importance, window.core[0])
+        mean: Tensor = error.mean()
+        return mean
+
+    def curvature(self, window: Window, part: Part) -> Tensor:
+        """See Distortion: the same for all values."""
+        if self._importance is None:
+            return torch.full_like(cut(cut(self._target, window.whole[0]), part), 2.0)
+        return 2 * cut(cut(self._importance, window.whole[0]), part)
+
+
+def _channels_first(values: Float32Array, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.moveaxis(values, -1, 0)[None].copy()).to(device)
+
+
+def squared(values: Tensor, wanted: Tensor) -> Tensor:
+    """The squared difference."""
+    return (values - wanted).square()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointDistortion:
+    """Measures the values of a field at points.
+
+    Args:
+        loss: of values and wanted values `[N, D]`, element by element.
+        unit: what a mean loss of 1 counts.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor] = squared
+    unit: float = 1.0
+
+    def __call__(self, values: Tensor, wanted: Tensor, importance: Tensor | None) -> Tensor:
+        """The mean loss, a scalar, not yet times `unit`; `importance` weighs its elements, None for 1."""
+        loss = self.loss(values, wanted)
+        if importance is not None:
+            loss = loss * importance
+        return loss.mean()

@@ -1,0 +1,100 @@
+"""A signal, the networks that are fitted to it, and the two terms of the loss D + lambda R on a window of it."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..arrays import Float32Array, Int32Array
+from ..field.pyramid import PyramidField
+from ..field.spec import Arrays, PyramidSpec, prior
+from .distortion import Distortion
+from .rate import ContextModel
+from .schedule import Schedule
+from .windows import Window, cut_all, windows
+
+SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a fit begins, where that is not the prior and zeros.
+
+    Args:
+        weights: tensors by name.
+        latents: of each level, finest first.
+    """
+
+    weights: Arrays = field(default_factory=dict)
+    latents: list[Float32Array] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedPyramid:
+    """What a fit found.
+
+    Args:
+        weights: float64 tensors by name.
+        latents: integers, finest first.
+        loss: D + lambda R of that state, without the bits of the weights.
+        steps: steps made.
+        compensate: whether its weights are to be quantised with compensation.
+    """
+
+    weights: Arrays
+    latents: list[Int32Array]
+    loss: float
+    steps: int
+    compensate: bool = False
+
+
+class Problem:
+    """A signal and the networks that are fitted to it.
+
+    Args:
+        distortion: from the signal.
+        spec: sizes.
+        lam: rate weight.
+        device: of all tensors.
+        schedule: how it is fitted.
+        start: where the fit begins; None for the prior and zeros.
+    """
+
+    def __init__(
+        self, distortion: Distortion, spec: PyramidSpec, lam: float, *, device: torch.device, schedule: Schedule, start: Start | None = None
+    ) -> None:
+        self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
+        self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
+        self.prior = prior(0, spec)
+        self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
+        self.context = ContextModel(spec, self.prior).to(device)
+        self.windows = windows(spec, schedule.window_side(spec.axes))
+        self.start = Start() if start is None else start
+        for name, value in self.start.weights.items():
+            self.weights()[name].data.copy_(torch.from_numpy(value))
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors by name."""
+        return {**self.field.tensors, **self.context.tensors}
+
+    def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
+        """D of the window's core, a differentiable scalar, for the latents that the window sees."""
+        return self.distortion(self.field(latents, window.origins), window)
+
+    def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
+        """R, bits a sample of the latents of the window's core, a differentiable scalar, for those that the window sees."""
+        bits: Tensor = self.context(latents, window)
+        samples = math.prod(part.stop - part.start for part in window.core[0]) * self.samples
+        rate: Tensor = bits / samples
+        return rate
+
+    def distortion_of(self, latents: list[Tensor], window: Window) -> float:
+        """D of rounded latents `[1, 1, *grid_l]` of the whole signal, on one window."""
+        with torch.no_grad():
+            return float(self.distortion_on(cut_all(latents, window), window))
+
+    def rate_of(self, latents: list[Tensor], window: Window) -> float:
+        """R of rounded latents of the whole signal, on one window."""
+        with torch.no_grad():
+            return float(self.rate_on(cut_all(latents, window), window))

@@ -1,0 +1,196 @@
+"""How a fit goes: its steps, rates and relaxation from beginning to end, its windows, and what follows it.
+
+Another way to fit is another object, or another entry here:
+
+- pyramid_schedule: a pyramid from nothing;
+- started_schedule: a pyramid whose latents start at their places;
+- coordinate_schedule: a coordinate field.
+
+A share is the part of a fit that is done, by steps or by time, 0..1. The values are measured choices (docs/design.md).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings
+from ..field.coordinate_field import Solving
+from ..field.solver import ONE_STEP, Gradient
+
+
+def cosine(share: float, begin: float, end: float) -> float:
+    """Half a wave: 1 up to `begin`, then down to 0 at `end`."""
+    return 0.5 * (1 + math.cos(math.pi * min(max((share - begin) / (end - begin), 0.0), 1.0)))
+
+
+class Rates(NamedTuple):
+    """Learning rates of a step: of A and K (`recursion`), of the field's other tensors, of the context model's, and of the latents."""
+
+    field: float
+    recursion: float
+    context: float
+    latents: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compensation:
+    """Which fits' weights are quantised with compensation (fit.compensate).
+
+    Args:
+        steps: fits of at least so many; in shorter ones as many seconds of further steps gain more.
+        samples: signals of at most so many; the weights of larger ones are next to nothing beside their latents.
+        weights: fields and context models of at most so many, as it costs their square.
+    """
+
+    steps: int = 200
+    samples: int = 3 << 19
+    weights: int = 2500
+
+    def pays(self, *, steps: int, samples: int, weights: int) -> bool:
+        """Whether a fit of so many steps is quantised with it."""
+        return steps >= self.steps and samples <= self.samples and weights <= self.weights
+
+    def cost(self, samples: int) -> int:
+        """It takes as long as about so many steps of a signal of so many samples."""
+        return round(25 + 8_000_000 / samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a pyramid is fitted.
+
+    Args:
+        steps: optimiser steps on each window.
+        candidates: of which the best goes on after `candidate_share`.
+        time_limit: seconds; None for no limit.
+        weight_rate: learning rate of the context model's tensors.
+        field_rate, recursion_rate: those of the field's other tensors and of A and K, as multiples of it.
+        latent_rate: learning rate of the latents.
+        weight_betas, latent_betas: of the moments. Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
+        temperatures, noises: of the relaxed latents at first, and when they are frozen.
+        warm_up: steps in which the rates rise.
+        anneal_from: the share after which they fall.
+        frozen_from: the share from which on the latents are rounded and frozen, while the weights settle.
+        settling_rate: from there on the weights' rates as shares of the first ones: at its beginning and at the end.
+        least_rate: and what they are at least before.
+        rho: what A and K are scaled to contract with.
+        iterations, gradient: of the implicit layer, while fitting.
+        window_sides: of the windows of a large signal, of 2 and of 3 axes; None where it is always fitted whole.
+        serial_up_to: signals of up to so many samples get one thread; see parallel.Pair.
+        compensation: which fits are quantised with it; None for none.
+    """
+
+    steps: int
+    candidates: int = 1
+    candidate_share: float = 0.05
+    time_limit: float | None = None
+    weight_rate: float = 2e-2
+    field_rate: float = 1.0
+    recursion_rate: float = 2.0
+    latent_rate: float = 1e-2
+    weight_betas: tuple[float, float] = (0.9, 0.95)
+    latent_betas: tuple[float, float] = (0.7, 0.999)
+    temperatures: tuple[float, float] = (0.5, 0.08)
+    noises: tuple[float, float] = (0.25, 0.15)
+    warm_up: int = 10
+    anneal_from: float = 0.25
+    frozen_from: float = 0.9
+    settling_rate: tuple[float, float] = (0.05, 0.005)
+    least_rate: float = 0.02
+    rho: float = 0.8
+    iterations: int = 4
+    gradient: Gradient = ONE_STEP
+    window_sides: tuple[int, int] | None = (1024, 96)
+    serial_up_to: int = 1 << 15
+    compensation: Compensation | None = Compensation()
+
+    def frozen(self, share: float) -> bool:
+        """Whether the latents are rounded and no longer move."""
+        return share >= self.frozen_from
+
+    def temperature(self, share: float) -> float:
+        """Of the soft rounding, before the latents are frozen."""
+        return self._between(self.temperatures, share)
+
+    def noise(self, share: float) -> float:
+        """Standard deviation of the noise on latents, before they are frozen."""
+        return self._between(self.noises, share)
+
+    def _between(self, ends: tuple[float, float], share: float) -> float:
+        return ends[0] + (ends[1] - ends[0]) * (share / self.frozen_from)
+
+    def rates(self, share: float, done: int) -> Rates:
+        """Of the step after `done` ones."""
+        warm = min(1.0, (done + 1) / self.warm_up)
+        fall = cosine(share, self.anneal_from, self.frozen_from)
+        weights = warm * max(fall, self.least_rate)
+        if self.frozen(share):
+            first, last = self.settling_rate
+            weights = first * (1 - (1 - last / first) * (share - self.frozen_from) / (1 - self.frozen_from))
+        return Rates(
+            field=self.weight_rate * self.field_rate * weights,
+            recursion=self.weight_rate * self.recursion_rate * weights,
+            context=self.weight_rate * weights,
+            latents=self.latent_rate * warm * fall,
+        )
+
+    def window_side(self, axes: int) -> int | None:
+        """Of the windows of a signal of 2 or 3 axes; None where there is one."""
+        return None if self.window_sides is None else self.window_sides[axes - 2]
+
+
+def pyramid_schedule(settings: EncodeSettings) -> Schedule:
+    """Of a pyramid from nothing."""
+    effort = EFFORTS[settings.effort]
+    steps, candidates = (effort.steps if settings.steps is None else settings.steps), effort.candidates
+    return Schedule(steps=steps, candidates=candidates, time_limit=settings.time_limit)
+
+
+def started_schedule(settings: EncodeSettings) -> Schedule:
+    """Of a pyramid of one grid whose latents start at their places. It is fitted whole, and its few weights need no compensation."""
+    return Schedule(
+        steps=STARTED_STEPS[settings.effort] if settings.steps is None else settings.steps,
+        time_limit=settings.time_limit,
+        latent_rate=1.5e-3,
+        field_rate=0.05,
+        recursion_rate=0.05,
+        anneal_from=0.5,
+        iterations=2,
+        window_sides=None,
+        compensation=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinateSchedule:
+    """How a coordinate field is fitted; the defaults are those of (Implicit)^2.
+
+    Args:
+        steps: optimiser steps.
+        time_limit: seconds; None for no limit.
+        optimiser: "adam" or "soap".
+        rate: its learning rate.
+        anneal_from: the share after which it falls to a hundredth; None for never.
+        batch: points of a step; None for all of few points and some of many.
+        reuse: whether each step starts from the last z* of its points.
+        solving: how each step solves; None for one application with reuse, more without.
+    """
+
+    steps: int
+    time_limit: float | None = None
+    optimiser: str = "adam"
+    rate: float = 1e-3
+    anneal_from: float | None = None
+    batch: int | None = None
+    reuse: bool = True
+    solving: Solving | None = None
+
+    def learning_rate(self, share: float) -> float:
+        """Of a step."""
+        return self.rate if self.anneal_from is None else self.rate * max(cosine(share, self.anneal_from, 1.0), 0.01)
+
+
+def coordinate_schedule(settings: EncodeSettings) -> CoordinateSchedule:
+    """Of a coordinate field; SOAP at this rate is in few steps well above Adam at 1e-3."""
+    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
+    return CoordinateSchedule(steps=steps, time_limit=settings.time_limit, optimiser="soap", rate=1e-2, anneal_from=0.5)
