@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arrays import Float32Array
 from .config import EncodeSettings, View
 from .container import chunk_sizes
 from .media import SignalSource, Source
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
-from .signal import FloatArray, Layout, Metadata, Signal
+from .signal import Layout, Metadata, Signal
 
 if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
@@ -145,7 +146,7 @@ class I2File:
         check_options(self.medium, view)
         return self.content.output(view)
 
-    def blocks(self, view: View | None = None) -> Iterator[FloatArray]:
+    def blocks(self, view: View | None = None) -> Iterator[Float32Array]:
         """The samples `[n, *rest, C]` of a view along its first axis, in memory that does not grow with its length. Raises UsageError."""
         self.output(view)
         return self.content.blocks(View() if view is None else view)

@@ -15,7 +15,7 @@ MAX_AXIS = 2**20
 MAX_POINTS = 2**30
 MAX_CHANNELS = 8
 MAX_PARAMS = 16
-MAX_VALUE = 2**32 - 1  # of a parameter, a prior's number and a chunk's length
+MAX_VALUE = 2**32 - 1  # largest value of a parameter, a prior's number and a chunk's length
 MAX_STREAMS = 16
 
 FIELDS = {

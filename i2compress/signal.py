@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import Float32Array
 from .errors import SignalError
 from .kinds import MAX_RATE, SAMPLES
 from .kinds import Kind as Kind
 
-FloatArray = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -106,7 +106,7 @@ class Signal:
         SignalError: a shape, type or value that breaks the above.
     """
 
-    values: FloatArray
+    values: Float32Array
     kind: Kind = Kind.IMAGE
     bit_depth: int = 8
     metadata: Metadata = field(default_factory=Metadata)
@@ -145,16 +145,16 @@ class Signal:
         return Signal(values=from_codes(codes), bit_depth=8 * codes.dtype.itemsize, metadata=metadata or Metadata())
 
     @staticmethod
-    def of(layout: Layout, values: FloatArray, metadata: Metadata | None = None) -> "Signal":
+    def of(layout: Layout, values: Float32Array, metadata: Metadata | None = None) -> "Signal":
         """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
         form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
         return Signal(values=values, metadata=metadata or Metadata(), **form)  # type: ignore[arg-type]  # each of its own type
 
 
-def from_codes(codes: Codes) -> FloatArray:
+def from_codes(codes: Codes) -> Float32Array:
     """Values in [0, 1] of integer code values, uint8 or uint16."""
     top = 2 ** (8 * codes.dtype.itemsize) - 1
-    values: FloatArray = codes.astype(np.float32)
+    values: Float32Array = codes.astype(np.float32)
     values /= np.float32(top)
     return values
 

@@ -41,6 +41,7 @@ ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package
 # allowed inside one layer
 ORDERED = [
     ("signal", "errors"),
+    ("signal", "arrays"),
     ("signal", "kinds"),
     ("files", "errors"),
     ("config", "errors"),

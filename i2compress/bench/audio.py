@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Float64Array
 from ..errors import I2Error
 from ..metrics import mean_squared_error, psnr
 from . import plots
 from .benchmark import Benchmark, CodedFiles, Metric, Point, Rate, Source
-from .codec import Codec, Coded, FloatArray, Sound, Work
+from .codec import Codec, Coded, Sound, Work
 from .i2c import SOUNDS, read_sound
 
 FARTHEST = 8192  # samples that a decoder may be late or early
@@ -47,7 +48,7 @@ def _encode_av(sound: Sound, work: Work, *, codec: str, container: str, rates: t
     return Coded(file.getvalue())
 
 
-def _frame(samples: FloatArray, rate: int, form: str) -> Any:
+def _frame(samples: Float64Array, rate: int, form: str) -> Any:
     """Samples `[n, C]` in -1..1 as a frame of ffmpeg, in the sample format "s16" or "flt"; C is 1 or 2."""
     import av
 
@@ -82,7 +83,7 @@ def comparable(source: Sound, decoded: Sound) -> Sound:
     return Sound(values=aligned(source.values, values), rate=source.rate, bit_depth=source.bit_depth, floating=source.floating)
 
 
-def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+def _resampled(samples: Float64Array, rate: int, wanted: int) -> Float64Array:
     """`samples` `[n, C]` at another rate, by ffmpeg's resampler; C is 1 or 2."""
     if rate == wanted:
         return samples
@@ -140,7 +141,7 @@ _ENTRIES = (
 )
 
 
-def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
+def aligned(source: Float64Array, decoded: Float64Array) -> Float64Array:
     """`decoded` `[n, C]` moved by the delay of greatest correlation, and cut or filled up to the source's length."""
     count = len(source)
     size = 1 << (count + len(decoded) + FARTHEST).bit_length()
@@ -154,12 +155,12 @@ def aligned(source: FloatArray, decoded: FloatArray) -> FloatArray:
     return out
 
 
-def snr(source: FloatArray, decoded: FloatArray) -> float:
+def snr(source: Float64Array, decoded: Float64Array) -> float:
     """Signal-to-noise ratio in dB over all channels: a PSNR whose peak is the root mean square of the source; inf where equal."""
     return psnr(mean_squared_error(source, decoded), max(math.sqrt(mean_squared_error(source, 0.0)), 1e-15))
 
 
-def log_spectral_distance(source: FloatArray, decoded: FloatArray) -> float:
+def log_spectral_distance(source: Float64Array, decoded: Float64Array) -> float:
     """Mean over frames and channels of the root mean square difference of log power spectra in dB; 0 where equal.
 
     Hann windows of 2048 samples, 512 apart; power more than 80 dB under the loudest place of the source counts as that.
@@ -170,7 +171,7 @@ def log_spectral_distance(source: FloatArray, decoded: FloatArray) -> float:
     return float(np.sqrt(np.square(difference).mean(-1)).mean())
 
 
-def spectrogram(x: FloatArray) -> FloatArray:
+def spectrogram(x: Float64Array) -> Float64Array:
     """Power `[frames, C, bins]` of `x` `[n, C]` by Hann windows of 2048 samples, 512 apart."""
     padded = np.pad(x, ((0, max(0, STFT - len(x))), (0, 0)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, STFT, 0)[::STFT_HOP]
@@ -203,7 +204,7 @@ def _clip(source: Source, points: Sequence[Point], files: CodedFiles) -> bytes:
     return draw(panels, original.rate)
 
 
-def draw(panels: Sequence[tuple[str, FloatArray]], rate: int) -> bytes:
+def draw(panels: Sequence[tuple[str, Float64Array]], rate: int) -> bytes:
     """PNG of the spectrograms of titled sounds `[n, C]`, one below the other; channels by their mean power."""
     powers = [(title, spectrogram(samples).mean(1).T) for title, samples in panels]
     return plots.spectrograms(powers, seconds=len(panels[0][1]) / rate, rate=rate, floor=FLOOR_DB)

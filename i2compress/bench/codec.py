@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float64Array
 from ..config import DEFAULT_EFFORT
 
 Pixels = npt.NDArray[np.uint8]  # `[H, W, 3]`
-FloatArray = npt.NDArray[np.float64]
 Samples = Any  # what a benchmark reads and its codecs give back: Pixels, or an object with shape and tobytes(), such as a Sound
 
 
@@ -18,7 +18,7 @@ Samples = Any  # what a benchmark reads and its codecs give back: Pixels, or an 
 class Sound:
     """Samples `[n, C]` in -1..1 with their rate in Hz, and the depth of the file that they come from."""
 
-    values: FloatArray
+    values: Float64Array
     rate: int
     bit_depth: int
     floating: bool

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, features
 
+from ..arrays import Float32Array
 from ..metrics import mean_squared_error, psnr
 from .benchmark import Benchmark, Metric, Rate
-from .codec import Codec, Coded, FloatArray, Pixels, Work
+from .codec import Codec, Coded, Pixels, Work
 from .i2c import PICTURE, read_picture
 
 if TYPE_CHECKING:
@@ -230,9 +231,9 @@ def _tensors(source: Pixels, decoded: Pixels) -> "tuple[torch.Tensor, torch.Tens
 class _Scale(NamedTuple):
     """A picture at one scale: positive XYB `[H, W, 3]`, its blurred values and those of its squares."""
 
-    xyb: FloatArray
-    mean: FloatArray
-    square: FloatArray
+    xyb: Float32Array
+    mean: Float32Array
+    square: Float32Array
 
 
 @lru_cache(maxsize=1)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arrays import Float32Array
 from .benchmark import Benchmark, Metric, Point
-from .codec import FloatArray
 from .results import Results
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def curves_of_sources(points: Sequence[Point], benchmark: Benchmark) -> bytes:
     return _png(figure)
 
 
-def spectrograms(panels: Sequence[tuple[str, FloatArray]], *, seconds: float, rate: int, floor: float) -> bytes:
+def spectrograms(panels: Sequence[tuple[str, Float32Array]], *, seconds: float, rate: int, floor: float) -> bytes:
     """PNG of titled spectrograms, one below the other, in dB under the loudest place of the first.
 
     Args:

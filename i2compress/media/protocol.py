@@ -5,10 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from ..arrays import Float32Array
 from ..config import EncodeSettings, Limits, View
 from ..kinds import Kind
 from ..records import Json
-from ..signal import Codes, FloatArray, Layout, Metadata, Values
+from ..signal import Codes, Layout, Metadata, Values
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -73,7 +74,7 @@ class Sink(Protocol):
     def notes(self) -> Sequence[str]:
         """Whole sentences on what the file could not hold of the samples; complete once all are written."""
 
-    def write(self, values: FloatArray | Codes) -> None:
+    def write(self, values: Float32Array | Codes) -> None:
         """Appends `[n, *rest, C]`: values, which are rounded to what the file holds, or code values of its depth."""
 
 
@@ -95,7 +96,7 @@ class Content(Protocol):
     def output(self, view: View) -> Layout:
         """What a view gives. Raises UsageError where there is no such view."""
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """The samples `[n, *rest, C]` of a view along its first axis, in memory that does not grow with its length."""
 
 

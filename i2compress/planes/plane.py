@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float32Array
 from ..coding.latents import Grid
 from ..config import EncodeSettings
 from ..container import Container, Header, lambda_code
@@ -14,7 +15,6 @@ from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
 from ..kinds import Kind
 from ..render.renderer import GridRenderer
-from ..signal import FloatArray
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -36,12 +36,12 @@ class PlaneJob:
         stop: asked before every step; True ends the fit with the best state so far.
     """
 
-    values: FloatArray
+    values: Float32Array
     kind: Kind
     bit_depth: int
     settings: EncodeSettings
     tolerance: Callable[[float], float]
-    importance: FloatArray | None = None
+    importance: Float32Array | None = None
     say_lambda: bool = True
     on_step: "Callable[[StepInfo], None] | None" = None
     stop: Callable[[], bool] | None = None

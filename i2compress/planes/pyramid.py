@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ..arrays import Float32Array
 from ..coding.context import ContextWeights
 from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
@@ -14,7 +15,6 @@ from ..errors import MalformedError
 from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec, prior
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
-from ..signal import FloatArray
 from .plane import FittedPlane, Plane, PlaneJob
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def open_field(content: Container, threads: int) -> Plane:
     return Plane(header=content.header, spec=spec, weights={**weights}, latents=latents, renderer=renderer, complete=content.complete)
 
 
-def _check_contraction(spec: PyramidSpec, weights: dict[str, FloatArray]) -> None:
+def _check_contraction(spec: PyramidSpec, weights: dict[str, Float32Array]) -> None:
     if spec.explicit:
         return
     matrix, taps = weights["A"].astype(np.float64), weights["K"].astype(np.float64)

@@ -5,13 +5,12 @@ its zeros costs less than one pass of elementwise arithmetic for every tap.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-FloatArray: TypeAlias = npt.NDArray[np.float32]
+from ..arrays import Float32Array
 
 GROUP = 8
 
@@ -25,7 +24,7 @@ class Band:
         halo: input samples used on either side of a group.
     """
 
-    matrix: FloatArray
+    matrix: Float32Array
     halo: int
 
     @property
@@ -59,7 +58,7 @@ def doubling(half: npt.NDArray[np.floating]) -> Band:
     return Band(matrix=matrix, halo=2)
 
 
-def apply(band: Band, x: FloatArray, axis: int, first: int, count: int) -> FloatArray:
+def apply(band: Band, x: Float32Array, axis: int, first: int, count: int) -> Float32Array:
     """The filtered samples of one axis, its edges replicated.
 
     Args:
@@ -86,7 +85,7 @@ def apply(band: Band, x: FloatArray, axis: int, first: int, count: int) -> Float
     return out[(slice(None),) * axis + (slice(0, count * band.ratio),)]
 
 
-def _grouped(x: FloatArray, axis: int, groups: int, stride: int, length: int) -> FloatArray:
+def _grouped(x: Float32Array, axis: int, groups: int, stride: int, length: int) -> Float32Array:
     """Overlapping groups of one axis as matrices: `[..., groups, length, last]`, or `[..., groups, rows, length]` of the last axis."""
     last = axis == x.ndim - 1
     moved = x if last else np.moveaxis(x, axis, -2)

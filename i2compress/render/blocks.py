@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from .banded import FloatArray
+from ..arrays import Float32Array
 from .layer import Core, Layer
 from .pyramid import Box, Pyramid, Range
 from .resample import KEYS_HALO, phases
@@ -36,7 +36,7 @@ class Source(Protocol):
     def block_shape(self, scales: Scales) -> tuple[int, int, int]:
         """Source samples of a block."""
 
-    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
         """For each phase of the scales, the phase and the values `[t, h, w, D]` of the whole block moved by its offset."""
 
 
@@ -56,7 +56,7 @@ class PyramidSource:
         """See Source."""
         return block_shape(self.grid, scales)
 
-    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
         """See Source."""
         window, core = with_halo(block, self.grid, self._layer.halo)
         reach = [_grown(r, KEYS_HALO if scale > 1 else 0, size) for r, scale, size in zip(window, scales, self.grid, strict=True)]
@@ -79,7 +79,7 @@ class BlockSolver:
         self._channels = channels
         self._threads = threads
 
-    def bands(self, region: Box, scales: Scales, axis: int) -> Iterator[FloatArray]:
+    def bands(self, region: Box, scales: Scales, axis: int) -> Iterator[Float32Array]:
         """The region's values in order along `axis`, `[t, h, w, D]`, one row of blocks at a time.
 
         Args:
@@ -91,7 +91,7 @@ class BlockSolver:
         pool = ThreadPoolExecutor(self._threads)
         # A second band is begun while the first has blocks left, so that no thread waits for the last of them.
         ahead = 1 if self._threads == 1 else 2
-        begun: deque[tuple[FloatArray, list[Future[None]]]] = deque()
+        begun: deque[tuple[Float32Array, list[Future[None]]]] = deque()
         try:
             for start, stop in _pieces(*region[axis], rows):
                 part = tuple((start, stop) if a == axis else r for a, r in enumerate(region))
@@ -103,13 +103,13 @@ class BlockSolver:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _begin(self, pool: ThreadPoolExecutor, region: Box, scales: Scales) -> tuple[FloatArray, list[Future[None]]]:
+    def _begin(self, pool: ThreadPoolExecutor, region: Box, scales: Scales) -> tuple[Float32Array, list[Future[None]]]:
         sides = ((stop - start) * scale for (start, stop), scale in zip(region, scales, strict=True))
         band = np.empty((*sides, self._channels), np.float32)
         blocks = blocks_of(self._source.grid, self._source.block_shape(scales), region)
         return band, [pool.submit(self._solve, band, block, region, scales) for block in blocks]
 
-    def _solve(self, band: FloatArray, block: Box, region: Box, scales: Scales) -> None:
+    def _solve(self, band: Float32Array, block: Box, region: Box, scales: Scales) -> None:
         """Write what `region` shows of a block into the region's values."""
         seen = [(max(b[0], r[0]), min(b[1], r[1])) for b, r in zip(block, region, strict=True)]
         source = tuple(slice(s - b, e - b) for (s, e), (b, _) in zip(seen, block, strict=True))
@@ -153,7 +153,7 @@ def _pieces(start: int, stop: int, step: int) -> Iterator[Range]:
         yield max(start, k * step), min(stop, (k + 1) * step)
 
 
-def _finished(band: FloatArray, jobs: list[Future[None]]) -> FloatArray:
+def _finished(band: Float32Array, jobs: list[Future[None]]) -> Float32Array:
     for job in jobs:
         job.result()
     return band

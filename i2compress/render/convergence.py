@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float32Array
 from ..field.spec import MAX_CONTRACTION
-from .banded import FloatArray
 from .blocks import UNSCALED, block_shape, blocks_of, with_halo
 from .layer import ImplicitLayer
 from .pyramid import Box, Pyramid
@@ -16,7 +16,7 @@ from .pyramid import Box, Pyramid
 Errors: TypeAlias = npt.NDArray[np.float32]
 
 _STAGES = (16, 32)  # how many applications stand for the limit, where they are seen to be enough
-_REST = 1 / 64  # of the tolerance: how far the limit may still be from the last application
+_REST = 1 / 64  # share of the tolerance: how far the limit may still be from the last application
 _NOISE = 2.0**-20  # a move this small is rounding: it will not shrink any more
 
 
@@ -35,7 +35,7 @@ class Convergence:
     converged: bool
 
 
-def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, tolerance: float, limit: int, threads: int) -> Convergence:
+def iterations_for(pyramid: Pyramid, weights: dict[str, Float32Array], *, tolerance: float, limit: int, threads: int) -> Convergence:
     """The smallest number of applications after which no output sample is farther than `tolerance` from the limit.
 
     The limit is the output after `limit` applications, or after fewer where the last ones, continued as a geometric
@@ -50,7 +50,7 @@ def iterations_for(pyramid: Pyramid, weights: dict[str, FloatArray], *, toleranc
     return Convergence(iterations=best + 1, residual=float(errors[best]), converged=converged)
 
 
-def _path(pyramid: Pyramid, weights: dict[str, FloatArray], count: int, threads: int) -> tuple[Errors, Errors]:
+def _path(pyramid: Pyramid, weights: dict[str, Float32Array], count: int, threads: int) -> tuple[Errors, Errors]:
     """Largest distance of each output from the last of `count`, `[count]`, and of each from the next, `[count - 1]`."""
     layer = ImplicitLayer(weights, count)
 

@@ -13,10 +13,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float32Array
 from ..coords import normalised, phase_offsets
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays
-from .banded import FloatArray
 from .blocks import UNSCALED, Scales, blocks_of
 from .pyramid import Box
 from .renderer import GridRenderer
@@ -27,7 +27,7 @@ _BLOCKS = {1: (1, 1, 2048), 2: (1, 32, 64), 3: (4, 16, 32)}  # 2048 points, by n
 _WIDE = 256  # channels from which a block has a quarter of them
 _MAX_BAND = 1024  # output rows
 _SAMPLE_BLOCKS = 8  # on which iterations are counted
-_REST = 1 / 64  # of the tolerance: how far the limit may still be from the last application
+_REST = 1 / 64  # share of the tolerance: how far the limit may still be from the last application
 _NOISE = 2.0**-20  # a move this small is rounding: it will not shrink any more
 _SLOWEST = 0.98
 
@@ -76,7 +76,7 @@ class CoordinateNetwork:
         self._readout = np.ascontiguousarray(gain * weights["W"].T, np.float32)
         self._offset = (offset + gain * weights["b"]).astype(np.float32)
 
-    def inject(self, axes: list[Doubles]) -> list[FloatArray]:
+    def inject(self, axes: list[Doubles]) -> list[Float32Array]:
         """The tensors `[N, C]` of each layer for the grid of points with these normalised coordinates along each axis."""
         sirens = self._kind == "siren"
         found = []
@@ -97,7 +97,7 @@ class CoordinateNetwork:
             found.append(turn)
         return found
 
-    def step(self, z: FloatArray | None, u: list[FloatArray]) -> FloatArray:
+    def step(self, z: Float32Array | None, u: list[Float32Array]) -> Float32Array:
         """F(z) `[N, C]`, a new array; z None for 0."""
         if self._spec.explicit and self._kind != "siren":
             z = None
@@ -113,9 +113,9 @@ class CoordinateNetwork:
                 z *= u[layer + 1]
         return z
 
-    def read(self, z: FloatArray) -> FloatArray:
+    def read(self, z: Float32Array) -> Float32Array:
         """The values `[N, D]` of z `[N, C]`."""
-        out: FloatArray = z @ self._readout
+        out: Float32Array = z @ self._readout
         out += self._offset
         return out
 
@@ -155,7 +155,7 @@ class CoordinateSource:
             shape[first] = max(1, min(shape[first], _MAX_BAND // scales[first]))
         return shape[0], shape[1], shape[2]
 
-    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+    def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
         """See Source."""
         for phase in itertools.product(*map(range, scales)):
             offsets = [phase_offsets(scale)[p] for scale, p in zip(scales, phase, strict=True)]
@@ -169,15 +169,15 @@ class CoordinateSource:
             values = np.nan_to_num(self.network.read(z), copy=False, nan=0, posinf=0, neginf=0)
             yield phase, values.reshape(*(stop - start for start, stop in block), -1)
 
-    def inject(self, block: Box, offsets: list[float]) -> list[FloatArray]:
+    def inject(self, block: Box, offsets: list[float]) -> list[Float32Array]:
         """What the network's step needs at a block's samples moved by these offsets."""
         axes = [normalised(size, part, offset) for part, size, offset in zip(block, self._extents, offsets, strict=True)]
         return self.network.inject(axes[3 - self.axes :])
 
-    def path(self, block: Box, limit: int, tolerance: float, target: FloatArray) -> _Path:
+    def path(self, block: Box, limit: int, tolerance: float, target: Float32Array) -> _Path:
         """Applications from zero until the values of a block are at rest, or `limit` of them."""
         u = self.inject(block, [0.0] * 3)
-        outputs: list[FloatArray] = []
+        outputs: list[Float32Array] = []
         z, moves = None, [math.inf]
         converged = False
         while len(outputs) < limit and not converged:
@@ -216,7 +216,7 @@ class CoordinateRenderer(GridRenderer):
         self.coordinates = CoordinateSource(spec, CoordinateNetwork(spec, weights, gain=gain, offset=offset))
         super().__init__(spec.grid, self.coordinates, channels=spec.channels, threads=threads)
 
-    def iterations_for(self, target: FloatArray, tolerance: float, limit: int) -> Count:
+    def iterations_for(self, target: Float32Array, tolerance: float, limit: int) -> Count:
         """The smallest number of applications after which no value is farther than `tolerance` from the limit.
 
         Measured on a few blocks. Where the values do not come to rest within `limit` applications there is no limit, and the

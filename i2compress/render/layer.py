@@ -8,8 +8,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ..arrays import Float32Array
 from ..field.spec import PyramidSpec
-from .banded import FloatArray
 
 Core: TypeAlias = tuple[slice, slice, slice]  # the part of a window whose values are wanted
 
@@ -28,25 +28,25 @@ class Layer(Protocol):
     def halo(self) -> int:
         """Samples around the wanted ones that the window must hold where the picture has them."""
 
-    def values(self, h: FloatArray, core: Core) -> FloatArray:
+    def values(self, h: Float32Array, core: Core) -> Float32Array:
         """Values `[t, h, w, D]` of the core from features `[L, T, H, W]` of the window."""
 
 
 class Pointwise:
     """Injection and readout: what the two layers share."""
 
-    def __init__(self, weights: dict[str, FloatArray]) -> None:
+    def __init__(self, weights: dict[str, Float32Array]) -> None:
         self._inject, self._bias = weights["B"], weights["c"]
         self._readout, self._skip, self._offset = weights["W"], weights["S"], weights["b"]
 
-    def inject(self, h: FloatArray) -> FloatArray:
+    def inject(self, h: Float32Array) -> Float32Array:
         """u = B h + c, `[C, T, H, W]`, from `[L, T, H, W]`."""
         u = np.empty((len(self._inject), *h.shape[1:]), np.float32)
         mix(self._inject, h, u)
         u += self._bias[:, None, None, None]
         return u
 
-    def read(self, z: FloatArray, h: FloatArray) -> FloatArray:
+    def read(self, z: Float32Array, h: Float32Array) -> Float32Array:
         """Phi = W z + S h + b, `[T, H, W, D]`, from `[C, T, H, W]` and `[L, T, H, W]`."""
         phi, skip = (np.empty((*h.shape[1:], len(self._offset)), np.float32) for _ in range(2))
         mix(self._readout, z, np.moveaxis(phi, -1, 0))
@@ -56,7 +56,7 @@ class Pointwise:
         return phi
 
 
-def mix(matrix: FloatArray, x: FloatArray, out: FloatArray) -> None:
+def mix(matrix: Float32Array, x: Float32Array, out: Float32Array) -> None:
     """out = matrix x over the first axis, `[M, N]` times `[N, T, H, W]`, in products too small for OpenBLAS to share out."""
     step = max(16, _SINGLE_THREAD // matrix.size)
     for start in range(0, x.shape[-1], step):
@@ -64,7 +64,7 @@ def mix(matrix: FloatArray, x: FloatArray, out: FloatArray) -> None:
         np.matmul(matrix, np.moveaxis(x[part], 0, -2), out=np.moveaxis(out[part], 0, -2))
 
 
-def relu(x: FloatArray, out: FloatArray) -> None:
+def relu(x: Float32Array, out: Float32Array) -> None:
     """out = max(x, 0). clip takes half the time of maximum with a scalar."""
     np.clip(x, np.float32(0), np.float32(np.inf), out=out)
 
@@ -72,7 +72,7 @@ def relu(x: FloatArray, out: FloatArray) -> None:
 class ImplicitLayer:
     """z <- relu(A z + K * z + u), `iterations` times counting the first from zero."""
 
-    def __init__(self, weights: dict[str, FloatArray], iterations: int) -> None:
+    def __init__(self, weights: dict[str, Float32Array], iterations: int) -> None:
         self._pointwise = Pointwise(weights)
         self._mixing = weights["A"]
         kernel = weights["K"]
@@ -86,17 +86,17 @@ class ImplicitLayer:
         """One sample for each application after the first, which has no neighbours yet."""
         return self._iterations - 1
 
-    def values(self, h: FloatArray, core: Core) -> FloatArray:
+    def values(self, h: Float32Array, core: Core) -> Float32Array:
         """Values of the core after the last application."""
         z = deque(self._iterate(h, core), maxlen=1).pop()
         return self._pointwise.read(z[(slice(None), *core)], h[(slice(None), *core)])
 
-    def trajectory(self, h: FloatArray, core: Core) -> FloatArray:
+    def trajectory(self, h: Float32Array, core: Core) -> Float32Array:
         """Values of the core after every application, `[iterations, t, h, w, D]`."""
         part = (slice(None), *core)
         return np.stack([self._pointwise.read(z[part], h[part]) for z in self._iterate(h, core)])
 
-    def _iterate(self, h: FloatArray, core: Core) -> Iterator[FloatArray]:
+    def _iterate(self, h: Float32Array, core: Core) -> Iterator[Float32Array]:
         """z `[C, T, H, W]` after each application, right on the core and as far around it as the rest needs; reused."""
         u = self._pointwise.inject(h)
         width, depth, height, columns = u.shape
@@ -112,7 +112,7 @@ class ImplicitLayer:
             self._apply(z, inner, u, rows, scratch)
             yield inner
 
-    def _apply(self, z: FloatArray, inner: FloatArray, u: FloatArray, rows: slice, scratch: FloatArray) -> None:
+    def _apply(self, z: Float32Array, inner: Float32Array, u: Float32Array, rows: slice, scratch: Float32Array) -> None:
         """One application to some rows of the window, in place."""
         count = rows.stop - rows.start
         groups = -(-count // ROWS)
@@ -128,14 +128,14 @@ class ImplicitLayer:
         relu(total[:, :, :count], inner[:, :, rows])
 
 
-def _groups(x: FloatArray, groups: int, length: int) -> FloatArray:
+def _groups(x: Float32Array, groups: int, length: int) -> Float32Array:
     """Groups of `length` rows, one every ROWS rows: `[C, T, groups, length, W]`."""
     channels, depth, _, columns = x.shape
     channel, plane, row, column = x.strides
     return as_strided(x, (channels, depth, groups, length, columns), (channel, plane, ROWS * row, row, column))
 
 
-def _row_bands(kernel: FloatArray) -> FloatArray:
+def _row_bands(kernel: Float32Array) -> Float32Array:
     """Depthwise kernels `[C, P, 3, 3]` as matrices that make ROWS rows from ROWS + 2: `[P, 3, C, 1, 1, ROWS, ROWS + 2]`."""
     channels, planes = kernel.shape[:2]
     bands = np.zeros((planes, 3, channels, 1, 1, ROWS, ROWS + 2), np.float32)
@@ -149,11 +149,11 @@ class ExplicitLayer:
 
     halo = 2
 
-    def __init__(self, weights: dict[str, FloatArray]) -> None:
+    def __init__(self, weights: dict[str, Float32Array]) -> None:
         self._pointwise = Pointwise(weights)
         self._residuals = [r[:, :, None] if r.ndim == 4 else r for r in (weights["R1"], weights["R2"])]
 
-    def values(self, h: FloatArray, core: Core) -> FloatArray:
+    def values(self, h: Float32Array, core: Core) -> Float32Array:
         """Values of the core."""
         phi = np.moveaxis(self._pointwise.read(np.maximum(self._pointwise.inject(h), 0), h), -1, 0)
         phi = phi + convolve(phi, self._residuals[0])
@@ -161,7 +161,7 @@ class ExplicitLayer:
         return np.moveaxis(phi[(slice(None), *core)], 0, -1)
 
 
-def convolve(x: FloatArray, kernel: FloatArray) -> FloatArray:
+def convolve(x: Float32Array, kernel: Float32Array) -> Float32Array:
     """Cross-correlation `[D, T, H, W]` with `[D, D, P, 3, 3]`, zero outside."""
     taps = kernel.shape[2:]
     padded = np.pad(x, [(0, 0), *((side // 2, side // 2) for side in taps)])
@@ -173,6 +173,6 @@ def convolve(x: FloatArray, kernel: FloatArray) -> FloatArray:
     return out
 
 
-def make_layer(spec: PyramidSpec, weights: dict[str, FloatArray]) -> Layer:
+def make_layer(spec: PyramidSpec, weights: dict[str, Float32Array]) -> Layer:
     """The layer of a field."""
     return ExplicitLayer(weights) if spec.explicit else ImplicitLayer(weights, spec.iterations)

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .banded import Band, FloatArray, apply, doubling
+from ..arrays import Float32Array
+from .banded import Band, apply, doubling
 
 Range: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[Range, Range, Range]  # samples start .. stop of each axis
@@ -27,7 +28,7 @@ class Pyramid:
         levels: the level of each grid.
     """
 
-    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: FloatArray, active: tuple[int, ...], levels: Sequence[int]) -> None:
+    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: Float32Array, active: tuple[int, ...], levels: Sequence[int]) -> None:
         self._latents = latents
         self._active, self._levels = active, levels
         self._up = [doubling(half) for half in up]
@@ -42,11 +43,11 @@ class Pyramid:
         """Samples of the source grid, three axes."""
         return self._latents[0].shape
 
-    def features(self, window: Box) -> FloatArray:
+    def features(self, window: Box) -> Float32Array:
         """Features `[G, t, h, w]` of a window inside the source grid, channel 0 from the last grid."""
         return self._features(0, window)
 
-    def _features(self, number: int, window: Box) -> FloatArray:
+    def _features(self, number: int, window: Box) -> Float32Array:
         """Features of the grids from `number` on, on a window of that grid."""
         part = tuple(slice(*r) for r in window)
         if number == self._based:
@@ -65,7 +66,7 @@ class Pyramid:
         return np.concatenate([known, self._latents[number][part][None].astype(np.float32)])
 
 
-def _doubled(x: FloatArray, axis: int, band: Band, origin: int, wanted: Range) -> FloatArray:
+def _doubled(x: Float32Array, axis: int, band: Band, origin: int, wanted: Range) -> Float32Array:
     """Samples `wanted` of the finer grid from x, whose sample 0 is sample `origin` of the coarser one."""
     start, stop = wanted
     fine = apply(band, x, axis, (start >> 1) - origin, ((stop - 1) >> 1) - (start >> 1) + 1)

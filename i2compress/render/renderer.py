@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float32Array
 from ..errors import MalformedError, UsageError
 from ..field.spec import PyramidSpec
-from .banded import FloatArray
 from .blocks import BlockSolver, PyramidSource, Source
 from .convergence import Convergence, iterations_for
 from .layer import make_layer
@@ -36,7 +36,7 @@ class GridRenderer:
         self._axis = 3 - len(grid)  # the one along which bands follow each other
         self._solver = BlockSolver(source, channels=channels, threads=threads)
 
-    def bands(self, spans: Spans | None = None) -> Iterator[FloatArray]:
+    def bands(self, spans: Spans | None = None) -> Iterator[Float32Array]:
         """The values, not clipped, in bands along the first axis: `[h, W, D]` of two axes, `[t, H, W, D]` of three.
 
         Memory is bounded by the size of the output's other axes and does not depend on its length along the first.
@@ -57,7 +57,7 @@ class GridRenderer:
         for band in bands:
             yield band.reshape(band.shape[self._axis :])
 
-    def render(self, spans: Spans | None = None) -> FloatArray:
+    def render(self, spans: Spans | None = None) -> Float32Array:
         """All values of `bands`, not clipped, `[*out, D]`."""
         spans = whole(self._grid) if spans is None else spans
         out = np.empty((*(span.out for span in spans), self._channels), np.float32)
@@ -82,7 +82,7 @@ class Renderer(GridRenderer):
         UsageError: threads below 1.
     """
 
-    def __init__(self, spec: PyramidSpec, weights: dict[str, FloatArray], latents: Sequence[npt.NDArray[np.int32]], *, threads: int = 1) -> None:
+    def __init__(self, spec: PyramidSpec, weights: dict[str, Float32Array], latents: Sequence[npt.NDArray[np.int32]], *, threads: int = 1) -> None:
         if [grid.shape for grid in latents] != spec.latent_shapes:
             raise MalformedError(f"latent grids are {[grid.shape for grid in latents]}; expected {spec.latent_shapes}")
         self._spec = spec
@@ -117,7 +117,7 @@ class Renderer(GridRenderer):
         return iterations_for(self._pyramid, self._weights, tolerance=tolerance, limit=limit, threads=self.threads)
 
 
-def _field_weights(spec: PyramidSpec, weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
+def _field_weights(spec: PyramidSpec, weights: dict[str, Float32Array]) -> dict[str, Float32Array]:
     """The tensors of the field itself, checked."""
     field = {}
     for name, shape in spec.weight_shapes.items():

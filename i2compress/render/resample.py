@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import Float32Array
 from ..coords import phase_offsets
-from .banded import FloatArray, apply, correlation
+from .banded import apply, correlation
 from .pyramid import Box, Range
 from .span import Span
 
@@ -17,7 +18,7 @@ KEYS_HALO = 2
 _LOBES = 3
 
 
-def phases(h: FloatArray, reach: Box, window: Box, scales: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], FloatArray]]:
+def phases(h: Float32Array, reach: Box, window: Box, scales: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
     """The features at every phase of an integer scale, by separable Keys cubic interpolation (a = -1/2).
 
     Args:
@@ -95,7 +96,7 @@ class Lanczos:
         """One past the last solved sample that output sample j may need."""
         return min(self.solved, int(self._left(np.array([j]))[0]) + self.taps)
 
-    def apply(self, x: FloatArray, axis: int, origin: int, outputs: Range) -> FloatArray:
+    def apply(self, x: Float32Array, axis: int, origin: int, outputs: Range) -> Float32Array:
         """Output samples of one axis.
 
         Args:
@@ -117,11 +118,11 @@ class Lanczos:
             total += part
         return total
 
-    def each(self, bands: Iterator[FloatArray], axis: int, origin: int) -> Iterator[FloatArray]:
+    def each(self, bands: Iterator[Float32Array], axis: int, origin: int) -> Iterator[Float32Array]:
         """The whole output along `axis` of every band."""
         return (self.apply(band, axis, origin, (0, self.span.out)) for band in bands)
 
-    def stream(self, bands: Iterator[FloatArray], axis: int, origin: int, outputs: Range | None = None) -> Iterator[FloatArray]:
+    def stream(self, bands: Iterator[Float32Array], axis: int, origin: int, outputs: Range | None = None) -> Iterator[Float32Array]:
         """Output in bands, from solved values in bands of which the first starts at solved sample `origin`; all of it, or these samples."""
         done, stop = (0, self.span.out) if outputs is None else outputs
         held = next(bands)
@@ -145,7 +146,7 @@ class Lanczos:
     def _left(self, j: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         return np.ceil(self._centre(j) - _LOBES * self.ratio).astype(np.intp)
 
-    def _table(self, j: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    def _table(self, j: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Float32Array]:
         """Solved samples and their weights, `[len(j), taps]` each."""
         index = self._left(j)[:, None] + np.arange(self.taps)
         t = (index - self._centre(j)[:, None]) / self.ratio

@@ -24,10 +24,10 @@ from ..fit.coordinate import CoordinateFit, Points
 from ..fit.schedule import CoordinateSchedule
 from .presets import Cost
 
-STEPS = 2  # of a memory measurement
+STEPS = 2  # training steps of a memory measurement
 # The C library keeps freed blocks below a threshold that grows as it goes; fixed, a tensor's memory goes back at once and the peak is exact.
 _EXACT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-_ROUNDS = 3  # of the timings: the ways take turns, so that all meet the same machine
+_ROUNDS = 3  # how often timings are repeated: the ways take turns, so that all meet the same machine
 
 
 @dataclass(frozen=True, kw_only=True)

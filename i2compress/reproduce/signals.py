@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arrays import Float32Array
 from ..errors import SignalError, UsageError
 from ..fit.coordinate import Points, grid_points
-from ..signal import FloatArray, to_codes
+from ..signal import to_codes
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"}
 CLIPS = {".wav", ".flac", ".ogg", ".mp3"}
@@ -41,7 +42,7 @@ class Task:
     note: str = ""
 
 
-def picture(path: Path, side: int) -> FloatArray:
+def picture(path: Path, side: int) -> Float32Array:
     """The middle square of a picture, reduced to `side` samples a side, `[side, side, D]` in [-1, 1]; alpha is left out."""
     from .. import media
 
@@ -50,7 +51,7 @@ def picture(path: Path, side: int) -> FloatArray:
     return square(codes[..., :-1] if signal.channels in (2, 4) else codes, side)
 
 
-def camera(side: int) -> FloatArray | None:
+def camera(side: int) -> Float32Array | None:
     """scikit-image's photographer, in the same way; None where scikit-image is not installed.
 
     The authors used the picture of its version 0.16, which is another one.
@@ -62,7 +63,7 @@ def camera(side: int) -> FloatArray | None:
     return square(load()[..., None], side)
 
 
-def text(side: int) -> FloatArray:
+def text(side: int) -> Float32Array:
     """A page of text, dark on light, in the same way."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -73,7 +74,7 @@ def text(side: int) -> FloatArray:
     return square(np.asarray(page)[..., None], side)
 
 
-def square(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], side: int) -> FloatArray:
+def square(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], side: int) -> Float32Array:
     """The middle square of `[H, W, D]` codes of 8 bits, reduced by averages to at most `side`, in [-1, 1]."""
     from PIL import Image
 
@@ -85,13 +86,13 @@ def square(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], side: int) -> 
     return np.stack(planes, -1).astype(np.float32) / np.float32(127.5) - 1
 
 
-def whole(name: str, values: FloatArray, *, unit: float, note: str) -> Task:
+def whole(name: str, values: Float32Array, *, unit: float, note: str) -> Task:
     """All samples of a grid `[*grid, D]`."""
     y = torch.from_numpy(values.reshape(-1, values.shape[-1]))
     return Task(name=name, points=Points(x=grid_points(values.shape[:-1]), y=y), tests={}, unit=unit, note=note)
 
 
-def halves(name: str, values: FloatArray) -> Task:
+def halves(name: str, values: Float32Array) -> Task:
     """A picture `[H, W, D]` whose even rows and columns are trained on, and the odd ones tested."""
     task = whole(name, values, unit=0.25, note=f"{values.shape[1]}x{values.shape[0]}, even samples for training, odd for the test")
     height, width = values.shape[:2]
@@ -101,7 +102,7 @@ def halves(name: str, values: FloatArray) -> Task:
     return Task(name=name, points=Points(x=x[even], y=y[even]), tests={"odd": Points(x=x[odd], y=y[odd])}, unit=0.25, note=task.note)
 
 
-def clip(path: Path, samples: int) -> tuple[FloatArray, str]:
+def clip(path: Path, samples: int) -> tuple[Float32Array, str]:
     """The middle `samples` of a clip's first channel (all for 0), `[N, 1]`, its largest magnitude 1; and how it was cut."""
     import av
 
@@ -123,7 +124,7 @@ def clip(path: Path, samples: int) -> tuple[FloatArray, str]:
     return scaled[:, None], f"{len(cut)} samples at {rate} Hz from {start / rate:.2f} s, {len(cut) / rate:.3f} s"
 
 
-def video(path: Path, size: tuple[int, ...]) -> tuple[FloatArray, str]:
+def video(path: Path, size: tuple[int, ...]) -> tuple[Float32Array, str]:
     """Frames `[T, H, W, 3]` in [-1, 1]: all, or `size` of them from the first, reduced; and how they were cut."""
     import av
 

@@ -26,7 +26,7 @@ SOLVED = Solving(stop=Stop(absolute=1e-5, relative=1e-4, iterations=300))  # whe
 ONCE = Solving(stop=Stop(iterations=0), gradient=Phantom(steps=1))  # one application, from zero
 BLOCK = 2**14
 IMPLICIT, EXPLICIT, ONE_PASS = "implicit", "explicit", "one-pass"
-CURVE_POINTS = 40  # of each curve in the results
+CURVE_POINTS = 40  # points of each curve in the results
 
 
 @dataclass(kw_only=True)

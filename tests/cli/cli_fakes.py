@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from i2compress import cli, media
+from i2compress.arrays import Float32Array
 from i2compress.config import EncodeSettings, View
 from i2compress.container import Container, Header, read, write
 from i2compress.kinds import Kind
 from i2compress.media import Source, image
 from i2compress.media.protocol import Coded, Hooks
-from i2compress.signal import FloatArray, Layout, Metadata
+from i2compress.signal import Layout, Metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +41,13 @@ class FakeContent:
         self.metadata, self.complete = Metadata(**container.metadata), container.complete
         self.layout = Layout(kind=Kind.IMAGE, grid=header.grid, channels=header.channels)
         codes = np.frombuffer(zlib.decompress(container.latents[0]), np.uint8) if container.latents else np.zeros(self.layout.shape, np.uint8)
-        self._values: FloatArray = codes.reshape(self.layout.shape).astype(np.float32) / np.float32(255)
+        self._values: Float32Array = codes.reshape(self.layout.shape).astype(np.float32) / np.float32(255)
 
     def output(self, view: View) -> Layout:
         """A picture's."""
         return image.content.Picture.output(self, view)  # type: ignore[arg-type]  # it asks for the layout only
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """Two of them."""
         height, width = self.output(view).grid
         rows = np.arange(height) * len(self._values) // height

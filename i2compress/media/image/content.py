@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ... import container
+from ...arrays import Float32Array
 from ...config import Limits, View
 from ...errors import UsageError
 from ...header import MAX_AXIS, Header
@@ -15,7 +16,7 @@ from ...planes import open_plane
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
 from ...render.span import Span, Spans
-from ...signal import FloatArray, Layout, Metadata
+from ...signal import Layout, Metadata
 from ..protocol import Outline
 
 _CHANNELS = {1: "Gray", 2: "GrayA", 3: "RGB", 4: "RGBA"}
@@ -35,7 +36,7 @@ class Picture:
         height, width = (span.out for span in spans(self.layout.grid, view))
         return replace(self.layout, grid=(height, width), bit_depth=view.bit_depth or self.layout.bit_depth)
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: rows `[h, W, C]` in [0, 1], top to bottom."""
         for band in self.plane.renderer.bands(spans(self.layout.grid, view)):
             yield np.clip(band, 0, 1)

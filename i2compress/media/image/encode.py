@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ... import container
+from ...arrays import Float32Array
 from ...config import DEFAULT_FIELD, EFFORTS, FEWEST_STEPS, EncodeSettings
 from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
@@ -13,7 +14,7 @@ from ...header import MAX_AXIS
 from ...kinds import Kind
 from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, fit_pyramid
 from ...planes.coordinate import file_spec, fit_field
-from ...signal import FloatArray, Layout, Values
+from ...signal import Layout, Values
 from ..protocol import Coded, Hooks, Source
 
 MAX_LEVELS = 6
@@ -26,7 +27,7 @@ STEP_CODE, STEP_LAMBDA = 50, 1e-3
 TOLERANCE_CODES = 0.25  # how far a value may be from the fixed point, in code values of the output
 TOLERANCE_ERROR = 0.02  # or as a share of the root mean squared error, which is more for 16-bit sources
 ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
-INPUT_SCALE = (256, 512)  # of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
+INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
 
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_from: int = PLANES_FROM, levels: int = MAX_LEVELS) -> Coded:
@@ -100,7 +101,7 @@ def levels_for(grid: tuple[int, ...], most: int = MAX_LEVELS) -> int:
     return max(1, min(most, math.floor(math.log2(min(grid)))))
 
 
-def opacity_importance(values: Values, layout: Layout) -> FloatArray | None:
+def opacity_importance(values: Values, layout: Layout) -> Float32Array | None:
     """Weights of the squared errors `[H, W, C]`: 0 for colour under full transparency, else 1; None where all are 1."""
     if layout.channels not in (2, 4):
         return None

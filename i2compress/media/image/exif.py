@@ -71,7 +71,7 @@ def _entries(block: bytes | None, *tags: int) -> list[tuple[int, Entry | None]]:
         inline, room = at + step - (8 if big else 4), 8 if big else 4
         size = SIZES.get(kind, 0) * length
         if not size:
-            continue  # of no value, or of a type that is not known
+            continue  # it has no value, or a type that is not known
         place = inline if size <= room else _unsigned(block, order, inline, "Q" if big else "I")
         there = place is not None and place + size <= len(block)
         found.setdefault(number, Entry(kind=kind, count=length, place=place) if there and place is not None else None)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .metadata import icc_space
 
-_D50 = (0.9642, 1.0, 0.8249)  # of the profile connection space (ICC.1 7.2.16)
+_D50 = (0.9642, 1.0, 0.8249)  # white of the profile connection space (ICC.1 7.2.16)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])  # ICC.1 annex E
 _MAX_TABLE = 4096
 

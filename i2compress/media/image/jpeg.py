@@ -12,7 +12,7 @@ from .stated import Stated
 _EOI = 0xD9
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 _NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # of 8-bit samples: baseline, extended, progressive, and the latter two arithmetic
+_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # markers of frames of 8-bit samples: baseline, extended, progressive, and the latter two arithmetic
 _ARITHMETIC = (0xC9, 0xCA)
 _OTHERS = {
     0xC3: "a lossless JPEG",

@@ -28,7 +28,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 }
 _STATED: dict[str, Callable[[bytes], Stated]] = {"jpeg": of_jpeg, "webp": lambda _: Stated(), "bmp": of_bmp, "gif": of_gif}
 _MODES = ("L", "LA", "RGB", "RGBA")
-_RESOLUTION_INFO = 0x03ED  # of Photoshop's resources
+_RESOLUTION_INFO = 0x03ED  # number of the resolution among Photoshop's resources
 
 
 def read_with_pillow(data: bytes, name: str) -> Decoded:

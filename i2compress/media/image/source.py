@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
 
+from ...arrays import Float32Array
 from ...kinds import Kind
-from ...signal import Codes, FloatArray, Layout, Metadata, Values, from_codes, to_codes
+from ...signal import Codes, Layout, Metadata, Values, from_codes, to_codes
 from ..protocol import Format
 from . import files
 from .sniff import sniff
@@ -41,7 +42,7 @@ class PictureSink:
         self.layout = replace(layout, bit_depth=min(layout.bit_depth, max(form.depths)))
         self._rows, self._bit_depth = rows, layout.bit_depth
 
-    def write(self, values: FloatArray | Codes) -> None:
+    def write(self, values: Float32Array | Codes) -> None:
         """See Sink."""
         self._rows.write(values if values.dtype.kind == "u" else to_codes(values, self._bit_depth))  # type: ignore[arg-type]  # codes, or made such
 

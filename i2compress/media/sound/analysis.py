@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from ...arrays import Float64Array
 from .mdct import MAX_SPLIT, POWER, Framing, analyse
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 HOPS = (128, 256, 512, 1024, 2048, 4096)
@@ -17,7 +17,7 @@ _DEAD = 0.62  # magnitudes below it are quantised to zero
 _MAGNITUDES = 41
 
 
-def rotate(coefficients: FloatArray, rotation: int, sign: int) -> FloatArray:
+def rotate(coefficients: Float64Array, rotation: int, sign: int) -> Float64Array:
     """Two channels `[2, ...]` turned by `rotation` / 64 of half a turn (sign 1) or back (-1); others as they are."""
     if len(coefficients) != 2 or not rotation:
         return coefficients
@@ -26,7 +26,7 @@ def rotate(coefficients: FloatArray, rotation: int, sign: int) -> FloatArray:
     return np.stack([np.cos(angle) * first + np.sin(angle) * second, np.cos(angle) * second - np.sin(angle) * first])
 
 
-def best_rotation(x: FloatArray) -> int:
+def best_rotation(x: Float64Array) -> int:
     """The rotation 0..63 that decorrelates two channels `[2, n]`; 0 for other counts."""
     if len(x) != 2:
         return 0
@@ -34,7 +34,7 @@ def best_rotation(x: FloatArray) -> int:
     return int(np.rint(64 * angle / np.pi)) % 64
 
 
-def cost(coefficients: FloatArray, lam: float) -> tuple[FloatArray, FloatArray]:
+def cost(coefficients: Float64Array, lam: float) -> tuple[Float64Array, Float64Array]:
     """Bits and squared error of each frame, `[F]` each, of coefficients `[C, F, K]` under the step that suits lambda."""
     step = np.sqrt(STEP_OF_LAMBDA * lam)
     scaled = np.abs(coefficients) / step
@@ -42,7 +42,7 @@ def cost(coefficients: FloatArray, lam: float) -> tuple[FloatArray, FloatArray]:
     return ideal_bits(q), np.square((scaled - q) * step).sum((0, 2))
 
 
-def ideal_bits(q: npt.NDArray[np.floating]) -> FloatArray:
+def ideal_bits(q: npt.NDArray[np.floating]) -> Float64Array:
     """Bits of each frame `[F]` of magnitudes `[C, F, K]`, of a coder that knows their statistics given six causal neighbours."""
     frames, bins = q.shape[1:]
     padded = np.pad(q, ((0, 0), (2, 0), (2, 1)))
@@ -60,7 +60,7 @@ def ideal_bits(q: npt.NDArray[np.floating]) -> FloatArray:
     return np.asarray(bits.sum((0, 2)))
 
 
-def choose_splits(x: FloatArray, hop: int, lam: float) -> tuple[IntArray, float]:
+def choose_splits(x: Float64Array, hop: int, lam: float) -> tuple[IntArray, float]:
     """Log2 of the blocks of each frame of `x` `[C, n]`, and what they cost: bits and squared error over lambda."""
     frames = -(-x.shape[1] // hop)
     costs = []
@@ -77,13 +77,13 @@ def choose_splits(x: FloatArray, hop: int, lam: float) -> tuple[IntArray, float]
     return (chosen, switched) if switched < float(costs[0].sum()) else (plain, float(costs[0].sum()))
 
 
-def choose_hop(x: FloatArray, lam: float) -> int:
+def choose_hop(x: Float64Array, lam: float) -> int:
     """Samples a frame that make the least cost on `x` `[C, n]`."""
     costs = {hop: choose_splits(x, hop, lam)[1] for hop in HOPS}
     return min(costs, key=lambda hop: costs[hop])
 
 
-def lambda_of_bits(x: FloatArray, bits: float, weighted: Callable[[FloatArray, int], FloatArray]) -> float:
+def lambda_of_bits(x: Float64Array, bits: float, weighted: Callable[[Float64Array, int], Float64Array]) -> float:
     """Lambda at which `x` `[C, n]`, cut into its best frames, would take so many bits; `weighted` weighs coefficients of a hop."""
     low, high = 1e-13, 10.0
     coefficients = {hop: weighted(analyse(x, Framing(hop, np.zeros(-(-x.shape[1] // hop), np.int64), POWER)), hop) for hop in HOPS[1:]}

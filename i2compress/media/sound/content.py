@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import container
+from ...arrays import Float32Array
 from ...config import Limits, View
 from ...container import SIGNATURE, ChunkReader
 from ...errors import FormatError, UsageError
 from ...planes import open_plane
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
-from ...signal import FloatArray, Layout, Metadata
+from ...signal import Layout, Metadata
 from ..protocol import Outline
 from . import waveform_chunk
 from .analysis import rotate
@@ -59,7 +60,7 @@ class Segmented:
         """See Content."""
         return output_layout(self.layout, self._span(view), view)
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: samples `[n, C]`, not clipped, a few frames at a time. Raises FormatError for a segment that no encoder writes."""
         first, last = self._span(view)
         yield from self._evaluated(view, first, last) if view.rate not in (None, self.header.rate) else self._plain(first, last)
@@ -73,7 +74,7 @@ class Segmented:
     def _step(self, view: View) -> float:
         return 1.0 if view.rate is None else self.header.rate / view.rate
 
-    def _plain(self, first: int, last: int) -> Iterator[FloatArray]:
+    def _plain(self, first: int, last: int) -> Iterator[Float32Array]:
         """Source samples first..last."""
         start, stop = self._needed(first, last)
         synthesis, position = Synthesis(self._framing, start), start * self.header.hop
@@ -82,7 +83,7 @@ class Segmented:
             yield from _cut(x, position, first, last)
             position += x.shape[1]
 
-    def _evaluated(self, view: View, first: int, last: int) -> Iterator[FloatArray]:
+    def _evaluated(self, view: View, first: int, last: int) -> Iterator[Float32Array]:
         """Output samples first..last at another rate."""
         step = self._step(view)
         start, stop = self._needed(math.floor(first * step), math.ceil(last * step) + 1)
@@ -125,7 +126,7 @@ class Segmented:
         return rotate(plane / segment.gain * gains, segment.rotation, -1)
 
 
-def _cut(x: npt.NDArray[np.float64], position: int, first: int, last: int) -> Iterator[FloatArray]:
+def _cut(x: npt.NDArray[np.float64], position: int, first: int, last: int) -> Iterator[Float32Array]:
     """The part of `x` `[C, n]`, whose first sample is number `position`, inside first..last, as `[n, C]`."""
     part = x[:, max(0, first - position) : max(0, last - position)]
     if part.shape[1]:

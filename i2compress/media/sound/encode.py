@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ...arrays import Float64Array
 from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
 from ...planes import open_plane
 from ..protocol import Coded, Hooks, Source
@@ -33,21 +34,19 @@ from .plane import LAMBDA, STEP, Fitted, fit_plane
 if TYPE_CHECKING:
     from ...fit import Arrays
 
-SEGMENT_SAMPLES = 3 << 19  # of all channels: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
+SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
-LOOK_SECONDS = 8.0  # of the loudest part, from which frames and rates are chosen
+LOOK_SECONDS = 8.0  # length of the loudest part, from which frames and rates are chosen
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
-PILOT, PILOT_LEAST = 0.3, 20  # of the steps: the short fit from which a bitrate's lambda is foreseen; steps at least
+PILOT, PILOT_LEAST = 0.3, 20  # share of the steps, and the least number of them, of the short fit from which a bitrate's lambda is foreseen
 PILOT_RANGE, PILOT_HALVINGS = 3.0, 10  # how far lambda is moved from there, either way, and how finely
 SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the short one
-MISSED = 0.05  # of a segment's bytes: further off than this after the trim, it is fitted once more
+MISSED = 0.05  # share of a segment's bytes: further off than this after the trim, it is fitted once more
 FITS = 2 + PILOT  # at most, for a bitrate: they share a time limit
 WEIGHT_BYTES = 200
 LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def encode(
@@ -103,7 +102,7 @@ class _Work:
             weights, splits = found or weights, following if following is not None else splits
         return b"".join(parts)
 
-    def _lambda(self, look: FloatArray) -> float:
+    def _lambda(self, look: Float64Array) -> float:
         """Squared error of a coefficient that is worth a bit."""
         if self.settings.lam is not None:
             return self.settings.lam
@@ -112,7 +111,7 @@ class _Work:
         below = decibels_of_quality(self.settings.quality)
         return max(self.power, 10 ** ((SILENCE_DB + below) / 10)) * 10 ** (-below / 10)
 
-    def _weighted(self, coefficients: FloatArray, hop: int) -> FloatArray:
+    def _weighted(self, coefficients: Float64Array, hop: int) -> Float64Array:
         """Coefficients as the plane has them, but for the gain."""
         if self.settings.tune != "hearing":
             return coefficients
@@ -160,8 +159,8 @@ class _Work:
 
     def _fit(
         self,
-        plane: FloatArray,
-        importance: FloatArray | None,
+        plane: Float64Array,
+        importance: Float64Array | None,
         code: int,
         bins: int,
         settings: EncodeSettings,
@@ -181,7 +180,7 @@ class _Work:
         self.steps += fitted.steps
         return fitted
 
-    def _lambda_for(self, plane: FloatArray, importance: FloatArray | None, budget: float, number: int, weights: "Arrays | None") -> float:
+    def _lambda_for(self, plane: Float64Array, importance: Float64Array | None, budget: float, number: int, weights: "Arrays | None") -> float:
         """Lambda at which a fit will take the budget, foreseen from a short fit of the same plane."""
         lam, settings = self.lam, self._fit_settings(number)
         steps = max(PILOT_LEAST, round(PILOT * (settings.steps or 0)))
@@ -196,7 +195,7 @@ class _Work:
 
     def _stretch(
         self, first: int, last: int, splits: npt.NDArray[np.int64], following: npt.NDArray[np.int64] | None
-    ) -> tuple[FloatArray, Framing, int]:
+    ) -> tuple[Float64Array, Framing, int]:
         """Samples with half a frame on either side, the layout of those frames and their neighbours, and the number of the first in it."""
         lead = 1 if first else 0
         before = self._last_split if lead else []
@@ -206,7 +205,7 @@ class _Work:
         x = _samples(self.source, begin, last * self.hop + self.hop // 2 - begin)
         return x, Framing(self.hop, [*before, *splits.tolist(), *after], POWER), lead
 
-    def _gain_code(self, plane: FloatArray, lam: float) -> tuple[int, int]:
+    def _gain_code(self, plane: Float64Array, lam: float) -> tuple[int, int]:
         """Gain at which the plane's lambda is the one that the fit takes, and how many bins are worth keeping."""
         code = min(max(round(GAIN_ORIGIN + GAINS_PER_OCTAVE * math.log2(LAMBDA / lam) / 2), 0), MAX_GAIN_CODE)
         strong = np.flatnonzero(np.abs(plane).max((0, 1)) * _gain(code) / STEP >= LEAST)
@@ -228,7 +227,7 @@ class _Work:
         return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
 
 
-def _lambda_at(plane: FloatArray, lam: float, share: float) -> float:
+def _lambda_at(plane: Float64Array, lam: float, share: float) -> float:
     """Lambda at which a plane takes `share` of its bytes at `lam`: what is foreseen for other lambdas is off by the same factor as for this one."""
     wanted = share * float(cost(plane, lam)[0].sum())
     low, high = lam / PILOT_RANGE, lam * PILOT_RANGE
@@ -250,6 +249,6 @@ def _survey(source: Source, seconds: float) -> tuple[float, int]:
     return sum(sums) / (samples * source.layout.channels), int(np.argmax(sums)) * block
 
 
-def _samples(source: Source, start: int, count: int) -> FloatArray:
+def _samples(source: Source, start: int, count: int) -> Float64Array:
     """Samples start .. start + count, as many as there are, float64 `[C, n]`."""
     return np.ascontiguousarray(source.read(start, count).T, np.float64)

@@ -25,7 +25,7 @@ _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31}
 _COARSE = 600  # ticks a second of the coarsest clock by which edit lists are written
 _SLACK = {"matroska,webm": 0.05, "asf": 0.05}  # seconds by which the length in a header may be off: a packet where it is the last one's time
 _LATE = 0.05  # seconds after which a sound begins late; encoders' delays are shorter
-_LEAST_SLACK = 0.002  # of clocks of milliseconds
+_LEAST_SLACK = 0.002  # seconds by which clocks of milliseconds are off
 _EXACT = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "caf", "wav", "wv", "tta", "ape", "tak", "flac", "asf")  # have a length in their header
 _NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "m4a", "matroska,webm": "webm", "asf": "wma"}
 

@@ -7,20 +7,18 @@ with an exponent under one, so that at low rates the strong bands are not starve
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from ...arrays import Float64Array
 from .format import BARK_EDGES, WEIGHTS_PER_OCTAVE, bark_bands
 
-FloatArray = npt.NDArray[np.float64]
-
 OFFSET_DB = 6.0
-EXPONENT = 0.4  # of the thresholds: 1 would shape noise as they are, 0 not at all; 0.4 to 0.8 have the same spectral distance, 0.4 the best SNR
+EXPONENT = 0.4  # exponent of the thresholds: 1 would shape noise as they are, 0 not at all; 0.4 to 0.8 have the same spectral distance, 0.4 the best SNR
 FULL_SCALE_DB = 96.0  # sound pressure level of a full-scale sine
-STEEPEST = 6.0  # of one frame's weight against the segment's mean, either way
+STEEPEST = 6.0  # largest ratio of one frame's weight against the segment's mean, either way
 _BANDS = len(BARK_EDGES) + 1
 
 
-def thresholds(coefficients: FloatArray, hop: int, rate: int) -> FloatArray:
+def thresholds(coefficients: Float64Array, hop: int, rate: int) -> Float64Array:
     """Energy of noise that is just masked, of each frame and Bark band: `[F, 25]`, per coefficient.
 
     Args:
@@ -36,7 +34,7 @@ def thresholds(coefficients: FloatArray, hop: int, rate: int) -> FloatArray:
     return np.asarray(np.maximum(spread * 10 ** (-OFFSET_DB / 10), _quiet()) + 1e-14)
 
 
-def weigh(coefficients: FloatArray, hop: int, rate: int) -> tuple[tuple[int, ...], FloatArray]:
+def weigh(coefficients: Float64Array, hop: int, rate: int) -> tuple[tuple[int, ...], Float64Array]:
     """Band weights of a segment, and the importance of squared errors of weighted coefficients.
 
     Args:
@@ -58,21 +56,21 @@ def weigh(coefficients: FloatArray, hop: int, rate: int) -> tuple[tuple[int, ...
     return tuple(codes.tolist()), np.asarray((change / change.mean())[:, bands])
 
 
-def band_gains(weights: tuple[int, ...], bins: int, hop: int, rate: int) -> FloatArray:
+def band_gains(weights: tuple[int, ...], bins: int, hop: int, rate: int) -> Float64Array:
     """What each coefficient of a frame is divided by in the plane, `[bins]`."""
     if not weights:
         return np.ones(bins)
     return np.asarray(2.0 ** (np.array(weights) / WEIGHTS_PER_OCTAVE))[bark_bands(bins, hop, rate)]
 
 
-def _spreading() -> FloatArray:
+def _spreading() -> Float64Array:
     """Share of the energy of band j that masks in band i: Schroeder, Atal and Hall (1979), eq. (2), normalised."""
     distance = np.arange(_BANDS)[:, None] - np.arange(_BANDS) + 0.474
     decibels = 15.81 + 7.5 * distance - 17.5 * np.sqrt(1 + distance**2)
     return np.asarray(10 ** (decibels / 10))
 
 
-def _quiet() -> FloatArray:
+def _quiet() -> Float64Array:
     """Threshold in quiet of each band, per coefficient: Terhardt (1979)."""
     edges = np.array([20.0, *BARK_EDGES, 20000.0])
     f = np.sqrt(edges[:-1] * edges[1:]) / 1000

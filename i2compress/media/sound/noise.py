@@ -7,25 +7,24 @@ what was decoded of the frame, so that noise comes and goes with the sound. Sign
 import numpy as np
 import numpy.typing as npt
 
+from ...arrays import Float64Array
 from .format import BARK_EDGES, NO_NOISE, NOISE_PER_OCTAVE, bark_bands
 
-FloatArray = npt.NDArray[np.float64]
-
-STRONGEST = 2.0  # of e_f
+STRONGEST = 2.0  # the loudest noise, as a multiple of e_f
 _LEAST = 1e-30
-_SILENT = 1e-4  # of the mean power: frames below it get next to no noise whatever the level
-_RANGE = 1e-4  # of a band's mean power: less counts as that
-SHARE = 0.7  # of the strength that is missing in a band: a little less than all of it is less noticed
+_SILENT = 1e-4  # share of the mean power: frames below it get next to no noise whatever the level
+_RANGE = 1e-4  # share of a band's mean power: less counts as that
+SHARE = 0.7  # share of the strength that is missing in a band: a little less than all of it is less noticed
 
 
-def envelope(plane: FloatArray) -> FloatArray:
+def envelope(plane: Float64Array) -> Float64Array:
     """e_f `[F]`: root mean square of each frame of a plane `[C, F, K]`, over that of all frames, at most 2."""
     energy = np.square(plane).sum((0, 2))
     mean = energy.mean()
     return np.minimum(np.sqrt(energy / mean), STRONGEST) if mean > 0 else np.zeros_like(energy)
 
 
-def signs(shape: tuple[int, ...]) -> FloatArray:
+def signs(shape: tuple[int, ...]) -> Float64Array:
     """+1 or -1 for each place in raster order."""
     h = np.arange(int(np.prod(shape)), dtype=np.uint64)
     h = (h * np.uint64(2654435761)) & np.uint64(0xFFFFFFFF)
@@ -33,7 +32,7 @@ def signs(shape: tuple[int, ...]) -> FloatArray:
     return np.asarray(1.0 - 2.0 * (h >> np.uint64(31)).astype(np.float64)).reshape(shape)
 
 
-def levels(wanted: FloatArray, plane: FloatArray, coded: npt.NDArray[np.bool_], hop: int, rate: int) -> tuple[int, ...]:
+def levels(wanted: Float64Array, plane: Float64Array, coded: npt.NDArray[np.bool_], hop: int, rate: int) -> tuple[int, ...]:
     """Codes of A_b of the 25 bands: A_b = 2**(-code / 2), NO_NOISE for none; from the lower of two means over frames of what is missing.
 
     Args:
@@ -59,7 +58,7 @@ def levels(wanted: FloatArray, plane: FloatArray, coded: npt.NDArray[np.bool_], 
     return tuple(np.clip(codes, 0, NO_NOISE).astype(int).tolist())
 
 
-def fill(plane: FloatArray, coded: npt.NDArray[np.bool_], codes: tuple[int, ...], hop: int, rate: int) -> FloatArray:
+def fill(plane: Float64Array, coded: npt.NDArray[np.bool_], codes: tuple[int, ...], hop: int, rate: int) -> Float64Array:
     """The plane `[C, F, hop]` with its noise; arguments as in `levels`."""
     amplitudes = np.where(np.array(codes) == NO_NOISE, 0.0, 2.0 ** (-np.array(codes) / NOISE_PER_OCTAVE))[bark_bands(hop, hop, rate)]
     out = np.zeros((*plane.shape[:2], hop))

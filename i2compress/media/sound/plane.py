@@ -23,11 +23,11 @@ from .trim import trim
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
-LAMBDA = 1e-3  # of every plane: what a sound asks for is in the gain that makes the plane
+LAMBDA = 1e-3  # the rate weight of every plane: what a sound asks for is in the gain that makes the plane
 STEP_CODE = 35  # so that the squared step is 6.6 lambda
 STEP = 2.0 ** ((STEP_CODE - STEP_ORIGIN) / STEPS_PER_OCTAVE)
 WIDTH, HIDDEN, LEVELS, TILE_LOG2 = 4, 8, 1, 12
-TOLERANCE_ERROR = 0.02  # of the fixed point, as a share of the root mean squared error
+TOLERANCE_ERROR = 0.02  # how far the decoded plane may be from the fixed point, as a share of the root mean squared error
 PART = 256  # frames on which that is measured
 
 

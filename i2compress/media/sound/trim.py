@@ -1,21 +1,19 @@
 """The last few per cent of a bitrate: latents moved by one, those first that cost least error a bit."""
 
 import numpy as np
-import numpy.typing as npt
 
+from ...arrays import Float64Array
 from ...coding.context import ContextWeights
 from ...coding.laplace import LIMIT, code_length
 from ...coding.latents import Grid, predictions
 
-FloatArray = npt.NDArray[np.float64]
-
 ROUNDS = 12
-NEAR, CLOSE = 0.015, 0.008  # of the bits asked for: what is left alone, and what is aimed at
-SHARE = 0.7  # of what is missing, in one round: a latent that moves changes what is foreseen of its neighbours
-FARTHEST = 0.25  # of the bits: beyond it a trim would spoil what the fit has weighed
+NEAR, CLOSE = 0.015, 0.008  # shares of the bits asked for: what is left alone, and what is aimed at
+SHARE = 0.7  # share of what is missing that one round makes up for: a latent that moves changes what is foreseen of its neighbours
+FARTHEST = 0.25  # share of the bits: beyond it a trim would spoil what the fit has weighed
 
 
-def trim(latents: Grid, wanted: FloatArray, importance: FloatArray | None, context: ContextWeights, *, tile: int, bits: float) -> Grid:
+def trim(latents: Grid, wanted: Float64Array, importance: Float64Array | None, context: ContextWeights, *, tile: int, bits: float) -> Grid:
     """Latents that take about `bits` under the context model.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ... import container
+from ...arrays import Float32Array
 from ...config import EncodeSettings, View
 from ...errors import MalformedError, SignalError
 from ...header import MAX_AXIS
@@ -21,14 +22,14 @@ from ...render.coordinate import CoordinateRenderer, CoordinateSource
 from ...render.pyramid import Range
 from ...render.resample import Lanczos
 from ...render.span import Span
-from ...signal import FloatArray, Layout, Metadata
+from ...signal import Layout, Metadata
 from ..protocol import Coded, Hooks, Source
 from . import waveform_chunk
 from .view import output_layout, output_span, source_span
 
 INPUT_SCALE = (25000, 308_207)  # (Implicit)^2's, and the samples of the sound that it is for
 TOLERANCE_CODES, TOLERANCE_ERROR = 0.25, 0.02  # how far a value may be from the fixed point: in codes, or as a share of the root mean squared error
-_TIME = 2  # of the three axes of a block
+_TIME = 2  # which of the three axes of a block is time
 
 
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
@@ -71,7 +72,7 @@ class Waveform:
         """See Content."""
         return output_layout(self.layout, self._sampler.span(view), view)
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: samples `[n, C]`, not clipped."""
         return self._sampler.blocks(view)
 
@@ -97,7 +98,7 @@ class Sampler:
         # The shortest sound has one sample at the lowest rate.
         return (0, max(1, last)) if view.time is None else output_span(first, last, view)
 
-    def blocks(self, view: View) -> Iterator[FloatArray]:
+    def blocks(self, view: View) -> Iterator[Float32Array]:
         """The samples of a view, not clipped, `[n, C]`, in memory that does not grow with its length. Raises UsageError as `span`."""
         outputs = self.span(view)
         return self._reduced(view, outputs) if (view.rate or self._rate) < self._rate else self._evaluated(view, outputs)
@@ -106,7 +107,7 @@ class Sampler:
         """The first output sample that lies at or after the start of source sample `edge`: ceil(edge f' / f - 1/2)."""
         return -((self._rate - 2 * edge * (view.rate or self._rate)) // (2 * self._rate))
 
-    def _evaluated(self, view: View, outputs: Range) -> Iterator[FloatArray]:
+    def _evaluated(self, view: View, outputs: Range) -> Iterator[Float32Array]:
         samples = self._layout.samples
         source = self._renderer.coordinates
         if view.rate not in (None, self._rate):
@@ -114,7 +115,7 @@ class Sampler:
         for band in self._solved(source, outputs):
             yield band[0, 0]
 
-    def _reduced(self, view: View, outputs: Range) -> Iterator[FloatArray]:
+    def _reduced(self, view: View, outputs: Range) -> Iterator[Float32Array]:
         # The span is as many whole periods of the two rates as it takes, and may be longer than the sound: its ratio is theirs exactly.
         wanted = view.rate or self._rate
         divisor = math.gcd(self._rate, wanted)
@@ -125,6 +126,6 @@ class Sampler:
         for band in lanczos.stream(self._solved(self._renderer.coordinates, region), _TIME, region[0], outputs):
             yield band[0, 0]
 
-    def _solved(self, source: CoordinateSource, region: Range) -> Iterator[FloatArray]:
+    def _solved(self, source: CoordinateSource, region: Range) -> Iterator[Float32Array]:
         solver = BlockSolver(source, channels=self._layout.channels, threads=self._renderer.threads)
         return solver.bands(((0, 1), (0, 1), region), UNSCALED, _TIME)

@@ -10,8 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ...arrays import Float32Array
 from ...errors import UsageError
-from ...signal import Codes, FloatArray, Layout, Metadata, Values
+from ...signal import Codes, Layout, Metadata, Values
 from ..protocol import Format
 from . import ogg
 from .libsndfile import DEPTHS, library
@@ -43,13 +44,13 @@ class SoundWriter:
         self._file, self.layout, self._order = file, layout, order
         self.clipped = 0
 
-    def write(self, values: FloatArray | Codes) -> None:
+    def write(self, values: Float32Array | Codes) -> None:
         """See Sink: samples `[n, C]`, full scale [-1, 1); clipped and rounded where the file holds integers."""
         values = np.asarray(values, np.float32)
         for start in range(0, len(values), AT_ONCE):
             self._write(values[start : start + AT_ONCE, self._order])
 
-    def _write(self, values: FloatArray) -> None:
+    def _write(self, values: Float32Array) -> None:
         if self.layout.floating:
             self._file.write(np.ascontiguousarray(values))
             return

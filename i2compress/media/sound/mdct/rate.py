@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from .transform import MAX_SPLIT, FloatArray, Framing, window
+from ....arrays import Float64Array
+from .transform import MAX_SPLIT, Framing, window
 
 
 class Evaluation:
@@ -27,10 +28,10 @@ class Evaluation:
 
     def __init__(self, framing: Framing, step: float, channels: int, first: int = 0) -> None:
         self.framing, self.step, self.next = framing, step, first
-        self.position = max(0, math.ceil((first * framing.hop - framing.hop // 2) / step))  # of the first sample held
+        self.position = max(0, math.ceil((first * framing.hop - framing.hop // 2) / step))  # where the first sample held lies
         self._held = np.zeros((channels, 0))
 
-    def push(self, coefficients: FloatArray) -> FloatArray:
+    def push(self, coefficients: Float64Array) -> Float64Array:
         """Output samples `[C, n]` that follow the last ones, of the next frames `[C, F, hop]`; `position` counts them."""
         hop, first = self.framing.hop, self.next
         channels, frames, _ = coefficients.shape
@@ -49,7 +50,7 @@ class Evaluation:
         self._held = out[:, done:]
         return out[:, :done]
 
-    def _add(self, out: FloatArray, coefficients: FloatArray, frames: "np.ndarray[tuple[int], np.dtype[np.int64]]", split: int) -> None:
+    def _add(self, out: Float64Array, coefficients: Float64Array, frames: "np.ndarray[tuple[int], np.dtype[np.int64]]", split: int) -> None:
         """Add the blocks of frames of one split."""
         size, channels = self.framing.hop >> split, len(coefficients)
         kept = min(size, max(0, math.ceil(size / max(self.step, 1.0) - 0.5)))  # (k + 1/2) / size < 1 / step: below the new Nyquist
@@ -83,7 +84,7 @@ class Evaluation:
         return left, right
 
 
-def chirp(blocks: FloatArray, origin: FloatArray, step: float, count: int, size: int) -> FloatArray:
+def chirp(blocks: Float64Array, origin: Float64Array, step: float, count: int, size: int) -> Float64Array:
     """sqrt(2/M) sum_k X_k cos(pi/M (k + 1/2) (origin + j step)), j = 0 .. count - 1.
 
     Args:

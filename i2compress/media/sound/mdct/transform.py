@@ -21,13 +21,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from ....arrays import Float64Array
 
 MAX_SPLIT = 5  # a frame has at most 2**5 blocks
 SINE, POWER = 0, 1
 
 
-def dct4(x: FloatArray) -> FloatArray:
+def dct4(x: Float64Array) -> Float64Array:
     """Orthonormal DCT-IV of the last axis, whose length is even; its own inverse."""
     size = x.shape[-1]
     twist = np.exp(-1j * np.pi / size * (np.arange(size // 2) + 1 / 8))
@@ -37,7 +37,7 @@ def dct4(x: FloatArray) -> FloatArray:
     return out * math.sqrt(2 / size)
 
 
-def window(kind: int, distance: FloatArray, overlap: float) -> FloatArray:
+def window(kind: int, distance: Float64Array, overlap: float) -> Float64Array:
     """w at a signed distance from the border, |distance| <= overlap / 2, rising; SINE, or POWER (that of Vorbis)."""
     angle = np.pi / 4 * (1 + 2 * distance / overlap)
     if kind == POWER:
@@ -64,7 +64,7 @@ class Framing:
             return 0
         return self.hop >> int(max(self.splits[frame - 1], self.splits[frame]))
 
-    def _fold(self, x: FloatArray, at: npt.NDArray[np.int64], overlap: int, sign: int) -> None:
+    def _fold(self, x: Float64Array, at: npt.NDArray[np.int64], overlap: int, sign: int) -> None:
         """Rotate, in place, the samples `x` `[C, n]` around the borders `at`; sign 1 folds, -1 unfolds."""
         if not len(at) or not overlap:
             return
@@ -75,7 +75,7 @@ class Framing:
         a, c = x[:, after], x[:, before]
         x[:, after], x[:, before] = near * a + far * c, near * c - far * a
 
-    def fold(self, x: FloatArray, first: int, borders: Sequence[int], sign: int, lead: int = 0) -> None:
+    def fold(self, x: Float64Array, first: int, borders: Sequence[int], sign: int, lead: int = 0) -> None:
         """Fold (1) or unfold (-1) in place at the borders before the frames `borders`.
 
         Args:
@@ -91,7 +91,7 @@ class Framing:
         for overlap, at in places.items():
             self._fold(x, np.array(at), overlap, sign)
 
-    def fold_inside(self, x: FloatArray, first: int, sign: int) -> None:
+    def fold_inside(self, x: Float64Array, first: int, sign: int) -> None:
         """As `fold`, at the borders between the blocks inside each frame of `x`."""
         for split in range(1, MAX_SPLIT + 1):
             frames = np.flatnonzero(self.splits[first : first + x.shape[1] // self.hop] == split)
@@ -99,7 +99,7 @@ class Framing:
             at = (frames[:, None] * self.hop + np.arange(1, 1 << split) * short).ravel()
             self._fold(x, at, short, sign)
 
-    def transform(self, folded: FloatArray, first: int) -> FloatArray:
+    def transform(self, folded: Float64Array, first: int) -> Float64Array:
         """Coefficients `[C, F, hop]` of folded samples of the same shape, frames first.. of the framing."""
         out = np.empty_like(folded)
         for split in range(MAX_SPLIT + 1):
@@ -109,7 +109,7 @@ class Framing:
                 out[:, frames] = dct4(blocks).swapaxes(2, 3).reshape(len(folded), len(frames), -1)
         return out
 
-    def restore(self, coefficients: FloatArray, first: int) -> FloatArray:
+    def restore(self, coefficients: Float64Array, first: int) -> Float64Array:
         """Mirror of `transform`."""
         out = np.empty_like(coefficients)
         for split in range(MAX_SPLIT + 1):
@@ -120,7 +120,7 @@ class Framing:
         return out
 
 
-def analyse(x: FloatArray, framing: Framing, first: int = 0, last: int | None = None) -> FloatArray:
+def analyse(x: Float64Array, framing: Framing, first: int = 0, last: int | None = None) -> Float64Array:
     """Coefficients `[C, F, hop]` of the frames first..last (all where None).
 
     Args:
@@ -152,9 +152,9 @@ class Synthesis:
 
     def __init__(self, framing: Framing, first: int = 0) -> None:
         self.framing, self.next = framing, first
-        self._held: FloatArray | None = None  # the second half of the last frame, folded at its right border
+        self._held: Float64Array | None = None  # the second half of the last frame, folded at its right border
 
-    def push(self, coefficients: FloatArray) -> FloatArray:
+    def push(self, coefficients: Float64Array) -> Float64Array:
         """Samples `[C, n]` that follow the last ones given, of the next frames `[C, F, hop]`; half a frame is held back."""
         hop, first = self.framing.hop, self.next
         channels, frames, _ = coefficients.shape
@@ -171,6 +171,6 @@ class Synthesis:
         return x[:, : -(hop // 2)]
 
 
-def synthesise(coefficients: FloatArray, framing: Framing) -> FloatArray:
+def synthesise(coefficients: Float64Array, framing: Framing) -> Float64Array:
     """Samples `[C, F * hop]` of all coefficients; mirror of `analyse`."""
     return Synthesis(framing).push(coefficients)
