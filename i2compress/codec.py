@@ -5,7 +5,7 @@ Decoding needs numpy only; torch is imported when something is encoded.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,9 @@ from .signal import Layout, Metadata, Signal
 
 if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
+
+
+LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ def encode(
     *,
     on_step: "Callable[[StepInfo], None] | None" = None,
     stop: Callable[[], bool] | None = None,
+    began: float | None = None,
 ) -> Encoded:
     """Fit a field to the samples of a source and write it as an .i2 file.
 
@@ -82,6 +86,7 @@ def encode(
         settings: how; None for the defaults.
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
+        began: the time.monotonic() from which a time limit counts; None for now.
 
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
@@ -90,9 +95,13 @@ def encode(
     """
     settings = EncodeSettings() if settings is None else settings
     source = SignalSource(source) if isinstance(source, Signal) else source
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     medium = medium_of(source.layout.kind)
     check_options(medium, settings)
+    if settings.time_limit is not None:
+        from . import fit  # noqa: F401  # it takes seconds to import, and they count
+
+        settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
     coded = medium.encode(source, settings, Hooks(on_step=on_step, stop=stop))
     figures = I2File.from_bytes(coded.data, threads=settings.threads).score(source)
     sizes: dict[str, int] = {}

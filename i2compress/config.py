@@ -131,6 +131,8 @@ class EncodeSettings:
         if self.bitrate is not None and self.field != DEFAULT_FIELD:
             raise UsageError("bitrate is not for coordinate fields; choose a width, or leave the field out")
         self._check_coordinates()
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed is {self.seed}; expected 0 to {2**63 - 1}")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
 
@@ -159,7 +161,7 @@ class View:
 
     Args:
         scale: output samples per source sample, any positive real.
-        size: (width, height) of the output (of the crop, where there is one).
+        size: (width, height) of the output (of the crop, where there is one); one of them None: in proportion to the other.
         max_size: longest side of the output, never enlarged.
         crop: (x, y, width, height) in source samples.
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
@@ -168,7 +170,7 @@ class View:
     """
 
     scale: float | None = None
-    size: tuple[int, int] | None = None
+    size: tuple[int | None, int | None] | None = None
     max_size: int | None = None
     crop: tuple[int, int, int, int] | None = None
     bit_depth: int | None = None
@@ -184,8 +186,10 @@ class View:
             raise UsageError("--scale, --size and --max-size exclude each other; give one")
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
             raise UsageError(f"scale is {self.scale:g}; expected a positive number")
-        if self.size is not None and min(self.size) < 1:
-            raise UsageError(f"size is {self.size[0]}x{self.size[1]}; expected at least 1x1")
+        if self.size is not None and not all(side is None or side >= 1 for side in self.size):
+            raise UsageError(f"size is {'x'.join('' if side is None else str(side) for side in self.size)}; expected at least 1x1")
+        if self.size == (None, None):
+            raise UsageError("size has neither width nor height; expected at least one of them")
         if self.max_size is not None and self.max_size < 1:
             raise UsageError(f"max size is {self.max_size}; expected at least 1")
         if self.crop is not None and (min(self.crop[2:]) < 1 or min(self.crop[:2]) < 0):

@@ -16,6 +16,7 @@ SUFFIX = ".i2"
 STDIO = "-"
 
 _PathLike = str | os.PathLike[str]
+_TEMPORARY = ".i2tmp"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -67,7 +68,7 @@ def _exists(shown: _PathLike) -> OutputExistsError:
 
 def _open_temporary(target: Path) -> tuple[Path, BinaryIO]:
     """A new file beside `target`; made with open() and not with tempfile, so that the user's umask applies."""
-    temporary = target.with_name(f".{secrets.token_hex(8)}.i2tmp")
+    temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
     return temporary, _opened(temporary, target.parent, "xb")
 
 
@@ -109,6 +110,8 @@ def _said(shown: _PathLike) -> Iterator[None]:
             raise I2Error(f"{shown} cannot be written: {error.strerror}; choose another place") from error
         if error.errno == errno.ENAMETOOLONG:
             raise I2Error(f"{shown} cannot be written: the name is too long; choose a shorter one") from error
+        if str(error.filename or "").endswith(_TEMPORARY):  # a name that nobody knows
+            raise I2Error(f"{shown} cannot be written: {error.strerror}; choose another place") from error
         raise
 
 

@@ -132,7 +132,7 @@ def test_a_layer_that_does_not_contract_is_refused() -> None:
     from i2compress.coding.weights import decode_weights, encode_weights
 
     content = read(encoded().data)
-    spec = I2File.from_bytes(encoded().data).spec
+    spec = I2File.from_bytes(encoded().data).content.plane.spec
     groups = dict(zip(spec.weight_shapes, decode_weights(content.weights, list(spec.weight_shapes.values())), strict=True))
     groups["A"] = replace(groups["A"], symbols=np.eye(spec.width, dtype=np.int64), exponent=0)
     with pytest.raises(MalformedError, match="contraction bound"):
@@ -150,8 +150,8 @@ def test_a_truncated_file_shows_its_coarse_levels_on_request() -> None:
         I2File.from_bytes(cut)
     partial = I2File.from_bytes(cut, allow_partial=True)
     assert not partial.complete
-    assert (partial.latents[0] == 0).all()
-    assert (partial.latents[1] != 0).any()
+    assert (partial.content.plane.latents[0] == 0).all()
+    assert (partial.content.plane.latents[1] != 0).any()
     assert partial.render().values.shape == (160, 160, 3)
 
 

@@ -61,7 +61,7 @@ def test_the_numpy_renderer_computes_what_the_torch_field_says(kind: str, explic
     with torch.no_grad():
         phi = field(grid_points((20, 26)), solving=solving).values.reshape(20, 26, 3).numpy()
     tolerance = 1.2 * 0.25 / 255 + 0.02 * np.sqrt(10 ** (-encoded(kind, explicit).psnr / 10))
-    np.testing.assert_allclose(file._renderer.render(), 0.5 + 0.5 * phi, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(file.content.plane.renderer.render(), 0.5 + 0.5 * phi, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(("kind", "explicit"), [("siren", False), ("gabor", False), ("fourier", True)])

@@ -77,7 +77,7 @@ def test_a_golden_file_decodes_to_the_same_picture_within_one_code(name: str) ->
 
 
 def test_the_golden_files_cover_the_format() -> None:
-    headers = [opened(name).header for name in EXPECTED]
+    headers = [opened(name).content.plane.header for name in EXPECTED]
     assert {header.field for header in headers} == {0, 1}
     assert {header.channels for header in headers} == {1, 2, 3, 4}
     assert {header.bit_depth for header in headers} == {8, 16}

@@ -35,6 +35,9 @@ Examples:
   i2c decode photo.i2 -o - | other-tool
   i2c verify photo.i2 --against photo.png --min-psnr 30
   i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
+  i2c info photo.i2                       what it holds, and where its bytes are
+  i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
+  i2c reproduce --help                    the experiments of the paper
 
 \b
 Exit codes:
@@ -48,7 +51,6 @@ FITTING = ("encode", "compare", "reproduce", "bench")
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=HELP,
@@ -56,13 +58,19 @@ app = typer.Typer(
 )
 
 
+def _examples(verb: str) -> str | None:
+    """The examples of one verb."""
+    lines = [line for line in EPILOG.splitlines() if line.startswith(f"  i2c {verb}")]
+    return "\n".join(["\b", "Examples:", *lines]) if lines else None
+
+
 @app.callback(invoke_without_command=True)
 def i2c(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", help="Show the version.")] = False,
     debug: Debug = False,
 ) -> None:
-    """A neural image codec: a picture becomes a small implicit network, decoded at any resolution."""
+    """A neural codec: a picture or a sound becomes a small implicit network, decoded at any resolution."""
     if version:
         output.show(f"i2c {_version()}")
         raise typer.Exit()
@@ -74,8 +82,14 @@ def i2c(
 
 
 for verb in (encode, decode, info, verify, compare, reproduce):
-    app.command(no_args_is_help=False)(verb)
+    app.command(no_args_is_help=False, epilog=_examples(verb.__name__))(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
+
+
+@app.command(name="help")
+def show_help(context: typer.Context) -> None:
+    """Show the help of i2c; that of a verb is shown by i2c VERB --help."""
+    output.show(context.find_root().get_help())
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -98,7 +112,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Makes SIGTERM an exception, so that unfinished files are removed on the way out."""
+    """Makes SIGTERM, and SIGHUP of a terminal that is closed, an exception, so that unfinished files are removed on the way out."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise Terminated
@@ -106,11 +120,14 @@ def _sigterm_raises() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
+    # What ignores a hangup, such as a command under nohup, goes on doing so.
+    before = [(kind, signal.signal(kind, terminate)) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before:
+            signal.signal(kind, handler)
 
 
 def _version() -> str:

@@ -12,15 +12,15 @@ from ..config import Limits, View
 from ..errors import FormatError, UsageError
 from ..files import STDIO, default_output
 from . import batch
-from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_size, parse_time
+from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_scale, parse_size, parse_time
 from .output import Json, Output, duration
 
 MAX_PIXELS = 2**28
 MAX_SAMPLES = 2**33
 DEFAULT_FORMAT = "png"
 
-Scale = Annotated[float | None, typer.Option("--scale", metavar="S", help="Output pixels per source pixel: 4, 0.5, 1.7.")]
-Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of the output.")]
+Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="Output pixels per source pixel: 4, 0.5, 2x, 150%.")]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of the output; 640x and x480 keep its proportions.")]
 MaxSize = Annotated[int | None, typer.Option("--max-size", metavar="N", help="Longest side of the output, never enlarged.")]
 Crop = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Part of it, in source pixels.")]
 Rate = Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Sampling rate of the output: 48000, 16000.")]
@@ -71,18 +71,37 @@ def decode(
     """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav."""
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
-    part = None if crop is None else parse_crop(crop)
-    view = View(scale=scale, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
+    part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
+    view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
+    _check_format(output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force)
     out, files = Output("decode", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
 
     def name(source: str) -> Path:
-        return default_output(source, "decode", scale=scale, extension=format or _own_format(files.head(source)))
+        return default_output(source, "decode", scale=factor, extension=_extension(format) or _own_format(files.head(source)))
 
     jobs = batch.plan(inputs, output, output_dir, force=force, name=name)
     raise typer.Exit(batch.run_jobs(jobs, lambda job: _decode_one(job, files.read(job.source), wish, out), out))
+
+
+def _extension(format: str | None) -> str | None:
+    """The usual extension of a format; what was asked for, where it is none, which is refused when it is written."""
+    from ..media.table import find_format
+
+    form = None if format is None else find_format(format)
+    return format if form is None else form.extensions[0]
+
+
+def _check_format(output: str | None, format: str | None) -> None:
+    """Raises UsageError where the output's extension says one format and --format another."""
+    from ..media.table import find_format
+
+    suffix = Path(output or "").suffix
+    named, asked = find_format(suffix) if suffix else None, None if format is None else find_format(format)
+    if named is not None and asked is not None and named != asked:
+        raise UsageError(f"--format is {asked.name} and --output ends in {suffix}; leave one of them out")
 
 
 def _own_format(head: bytes) -> str:

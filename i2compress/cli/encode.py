@@ -1,5 +1,6 @@
 """i2c encode: fit a field to each input and write it."""
 
+import os
 import signal as signals
 import sys
 from collections.abc import Callable, Iterator
@@ -103,20 +104,33 @@ def encode(
         raise UsageError("--json and --output - both want standard output; give one")
     out = Output("encode", as_json=as_json, quiet=quiet, debug=debug)
     jobs = batch.plan(inputs, output, output_dir, force=force, name=lambda source: default_output(source, "encode"))
+    _refuse_foreign_name(output)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
         code = batch.run_jobs(jobs, lambda job: _encode_one(job, settings, out, stop=stop, force=force, verify=verify), out)
     raise typer.Exit(code)
 
 
+def _refuse_foreign_name(output: str | None) -> None:
+    """Raises UsageError for an output that is named like a file of media, which an .i2 file is not."""
+    from ..media.table import find_format
+
+    suffix = os.path.splitext(output or "")[1]
+    form = find_format(suffix) if suffix else None
+    if form is not None:
+        raise UsageError(
+            f"--output is {output}, the name of a {form.name} file; an .i2 file is written: name it {os.path.splitext(output or '')[0]}.i2"
+        )
+
+
 def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
     from .. import codec, media
 
-    name = job.shown
+    name, began = job.shown, batch.began()
     with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source) as file:
         if stop():  # nothing to finalise yet
             raise KeyboardInterrupt
         with out.progress(name) as on_step:
-            encoded = codec.encode(file.source, settings, on_step=on_step, stop=stop)
+            encoded = codec.encode(file.source, settings, on_step=on_step, stop=stop, began=began)
         batch.write_output(job.target, encoded.data, force=force, verify=verify)
         _report(job, file, encoded, out)
     if stop():

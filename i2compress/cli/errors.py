@@ -1,5 +1,7 @@
 """From an exception to an exit code and a sentence: the one table."""
 
+import errno
+
 import typer
 
 from ..errors import ExitCode, I2Error
@@ -9,7 +11,7 @@ _CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__n
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an Exception, so that it passes every handler of errors, as KeyboardInterrupt does."""
+    """SIGTERM or SIGHUP arrived. Not an Exception, so that it passes every handler of errors, as KeyboardInterrupt does."""
 
 
 EXIT_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
@@ -25,7 +27,7 @@ def exit_code(error: BaseException) -> ExitCode:
     """The exit code of an error."""
     if isinstance(error, I2Error):
         return error.exit_code
-    if _is_device_memory_error(error):
+    if _is_device_memory_error(error) or _is_full_disk(error):
         return ExitCode.RESOURCE
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)
 
@@ -42,9 +44,15 @@ def sentence(error: BaseException) -> str:
         return "terminated"
     if isinstance(error, MemoryError) or _is_device_memory_error(error):
         return "not enough memory; use a smaller picture, a smaller --width, or --device cpu"
+    if _is_full_disk(error):
+        return "the output cannot be written: the disk is full; free some space and run again"
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
     return f"internal error, {type(error).__name__}: {error}; run again with --debug and report what it shows"
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_device_memory_error(error: BaseException) -> bool:

@@ -36,12 +36,20 @@ def parse_time(text: str) -> tuple[float, float]:
     return parse_duration(start) if start.strip() else 0.0, parse_duration(stop) if stop.strip() else math.inf
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of 1920x1080."""
-    match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
+def parse_scale(text: str) -> float:
+    """2 of 2, 2x and 200%."""
+    match = re.fullmatch(r"(\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)\s*([xX%]?)", text.strip())
     if not match:
-        raise UsageError(f"size is {text!r}; expected WIDTHxHEIGHT, such as 1920x1080")
-    return int(match[1]), int(match[2])
+        raise UsageError(f"scale is {text!r}; expected a positive number, such as 4, 0.5, 2x or 150%")
+    return float(match[1]) / (100 if match[2] == "%" else 1)
+
+
+def parse_size(text: str) -> tuple[int | None, int | None]:
+    """(width, height) of 1920x1080; None for the side that 1920x or x1080 leaves out."""
+    match = re.fullmatch(r"(\d*)[xX](\d*)", text.strip())
+    if not match or not (match[1] or match[2]):
+        raise UsageError(f"size is {text!r}; expected WIDTHxHEIGHT, such as 1920x1080, 1920x or x1080")
+    return int(match[1]) if match[1] else None, int(match[2]) if match[2] else None
 
 
 def parse_crop(text: str) -> tuple[int, int, int, int]:

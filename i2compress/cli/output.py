@@ -106,7 +106,9 @@ def write_stdout(data: bytes) -> None:
 
 
 def refuse_terminal() -> None:
-    """Raise UsageError where binary data would land on a terminal."""
+    """Raise UsageError where binary data would land on a terminal, or nowhere."""
+    if sys.stdout is None:  # closed by the caller
+        raise UsageError("standard output is closed; redirect it or give -o FILE")
     if sys.stdout.isatty():
         raise UsageError("stdout is a terminal; expected a file or a pipe for binary data: redirect it or give -o FILE")
 

@@ -105,7 +105,7 @@ def test_the_keys_of_i2c_need_no_torch_and_are_of_pictures_or_sound() -> None:
 
 
 LOADED = """
-import sys, i2compress.codec, i2compress.fit.loop
+import sys, i2compress.codec, i2compress.fit.pyramid
 print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("i2compress.")))
 """
 

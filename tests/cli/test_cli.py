@@ -31,7 +31,8 @@ from i2compress.errors import UsageError
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), 7),
         (KeyboardInterrupt(), 130),
         (Terminated(), 143),
-        (OSError(28, "No space left on device", "x.i2"), 1),
+        (OSError(28, "No space left on device", "x.i2"), 7),
+        (OSError(5, "Input/output error", "x.i2"), 1),
         (ZeroDivisionError("division by zero"), 1),
     ],
 )

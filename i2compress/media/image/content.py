@@ -65,11 +65,13 @@ def spans(grid: tuple[int, ...], view: View) -> Spans:
 
 def _output_size(width: int, height: int, view: View) -> tuple[int, int]:
     if view.size is not None:
-        return view.size
+        across, down = view.size
+        # Integers, so that no aspect ratio rounds differently on another machine.
+        across = max(1, (2 * width * (down or 0) + height) // (2 * height)) if across is None else across
+        return across, max(1, (2 * height * across + width) // (2 * width)) if down is None else down
     if view.max_size is not None:
         longest = max(width, height)
         top = min(view.max_size, longest)
-        # Integers, so that no aspect ratio rounds differently on another machine.
         return max(1, (2 * width * top + longest) // (2 * longest)), max(1, (2 * height * top + longest) // (2 * longest))
     scale = 1.0 if view.scale is None else min(view.scale, 2.0 * MAX_AXIS)
     return max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))

@@ -12,7 +12,9 @@ from ...arrays import Float64Array
 from .format import BARK_EDGES, WEIGHTS_PER_OCTAVE, bark_bands
 
 OFFSET_DB = 6.0
-EXPONENT = 0.4  # exponent of the thresholds: 1 would shape noise as they are, 0 not at all; 0.4 to 0.8 have the same spectral distance, 0.4 the best SNR
+# The exponent of the thresholds: with 1 noise is shaped as they are, with 0 not at all. From 0.4 to 0.8 the spectral distance is the same,
+# and 0.4 has the best signal-to-noise ratio.
+EXPONENT = 0.4
 FULL_SCALE_DB = 96.0  # sound pressure level of a full-scale sine
 STEEPEST = 6.0  # largest ratio of one frame's weight against the segment's mean, either way
 _BANDS = len(BARK_EDGES) + 1
