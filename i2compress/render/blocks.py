@@ -8,6 +8,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -88,33 +89,36 @@ class BlockSolver:
             axis: the axis along which bands follow each other.
         """
         rows = self._source.block_shape(scales)[axis]
-        pool = ThreadPoolExecutor(self._threads)
+        pool, left = ThreadPoolExecutor(self._threads), Event()
         # A second band is begun while the first has blocks left, so that no thread waits for the last of them.
         ahead = 1 if self._threads == 1 else 2
         begun: deque[tuple[Float32Array, list[Future[None]]]] = deque()
         try:
             for start, stop in _pieces(*region[axis], rows):
                 part = tuple((start, stop) if a == axis else r for a, r in enumerate(region))
-                begun.append(self._begin(pool, (part[0], part[1], part[2]), scales))
+                begun.append(self._begin(pool, left, (part[0], part[1], part[2]), scales))
                 if len(begun) == ahead:
                     yield _finished(*begun.popleft())
             while begun:
                 yield _finished(*begun.popleft())
         finally:
+            left.set()  # a block at a large scale takes minutes, which nobody waits for who has interrupted it
             pool.shutdown(cancel_futures=True)
 
-    def _begin(self, pool: ThreadPoolExecutor, region: Box, scales: Scales) -> tuple[Float32Array, list[Future[None]]]:
+    def _begin(self, pool: ThreadPoolExecutor, left: Event, region: Box, scales: Scales) -> tuple[Float32Array, list[Future[None]]]:
         sides = ((stop - start) * scale for (start, stop), scale in zip(region, scales, strict=True))
         band = np.empty((*sides, self._channels), np.float32)
         blocks = blocks_of(self._source.grid, self._source.block_shape(scales), region)
-        return band, [pool.submit(self._solve, band, block, region, scales) for block in blocks]
+        return band, [pool.submit(self._solve, band, block, region, scales, left) for block in blocks]
 
-    def _solve(self, band: Float32Array, block: Box, region: Box, scales: Scales) -> None:
+    def _solve(self, band: Float32Array, block: Box, region: Box, scales: Scales, left: Event) -> None:
         """Write what `region` shows of a block into the region's values."""
         seen = [(max(b[0], r[0]), min(b[1], r[1])) for b, r in zip(block, region, strict=True)]
         source = tuple(slice(s - b, e - b) for (s, e), (b, _) in zip(seen, block, strict=True))
         target = [((s - r) * n, (e - r) * n, n) for (s, e), (r, _), n in zip(seen, region, scales, strict=True)]
         for phase, values in self._source.values(block, scales):
+            if left.is_set():
+                return
             part = tuple(slice(start + p, stop, step) for p, (start, stop, step) in zip(phase, target, strict=True))
             band[part] = values[source]
 
