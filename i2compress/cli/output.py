@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,14 +75,36 @@ class Output:
 
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TextColumn("{task.fields[state]}")
         with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-            task = bar.add_task(escape(name), total=None, state="")
+            task, course = bar.add_task(escape(name), total=1.0, state="loading"), Course()
 
             def on_step(info: "StepInfo") -> None:
+                done, left = course.at(info.phase, info.step, info.steps, info.eta)
                 shown = ((info.psnr, f"{info.psnr:.2f} dB"), (info.bpp, f"{info.bpp:.3f} bpp"))
-                state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(info.eta)} left"])
-                bar.update(task, description=f"{escape(name)} {info.phase}", completed=info.step, total=info.steps, state=state)
+                state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(left)} left"])
+                bar.update(task, description=f"{escape(name)} {info.phase}", completed=done, state=state)
 
             yield on_step
+
+
+# Where each phase of an encode begins and ends on its one bar; any other phase has the whole bar.
+PHASES = {"fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
+
+
+class Course:
+    """How far an encode is over all its phases."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._phase, self._began = clock, "", 0.0
+
+    def at(self, phase: str, step: int, steps: int, eta: float) -> tuple[float, float]:
+        """The share that is done, 0 to 1, and the seconds left: those of the fit itself, else by the pace of the phase."""
+        if phase != self._phase:
+            self._phase, self._began = phase, self._clock()
+        start, stop = PHASES.get(phase, (0.0, 1.0))
+        share = step / max(steps, 1)
+        if phase == "quantise":
+            eta = (self._clock() - self._began) * (1 - share) / share if share else math.nan
+        return start + (stop - start) * share, eta
 
 
 def fail(error: BaseException, *, source: str | None = None, debug: bool = False) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cli_fakes import FakeMedium, Tool, packed, picture
 
 from i2compress import errors
+from i2compress.cli import output
 from i2compress.cli.errors import Terminated, exit_code, sentence
 from i2compress.cli.options import parse_crop, parse_duration, parse_size
 from i2compress.cli.output import duration, size
@@ -153,3 +154,17 @@ def test_sizes_and_crops_are_read() -> None:
 def test_numbers_are_shown_as_people_read_them() -> None:
     assert [size(812), size(13200), size(4_100_000)] == ["812 B", "13.2 kB", "4.1 MB"]
     assert [duration(3.21), duration(182.4), duration(3900), duration(float("inf"))] == ["3.2 s", "182 s", "1 h 05 min", "?"]
+
+
+def test_one_bar_goes_through_all_phases_of_an_encode_and_never_back() -> None:
+    now = [0.0]
+    course = output.Course(lambda: now[0])
+    shares = [course.at("fit", step, 10, 5.0) for step in range(11)]
+    assert shares[0] == (0.0, 5.0) and shares[-1] == (pytest.approx(0.9), 5.0)
+    found = []
+    for step in range(5):
+        now[0] += 2.0
+        found.append(course.at("quantise", step, 4, 0.0))
+    assert [share for share, _ in found] == sorted(share for share, _ in found) and found[-1][0] == 1.0
+    assert found[2][1] == pytest.approx(4.0)  # four seconds for the first half
+    assert course.at("i2c photo.png", 1, 2, 7.0) == (0.5, 7.0)
