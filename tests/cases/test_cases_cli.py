@@ -69,15 +69,18 @@ def test_a_pipe_by_its_path_is_read_once_by_every_verb(source: str) -> None:
 @pytest.mark.parametrize("kind", ["SIGHUP", "SIGTERM"])
 def test_a_terminal_that_is_closed_leaves_no_temporary_file(kind: str, packed: None) -> None:
     command = [sys.executable, "-m", "i2compress", "decode", "photo.i2", "--size", "9000x7200", "-o", "o.png"]
-    running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
-    for _ in range(200):
-        if any(name.endswith(".i2tmp") for name in os.listdir()):
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("no file was begun")
-    running.send_signal(getattr(signal, kind))
-    assert running.wait(20) == 143
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL) as running:
+        try:
+            for _ in range(400):
+                if any(name.endswith(".i2tmp") for name in os.listdir()):
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("no file was begun")
+            running.send_signal(getattr(signal, kind))
+            assert running.wait(20) == 143
+        finally:
+            running.kill()
     assert not [name for name in os.listdir() if name.endswith(".i2tmp") or name == "o.png"]
 
 
