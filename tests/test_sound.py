@@ -148,6 +148,8 @@ def test_a_time_limit_ends_the_fit() -> None:
     encoded = encode(sound(chord(0.5)), EncodeSettings(steps=100000, time_limit=2.0, threads=1))
     assert encoded.coded.steps < 5000
     assert encoded.seconds < 30
+    assert "the time limit left fewer than half of the steps in 1 of 1 segments" in encoded.coded.notes[0]
+    assert not encode(sound(chord(0.1)), EncodeSettings(steps=3, time_limit=60.0, threads=1)).coded.notes
 
 
 def test_a_higher_quality_is_closer_and_larger() -> None:

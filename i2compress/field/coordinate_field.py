@@ -113,7 +113,7 @@ def evaluate(field: CoordinateField, x: Tensor, *, solving: Solving = EXACT, blo
 def torch_field(spec: CoordinateFile, weights: Arrays) -> CoordinateField:
     """The field in torch, float32, with the weights of a file: for derivatives and for further training.
 
-    Its Phi is in [-1, 1] for a picture: a value is (1 + Phi) / 2.
+    Its Phi is in about [-1, 1]; planes.coordinate.output_range says which value that is for a kind of media.
     """
     scales = frequencies(spec.network)
     tensors = {name: torch.from_numpy(np.asarray(value / scales.get(name, 1.0), np.float32)) for name, value in weights.items()}

@@ -1,7 +1,7 @@
 """Solving a region: fixed blocks of the source grid, each with its halo, in bands.
 
 Blocks are aligned to the source grid and always computed whole and in the same way. A crop or a band only selects
-among them, so it equals the same part of the whole picture bit for bit, whatever the order of a sum inside a block.
+among them, so it equals the same part of the whole bit for bit, whatever the order of a sum inside a block.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from .resample import KEYS_HALO, phases
 Scales: TypeAlias = tuple[int, int, int]
 
 UNSCALED: Scales = (1, 1, 1)
-_PICTURE_BLOCK = (1, 64, 256)
+_FLAT_BLOCK = (1, 64, 256)
 _VOLUME_BLOCK = (8, 32, 128)
 _MIN_ROWS = 16  # fewer make the halo dear, but at large scales a band of so many would be too tall
 _MAX_BAND = 1024  # output rows
@@ -127,7 +127,7 @@ def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
     """Source samples of a block; fewer rows at large scales, so that a band of the output stays small."""
     if grid[0] != 1:
         return _VOLUME_BLOCK
-    depth, rows, columns = _PICTURE_BLOCK
+    depth, rows, columns = _FLAT_BLOCK
     least = max(1, min(_MIN_ROWS, _MAX_BAND // scales[1]))
     return depth, max(least, min(rows, 2 * rows // scales[1])), columns
 

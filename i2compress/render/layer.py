@@ -20,13 +20,13 @@ _SINGLE_THREAD = 2**18  # OpenBLAS keeps products of at most this many multiplic
 class Layer(Protocol):
     """What turns the features of a window into values.
 
-    The samples outside the window count as zero, as those outside the picture do; `halo` samples around the wanted
+    The samples outside the window count as zero, as those outside the grid do; `halo` samples around the wanted
     ones keep that from mattering.
     """
 
     @property
     def halo(self) -> int:
-        """Samples around the wanted ones that the window must hold where the picture has them."""
+        """Samples around the wanted ones that the window must hold where the grid has them."""
 
     def values(self, h: Float32Array, core: Core) -> Float32Array:
         """Values `[t, h, w, D]` of the core from features `[L, T, H, W]` of the window."""

@@ -1,6 +1,6 @@
 """Features of the coordinate: the latent grids, upsampled to the source grid, a window at a time.
 
-Everything here has three grid axes; an image is a volume of one plane whose first axis is left alone.
+Everything here has three grid axes; two axes are a volume of one plane whose first axis is left alone.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .banded import Band, apply, doubling
 Range: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[Range, Range, Range]  # samples start .. stop of each axis
 
-BASE_LEVEL = 3  # grids from this level on are upsampled once for the whole picture: 1/64 of its samples at most
+BASE_LEVEL = 3  # grids from this level on are upsampled once for the whole grid: 1/64 of its samples at most
 
 
 class Pyramid:
@@ -32,7 +32,7 @@ class Pyramid:
         self._latents = latents
         self._active, self._levels = active, levels
         self._up = [doubling(half) for half in up]
-        self._based = len(latents) - 1  # the grid from which on features are known for the whole picture
+        self._based = len(latents) - 1  # the grid from which on features are known for the whole grid
         self._base = latents[-1][None].astype(np.float32)
         while self._based and levels[self._based - 1] >= BASE_LEVEL:
             self._base = self._features(self._based - 1, _whole(latents[self._based - 1].shape))

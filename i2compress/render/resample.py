@@ -23,7 +23,7 @@ def phases(h: Float32Array, reach: Box, window: Box, scales: tuple[int, ...]) ->
 
     Args:
         h: features `[L, t, h, w]` on the samples `reach`.
-        reach: `window` and KEYS_HALO samples around it along the scaled axes, where the picture has them.
+        reach: `window` and KEYS_HALO samples around it along the scaled axes, where the grid has them.
         window: the samples whose features are wanted.
         scales: output samples for each source sample, one number for each of the last axes (those before are done).
 
@@ -55,7 +55,7 @@ def keys_taps(offset: float) -> npt.NDArray[np.float64]:
 class Lanczos:
     """Lanczos-3 reduction of one axis from the integer scale it was solved at.
 
-    A weight depends only on where its output sample lies in the source, so every part of a picture gets the same.
+    A weight depends only on where its output sample lies in the source, so every part of the whole gets the same.
 
     Args:
         span: the axis.

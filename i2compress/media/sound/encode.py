@@ -46,6 +46,8 @@ SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the 
 MISSED = 0.05  # share of a segment's bytes: further off than this after the trim, it is fitted once more
 FITS = 2 + PILOT  # at most, for a bitrate: they share a time limit
 WEIGHT_BYTES = 200
+ENOUGH = 0.5  # share of its steps that a segment needs, or the time limit is said to have cost too many
+HURRIED = "the time limit left fewer than half of the steps in {} of {} segments, so the file is larger or worse than it need be; give more time"
 LEAST = 0.8  # steps; a bin whose coefficients all stay below is not kept
 
 
@@ -60,7 +62,8 @@ def encode(
         return waveform.encode(source, settings, hooks)
     work = _Work(source, settings, hooks, segment_samples, look_seconds)
     data = work.file()
-    return Coded(data=data, steps=work.steps, passes=work.steps)
+    notes = () if hooks.stopped or not work.hurried else (HURRIED.format(work.hurried, work.header.segments),)
+    return Coded(data=data, steps=work.steps, passes=work.steps, notes=notes)
 
 
 class _Work:
@@ -68,7 +71,7 @@ class _Work:
 
     def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, segment_samples: int, look_seconds: float) -> None:
         self.source, self.settings, self.hooks = source, settings, hooks
-        self.steps = 0
+        self.steps = self.hurried = 0
         self._last_split: list[int] = []
         self.power, loudest = _survey(source, look_seconds)
         layout = source.layout
@@ -146,6 +149,7 @@ class _Work:
             if most:
                 code, bins = again, most
                 fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
+        self.hurried += fitted.steps < ENOUGH * (self._fit_settings(number).steps or 0)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
         if self.settings.tune == "hearing":
