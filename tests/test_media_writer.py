@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import layout_of, noise, written
+from pictures import GRAY, SRGB, layout_of, noise, written
 
 from i2compress import media
 from i2compress.errors import OutputExistsError, SignalError, UsageError
@@ -79,6 +79,17 @@ def test_rows_that_do_not_fit_are_refused(rows: Codes) -> None:
 def test_metadata_too_large_for_jpeg_are_not_dropped_silently() -> None:
     with pytest.raises(SignalError, match="JPEG carries at most"):
         written(noise(2, 2, 3), "jpeg", Metadata(xmp=bytes(70000)))
+
+
+@pytest.mark.parametrize(
+    ("form", "channels", "lost"), [("png", 3, False), ("jpeg", 1, False), ("webp", 3, False), ("webp", 1, True), ("bmp", 3, True), ("ppm", 3, True)]
+)
+def test_a_profile_that_the_format_cannot_carry_is_warned_of(form: str, channels: int, lost: bool) -> None:
+    codes = noise(4, 4, channels)
+    for icc in (None, SRGB if channels == 3 else GRAY):
+        with media.open_writer(io.BytesIO(), layout_of(codes), format=form, metadata=Metadata(icc=icc)) as sink:
+            sink.write(codes)
+        assert bool(sink.notes) == (lost and icc is not None)
 
 
 def test_a_side_too_long_for_webp_is_refused() -> None:

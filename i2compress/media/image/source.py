@@ -36,9 +36,11 @@ open = PictureSource
 class PictureSink:
     """Rounds rows to the code values that the picture's file holds; see media.protocol.Sink."""
 
-    notes: Sequence[str] = ()
-
-    def __init__(self, rows: RowWriter, layout: Layout, form: Format) -> None:
+    def __init__(self, rows: RowWriter, layout: Layout, form: Format, metadata: Metadata) -> None:
+        # WebP has a place for a profile, and none for one of gray.
+        lost = metadata.icc is not None and ("icc" not in form.carries or (form.name == "webp" and layout.channels < 3))
+        what = f"{form.name} cannot carry the picture's ICC profile, so its colours may be shown differently; choose png to keep them"
+        self.notes: Sequence[str] = (what,) if lost else ()
         self.layout = replace(layout, bit_depth=min(layout.bit_depth, max(form.depths)))
         self._rows, self._bit_depth = rows, layout.bit_depth
 
@@ -53,4 +55,4 @@ def create(file: BinaryIO, form: Format, layout: Layout, metadata: Metadata) -> 
     height, width, channels = layout.shape
     target = Target(shape=(height, width, channels), bit_depth=layout.bit_depth, metadata=metadata)
     with files.open_writer(file, form, target) as rows:
-        yield PictureSink(rows, layout, form)
+        yield PictureSink(rows, layout, form, metadata)
