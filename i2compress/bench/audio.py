@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Float64Array
 from ..errors import I2Error
-from ..metrics import mean_squared_error, psnr
+from ..metrics import Comparison
 from . import plots
 from .benchmark import Benchmark, CodedFiles, Metric, Point, Rate, Source
 from .codec import Codec, Coded, Sound, Work
@@ -156,8 +156,8 @@ def aligned(source: Float64Array, decoded: Float64Array) -> Float64Array:
 
 
 def snr(source: Float64Array, decoded: Float64Array) -> float:
-    """Signal-to-noise ratio in dB over all channels: a PSNR whose peak is the root mean square of the source; inf where equal."""
-    return psnr(mean_squared_error(source, decoded), max(math.sqrt(mean_squared_error(source, 0.0)), 1e-15))
+    """Signal-to-noise ratio in dB over all channels; inf where equal. See metrics.Comparison."""
+    return Comparison.of(decoded, source).snr
 
 
 def log_spectral_distance(source: Float64Array, decoded: Float64Array) -> float:
