@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,6 @@ from ..errors import ExitCode, I2Error, OutputExistsError, SignalError, UsageErr
 from ..files import STDIO, atomic_writer, refuse_same_file, same_file
 from .errors import exit_code
 from .output import Output, refuse_terminal, write_stdout
-
-_first = [time.monotonic()]
-
-
-def began() -> float:
-    """The time.monotonic() from which the next job's time counts: for the first of a process, when the command was loaded."""
-    return _first.pop() if _first else time.monotonic()
 
 
 @dataclass(frozen=True, kw_only=True)

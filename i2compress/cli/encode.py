@@ -3,6 +3,7 @@
 import os
 import signal as signals
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -123,9 +124,9 @@ def _refuse_foreign_name(output: str | None) -> None:
 
 
 def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
+    name, began = job.shown, time.monotonic()  # before the imports, which a time limit counts
     from .. import codec, media
 
-    name, began = job.shown, batch.began()
     with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source) as file:
         if stop():  # nothing to finalise yet
             raise KeyboardInterrupt

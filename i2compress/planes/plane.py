@@ -1,5 +1,6 @@
 """What every plane has, whatever field it is in: the work of fitting one, what a fit gives, and one that was opened."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,15 @@ from ..render.renderer import GridRenderer
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
+
+
+TOLERANCE_CODES = 0.25  # how far a value may be from the fixed point, in code values of the output
+TOLERANCE_ERROR = 0.02  # or as a share of the root mean squared error, which is more for deep sources
+
+
+def code_tolerance(bit_depth: int) -> Callable[[float], float]:
+    """PlaneJob.tolerance for values whose code values have that depth."""
+    return lambda error: max(TOLERANCE_CODES / (2**bit_depth - 1), TOLERANCE_ERROR * math.sqrt(error))
 
 
 @dataclass(frozen=True, kw_only=True)

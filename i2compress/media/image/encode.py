@@ -12,7 +12,7 @@ from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, fit_pyramid
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Hooks, Source
@@ -24,8 +24,6 @@ SPLIT = 2  # the first level with a grid for each channel: colours are smooth, a
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
 STEP_CODE, STEP_LAMBDA = 50, 1e-3
-TOLERANCE_CODES = 0.25  # how far a value may be from the fixed point, in code values of the output
-TOLERANCE_ERROR = 0.02  # or as a share of the root mean squared error, which is more for 16-bit sources
 ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
 INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
@@ -42,7 +40,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         kind=Kind.IMAGE,
         bit_depth=layout.bit_depth,
         settings=settings,
-        tolerance=lambda error: max(TOLERANCE_CODES / (2**layout.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(error)),
+        tolerance=code_tolerance(layout.bit_depth),
         importance=opacity_importance(values, layout),
         on_step=hooks.on_step,
         stop=hooks.stop,

@@ -16,7 +16,7 @@ from ...config import EncodeSettings
 from ...container import Container
 from ...field.spec import STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...kinds import Kind
-from ...planes import PlaneJob, fit_pyramid
+from ...planes import TOLERANCE_ERROR, PlaneJob, fit_pyramid
 from .format import PEAK_UNIT
 from .trim import trim
 
@@ -27,8 +27,7 @@ LAMBDA = 1e-3  # the rate weight of every plane: what a sound asks for is in the
 STEP_CODE = 35  # so that the squared step is 6.6 lambda
 STEP = 2.0 ** ((STEP_CODE - STEP_ORIGIN) / STEPS_PER_OCTAVE)
 WIDTH, HIDDEN, LEVELS, TILE_LOG2 = 4, 8, 1, 12
-TOLERANCE_ERROR = 0.02  # how far the decoded plane may be from the fixed point, as a share of the root mean squared error
-PART = 256  # frames on which that is measured
+PART = 256  # frames on which the iterations of the decoder are counted
 
 
 @dataclass(frozen=True, kw_only=True)

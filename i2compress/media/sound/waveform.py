@@ -15,7 +15,7 @@ from ...config import EncodeSettings, View
 from ...errors import MalformedError, SignalError
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, PlaneJob, open_plane
+from ...planes import MAX_SAMPLES, PlaneJob, code_tolerance, open_plane
 from ...planes.coordinate import file_spec, fit_field
 from ...render.blocks import UNSCALED, BlockSolver
 from ...render.coordinate import CoordinateRenderer, CoordinateSource
@@ -28,7 +28,6 @@ from . import waveform_chunk
 from .view import output_layout, output_span, source_span
 
 INPUT_SCALE = (25000, 308_207)  # (Implicit)^2's, and the samples of the sound that it is for
-TOLERANCE_CODES, TOLERANCE_ERROR = 0.25, 0.02  # how far a value may be from the fixed point: in codes, or as a share of the root mean squared error
 _TIME = 2  # which of the three axes of a block is time
 
 
@@ -42,7 +41,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         kind=Kind.AUDIO,
         bit_depth=min(layout.bit_depth, 16),
         settings=settings,
-        tolerance=lambda error: max(TOLERANCE_CODES / (2**layout.bit_depth - 1), TOLERANCE_ERROR * math.sqrt(error)),
+        tolerance=code_tolerance(layout.bit_depth),
         on_step=hooks.on_step,
         stop=hooks.stop,
     )
