@@ -8,8 +8,9 @@ rounded and frozen while the weights settle (fit.schedule). The best rounded sta
 import copy
 import logging
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
+from .coarse import halved_spec, joined
 from .parallel import Pair, cpu_threads
-from .problem import FittedPyramid, Problem
+from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed
 from .soap import Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 UNIT = 1e3  # times the loss is what is differentiated
+LEAST_TIME = 0.01  # seconds that are left for the whole signal, at least
 CLIP = 0.1  # largest norm of the weights' gradient
 
 
@@ -39,10 +42,25 @@ class _State:
 
 
 class PyramidFit(TrainingLoop[_State]):
-    """The loop's state; `run` does it all."""
+    """The loop's state; `run` does it all.
 
-    def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
-        self.problem, self.schedule = problem, problem.schedule
+    Args:
+        problem: what to fit.
+        seed: of the noise, and of the order of windows.
+        shares: of the schedule, where the loop begins and where it ends.
+        on_step, stop: see TrainingLoop.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        seed: int,
+        shares: tuple[float, float] = (0.0, 1.0),
+        on_step: Callable[[StepInfo], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self.problem, self.schedule, self.shares = problem, problem.schedule, shares
         total, limit, compensation = self.schedule.steps * len(problem.windows), self.schedule.time_limit, self.schedule.compensation
         samples = math.prod(problem.spec.grid)
         optional = compensation.cost(samples) if compensation is not None and self._compensates(self.schedule.steps) else 0
@@ -159,10 +177,21 @@ class PyramidFit(TrainingLoop[_State]):
 def fit_pyramid(
     problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] | None = None, stop: Callable[[], bool] | None = None
 ) -> FittedPyramid:
-    """Fit `problem`'s networks (left holding the best state) and its latents.
+    """Fit `problem`'s networks (left holding the best state) and its latents, at half the resolution first where that pays.
 
     With several candidates each makes the first steps with its own seed and slightly other weights; the best goes on.
     """
+    began = time.monotonic()
+    before = _begin_coarse(problem, seed, on_step, stop)
+    if before:
+        on_step = _after(on_step, before, time.monotonic() - began)
+    run = _best_candidate(problem, seed, on_step, stop)
+    fitted = run.run()
+    return replace(fitted, steps=fitted.steps + before)
+
+
+def _best_candidate(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> PyramidFit:
+    """The fit that is to go on, and `problem`'s networks as it left them."""
     count = problem.schedule.candidates
     start = copy.deepcopy(problem.weights())
     chosen: tuple[float, PyramidFit, dict[str, Tensor]] | None = None
@@ -170,7 +199,7 @@ def fit_pyramid(
         _perturb(problem, start, number, seed)
         run = PyramidFit(problem, seed=seed + number, on_step=on_step, stop=stop)
         if count == 1:
-            return run.run()
+            return run
         run.advance(problem.schedule.candidate_share)
         run.keep()
         assert run.best is not None
@@ -182,7 +211,48 @@ def fit_pyramid(
     _, run, weights = chosen
     for name, tensor in problem.weights().items():
         tensor.data.copy_(weights[name])
-    return run.run()
+    return run
+
+
+def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> int:
+    """Fit the halved signal where the schedule says so, and have `problem` start there; what that cost, in steps of the whole."""
+    coarse, schedules = problem.schedule.coarse, problem.schedule.with_coarse(problem.spec)
+    if coarse is None or schedules is None or problem.start.weights or problem.start.latents:
+        return 0
+    began = time.monotonic()
+    first, then = schedules
+    smaller = Problem(problem.distortion.halved(), halved_spec(problem.spec), problem.lam * coarse.rate, device=problem.device, schedule=first)
+    cost = len(problem.windows) / len(smaller.windows) / 2.0**problem.spec.axes  # of a step, in steps of the whole
+    told = _before(on_step, cost, then.steps * len(problem.windows))
+    before = _begin_coarse(smaller, seed, told, stop)
+    run = PyramidFit(smaller, seed=seed, on_step=told if not before else _after(told, before, time.monotonic() - began), stop=stop)
+    run.tail, run.keep_from = 0, math.inf
+    run.advance(1.0)
+    weights = joined(problem.spec, problem.weights(), smaller.weights())
+    finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
+    problem.begin_at(Start(weights=weights, latents=[finest, *(np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in run.latents)]))
+    limit = then.time_limit
+    problem.schedule = then if limit is None else replace(then, time_limit=max(LEAST_TIME, limit - (time.monotonic() - began)))
+    return round(cost * (run.done + before))
+
+
+def _before(on_step: Callable[[StepInfo], None] | None, cost: float, after: int) -> Callable[[StepInfo], None] | None:
+    """Tells of a fit whose steps cost so much, with so many of 1 to follow, as of the one that both are."""
+    if on_step is None:
+        return None
+
+    def tell(info: StepInfo) -> None:
+        left = info.eta + after / cost * info.elapsed / info.step
+        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left))
+
+    return tell
+
+
+def _after(on_step: Callable[[StepInfo], None] | None, before: int, seconds: float) -> Callable[[StepInfo], None] | None:
+    """Tells of a fit that so many steps went before, which took so long, as of the one that both are."""
+    if on_step is None:
+        return None
+    return lambda info: on_step(replace(info, step=info.step + before, steps=info.steps + before, elapsed=info.elapsed + seconds))
 
 
 def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[float, list[Tensor]]:

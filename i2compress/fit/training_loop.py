@@ -75,6 +75,7 @@ class TrainingLoop(ABC, Generic[State]):
         self.on_step, self.stop = on_step, stop
         self.best: State | None = None
         self.best_loss = math.inf
+        self.keep_from = KEEP_FROM
         self.began = time.monotonic()
         self.done = 0
         self._has_time: bool | None = True if time_limit is None else None
@@ -116,7 +117,7 @@ class TrainingLoop(ABC, Generic[State]):
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self.step(share)
             self.done += 1
-            if share >= KEEP_FROM and self.done % check == 0:
+            if share >= self.keep_from and self.done % check == 0:
                 self.keep()
 
     def keep(self) -> None:
