@@ -70,8 +70,7 @@ class OneDevice(TorchDispatchMode):
 @pytest.fixture
 def meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneDevice]:
     """META taken for a device that has everything."""
-    adam, randn, generator = torch.optim.Adam, torch.randn, torch.Generator
-    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=None, **kwargs: adam(*args, **kwargs))
+    randn, generator = torch.randn, torch.Generator
     monkeypatch.setattr(torch, "Generator", lambda device=None: generator())
     monkeypatch.setattr(torch, "randn", lambda *shape, generator=None, **kwargs: randn(*shape, **kwargs))
     with OneDevice() as mode:

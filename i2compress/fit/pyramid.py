@@ -19,11 +19,12 @@ from torch import Tensor
 
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
+from .adam import Adam
 from .coarse import halved_spec, joined
 from .parallel import Pair, cpu_threads
 from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed
-from .soap import Soap
+from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 from .windows import Window, cut
 
@@ -74,20 +75,15 @@ class PyramidFit(TrainingLoop[_State]):
         self.cores = [self._core(window) for window in problem.windows]
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
-        self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
         field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
-        groups = [{"params": field}, {"params": list(self.problem.context.tensors.values())}]
-        groups += [{"params": self.recursive}] if self.recursive else []
-        self.weight_optimizer = Soap(
-            groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
-        )
+        moved = [field, list(self.problem.context.tensors.values()), *([self.recursive] if self.recursive else [])]
+        groups = [Group(params=tensors, lr=self.schedule.weight_rate) for tensors in moved]
+        self.weight_optimizer = Soap(groups, betas=self.schedule.weight_betas, every=self.schedule.refresh_every, clip=CLIP)
         self._queue: list[int] = []
 
-    def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
+    def _core(self, window: Window) -> tuple[list[Tensor], Adam]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
-        return leaves, torch.optim.Adam(
-            leaves, lr=self.schedule.latent_rate, betas=self.schedule.latent_betas, fused=self.problem.device.type != "mps"
-        )
+        return leaves, Adam(leaves, betas=self.schedule.latent_betas)
 
     def _compensates(self, steps: int) -> bool:
         """Whether the weights are worth it after so many steps."""
@@ -129,7 +125,6 @@ class PyramidFit(TrainingLoop[_State]):
         if not frozen:
             torch.autograd.backward(seen, [a + b for a, b in zip(by_distortion, by_rate, strict=True)])
         with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
-            torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
             self.weight_optimizer.step()
         if not frozen:
             latent_optimizer.step()
@@ -158,12 +153,11 @@ class PyramidFit(TrainingLoop[_State]):
             seen.append(relaxed(grid * GAIN, temperature, noise, self.generator))
         return seen
 
-    def _set_rates(self, share: float, latent_optimizer: torch.optim.Optimizer) -> None:
+    def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)
         for group, rate in zip(self.weight_optimizer.param_groups, (rates.field, rates.context, rates.recursion), strict=False):
             group["lr"] = rate
-        for group in latent_optimizer.param_groups:
-            group["lr"] = rates.latents
+        latent_optimizer.rate = rates.latents
 
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""

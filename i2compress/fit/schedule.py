@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings
+from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
@@ -98,6 +98,7 @@ class Schedule:
         field_rate, recursion_rate: those of the field's other tensors and of A and K, as multiples of it.
         latent_rate: learning rate of the latents.
         weight_betas, latent_betas: of the moments. Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
+        refresh_every: steps from one refreshing of the weights' bases to the next; see soap.
         temperatures, noises: of the relaxed latents at first, and when they are frozen.
         warm_up: steps in which the rates rise.
         anneal_from: the share after which they fall.
@@ -123,6 +124,7 @@ class Schedule:
     latent_rate: float = 1e-2
     weight_betas: tuple[float, float] = (0.9, 0.95)
     latent_betas: tuple[float, float] = (0.7, 0.999)
+    refresh_every: int = 1
     temperatures: tuple[float, float] = (0.5, 0.08)
     noises: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
@@ -186,11 +188,10 @@ class Schedule:
         return None if self.window_sides is None else self.window_sides[axes - 2]
 
 
-def pyramid_schedule(settings: EncodeSettings) -> Schedule:
-    """Of a pyramid from nothing."""
-    effort = EFFORTS[settings.effort]
-    steps, candidates = (effort.steps if settings.steps is None else settings.steps), effort.candidates
-    return Schedule(steps=steps, candidates=candidates, time_limit=settings.time_limit)
+def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
+    """Of a pyramid from nothing, of so many samples."""
+    steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
+    return Schedule(steps=steps, candidates=EFFORTS[settings.effort].candidates, time_limit=settings.time_limit)
 
 
 def started_schedule(settings: EncodeSettings) -> Schedule:
