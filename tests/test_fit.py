@@ -129,7 +129,7 @@ def test_the_compiled_bits_and_their_gradients_are_those_of_the_other_pass(core:
     compiled, other = network_bits(offsets, network, grids), network_bits(offsets, network, grids, block=1000)
     torch.testing.assert_close(compiled, other)
     for ours, theirs in zip(torch.autograd.grad(3 * compiled, leaves), torch.autograd.grad(3 * other, leaves), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
     with torch.no_grad():
         torch.testing.assert_close(network_bits(offsets, network, grids), compiled)
 
