@@ -109,6 +109,31 @@ def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize(("core", "begin"), [((6, 300), (1, 1)), ((3, 4, 150), (0, 1, 2))])
+def test_the_compiled_bits_and_their_gradients_are_those_of_the_other_pass(core: tuple[int, ...], begin: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).requires_grad_()
+
+    axes, hidden = len(core), 5
+    offsets = [(0, -1), (-1, 0), (-2, 1)] if axes == 2 else [(0, 0, -1), (-1, 0, 0), (-2, 1, 1)]
+    grids = []
+    for scale in (1.0, 30.0):  # near the mean and far out
+        padded = [size + 2 * reach + 3 for size, reach in zip(core, (2, *(1,) * (axes - 1)), strict=True)]
+        values = [(scale * random(*shape)).detach().requires_grad_() for shape in (padded, (4, *core), core)]
+        grids.append(GridInputs(seen=values[0], features=values[1], places=random(2, *core).detach(), target=values[2], begin=begin))
+    inputs = len(offsets) + 4 + 2
+    network = [random(hidden, inputs), random(hidden), random(hidden, hidden), random(hidden), random(2, hidden), random(2), random(2, inputs)]
+    leaves = [*network, *(tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target))]
+    compiled, other = network_bits(offsets, network, grids), network_bits(offsets, network, grids, block=1000)
+    torch.testing.assert_close(compiled, other)
+    for ours, theirs in zip(torch.autograd.grad(3 * compiled, leaves), torch.autograd.grad(3 * other, leaves), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+    with torch.no_grad():
+        torch.testing.assert_close(network_bits(offsets, network, grids), compiled)
+
+
 @pytest.mark.parametrize("origins", [None, [(3, 2), (1, 0), (0, 0)]])
 def test_interpolation_has_the_gradients_of_finite_differences(origins: list[tuple[int, int]] | None) -> None:
     spec = PyramidSpec(grid=(9, 11), channels=1, levels=3, width=2, hidden=2)

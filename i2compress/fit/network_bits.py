@@ -11,17 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..coding.context_model import LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
+from .network_kernel import LEAST_PROBABILITY, SCALE_HIGH_LOG2, TABLE_BITS, CompiledNetwork
 
-CPU_BLOCK, BLOCK = 1 << 16, 1 << 22  # latents of a block, on the CPU and elsewhere
-SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
-LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
+BLOCK = 1 << 22  # latents of a block on a GPU
 SUMMED = 8  # symbols either side of the mean that hold all of a distribution of scale 1
-TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
 
 Block = tuple[slice, ...]
 
@@ -87,12 +86,14 @@ class NetworkBits(torch.autograd.Function):
         Args:
             ctx: autograd's.
             wanted: with gradients.
-            limit: latents of a block.
+            limit: latents of a block; 0 for the compiled pass.
             offsets: of the causal neighbours.
             grids: places and beginning of each.
             tensors: the network's, then seen, features and target of each grid.
         """
         network = tensors[: len(NETWORK)]
+        if limit == 0:
+            return _compiled(ctx, wanted, offsets, grids, tensors)
         run = _Network(network, wanted)
         gradients: list[Tensor | None] = []
         for (places, begin), seen, features, target in zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
@@ -119,6 +120,21 @@ class NetworkBits(torch.autograd.Function):
     def backward(ctx: Any, *grad: Any) -> Any:
         """The gradients that forward found, times that of the sum."""
         return None, None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
+
+
+def _compiled(
+    ctx: Any, wanted: bool, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], tensors: Sequence[Tensor]
+) -> Tensor:
+    """What NetworkBits.forward does, on a CPU."""
+    arrays = [tensor.detach().numpy() for tensor in tensors]
+    run = CompiledNetwork(arrays[: len(NETWORK)], offsets, wanted=wanted)
+    gradients: list[Tensor] = []
+    for (places, begin), seen, features, target in zip(grids, *(arrays[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
+        found = run.add(seen, features, None if places is None else places.numpy(), target, begin)
+        gradients += [torch.from_numpy(gradient) for gradient in found or ()]
+    if wanted:
+        ctx.save_for_backward(*(torch.from_numpy(total.astype(np.float32)) for total in run.sums), *gradients)
+    return torch.tensor(run.total, dtype=torch.float32)
 
 
 def _sources(offsets: Sequence[Sequence[int]], block: Block, begin: Sequence[int]) -> list[Block]:
@@ -220,9 +236,10 @@ def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], gr
         offsets: of the causal neighbours.
         network: the tensors named in NETWORK.
         grids: see GridInputs.
-        block: latents of a block, about; None for what suits the device.
+        block: latents of a block, about, without the compiled pass; None for what suits the device.
     """
-    limit = block or (CPU_BLOCK if network[0].device.type == "cpu" else BLOCK)
+    first = network[0]
+    limit = (0 if first.device.type == "cpu" and first.dtype == torch.float32 else BLOCK) if block is None else block
     parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
     constants = [(grid.places, grid.begin) for grid in grids]
     wanted = torch.is_grad_enabled()  # inside a Function it never is

@@ -1,0 +1,302 @@
+"""The bits of latents and their gradients on a CPU, compiled: what network_bits does, tile after tile, in the cache.
+
+A tile is at most TILE latents of one row. All that the network makes of a tile, forward and backward, stays in the first
+cache, so that the pass over the latents is bound by arithmetic and not by memory. The loops over the tile are those that the
+compiler turns into vector instructions: they are innermost, over contiguous memory, with unsigned indices, as a signed index
+may mean "from the end" and is then looked up one by one.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import uintp
+
+from ..arrays import Float32Array, Float64Array
+from ..coding.context_model import LOG2_SCALE_SHIFT
+from ..coding.laplace import SCALE_LOW_LOG2
+
+TILE = 128
+SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
+LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
+TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
+
+_compiled = numba.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+
+
+@_compiled
+def _exp2(x):  # type: ignore[no-untyped-def]
+    """2**x of a float32 up to 127, 2**-126 below -126; relative error under 3e-7. The library's cannot become vector instructions.
+
+    x is a whole number, whose power of two is put together from its bits, and a rest in -1/2..1/2, whose power is its Taylor series.
+    """
+    x = max(x, np.float32(-126))
+    whole = np.floor(x + np.float32(0.5))
+    f = (x - whole) * np.float32(math.log(2))
+    c2, c3, c4, c5, c6 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24), np.float32(1 / 120), np.float32(1 / 720)
+    series = np.float32(1) + f * (np.float32(1) + f * (c2 + f * (c3 + f * (c4 + f * (c5 + f * c6)))))
+    return series * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@_compiled
+def _log2(x):  # type: ignore[no-untyped-def]
+    """log2 of a normal float32; absolute error about 1e-6. The exponent, and twice the series of artanh for the rest, in 0.7..1.4."""
+    bits = np.float32(x).view(np.int32)
+    exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    f = np.int32(bits - (exponent << np.int32(23))).view(np.float32) - np.float32(1)
+    s = f / (np.float32(2) + f)
+    z = s * s
+    c3, c5, c7, c9 = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7), np.float32(1 / 9)
+    return np.float32(exponent) + np.float32(2 / math.log(2)) * s * (np.float32(1) + z * (c3 + z * (c5 + z * (c7 + z * c9))))
+
+
+@_compiled
+def _product(out, o, matrix, x, count, n):  # type: ignore[no-untyped-def]
+    """out[o] += sum_i matrix[o, i] x[i], tiles of n."""
+    first = uintp(o) * uintp(TILE)
+    i = 0
+    while i + 4 <= count:
+        m0, m1, m2, m3 = matrix[o, i], matrix[o, i + 1], matrix[o, i + 2], matrix[o, i + 3]
+        a = uintp(i) * uintp(TILE)
+        b, c, d = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
+        for k in range(n):
+            out[first + k] += m0 * x[a + k] + m1 * x[b + k] + m2 * x[c + k] + m3 * x[d + k]
+        i += 4
+    while i < count:
+        m0 = matrix[o, i]
+        a = uintp(i) * uintp(TILE)
+        for k in range(n):
+            out[first + k] += m0 * x[a + k]
+        i += 1
+
+
+@_compiled
+def _outer(total, left, rows, right, columns, n):  # type: ignore[no-untyped-def]
+    """total[r, c] += left[r] . right[c], tiles of n."""
+    for r in range(rows):
+        p = uintp(r) * uintp(TILE)
+        c = 0
+        while c + 4 <= columns:
+            a = uintp(c) * uintp(TILE)
+            b, d, e = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
+            s0 = s1 = s2 = s3 = np.float32(0)
+            for k in range(n):
+                value = left[p + k]
+                s0 += value * right[a + k]
+                s1 += value * right[b + k]
+                s2 += value * right[d + k]
+                s3 += value * right[e + k]
+            total[r, c] += s0
+            total[r, c + 1] += s1
+            total[r, c + 2] += s2
+            total[r, c + 3] += s3
+            c += 4
+        while c < columns:
+            a = uintp(c) * uintp(TILE)
+            s0 = np.float32(0)
+            for k in range(n):
+                s0 += left[p + k] * right[a + k]
+            total[r, c] += s0
+            c += 1
+
+
+@_compiled
+def _laplace(out, top, n):  # type: ignore[no-untyped-def]
+    """Bits of n latents, in all; see laplace_bits of network_bits.
+
+    Args:
+        out: tiles of the network's two outputs and of the latents.
+        top: tiles for the derivatives by the two outputs and for the bits. Two arrays, not six, as the compiler proves first that none overlap.
+        n: latents.
+    """
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    tiny, ln2, log2e = np.float32(LEAST_PROBABILITY), np.float32(math.log(2)), np.float32(1 / math.log(2))
+    low, high, shift = np.float32(SCALE_LOW_LOG2), np.float32(SCALE_HIGH_LOG2), np.float32(LOG2_SCALE_SHIFT)
+    second, third = uintp(TILE), uintp(2 * TILE)
+    for k in range(n):
+        raw = out[second + k] + shift
+        scale = min(max(raw, low), high)
+        residual = out[third + k] - out[k]
+        inverse = _exp2(-scale)
+        distance = abs(residual)
+        near, far = distance - half, distance + half
+        e_near, e_far = _exp2(-abs(near * inverse) * log2e), _exp2(-far * inverse * log2e)
+        half_mass = half * (e_near - e_far)
+        probability = (half_mass if near > zero else one - half_mass - e_far) + tiny
+        outer = inverse / (ln2 * probability)
+        by_residual = outer * half_mass
+        top[k] = (by_residual if residual < zero else zero) - (by_residual if residual > zero else zero)
+        top[second + k] = half * ln2 * outer * (far * e_far - near * e_near) if raw == scale else zero
+        top[third + k] = -_log2(probability)
+    total = np.float32(0)
+    for k in range(n):
+        total += top[third + k]
+    return total + np.float32(n) * np.float32(TABLE_BITS)
+
+
+@_compiled
+def _rows(  # type: ignore[no-untyped-def]
+    network, seen, starts, offsets, row_length, features, places, target, wanted, sums, g_seen, g_features, g_target
+):
+    """Bits of all latents of a grid, row after row; adds to `sums` and `g_seen` and fills the other gradients where they are wanted.
+
+    Args:
+        network, sums: the network's tensors, and the sums of their gradients.
+        seen, g_seen: the padded neighbours, flat.
+        starts: where each row of latents begins in `seen`.
+        offsets: of the neighbours, in `seen`.
+        row_length: latents of a row.
+        features, g_features: `[F, n]`.
+        places: `[P, n]`.
+        target, g_target: `[n]`.
+        wanted: with gradients.
+    """
+    w1, b1, w2, b2, w3, b3, ws = network
+    g1, gb1, g2, gb2, g3, gb3, gin = sums
+    hidden, read = w1.shape
+    neighbours, feature_count, place_count = len(offsets), features.shape[0], places.shape[0]
+    zero = np.float32(0)
+    x = np.empty(read * TILE, np.float32)
+    h1, a2, h2 = np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32)
+    out, top = np.empty(3 * TILE, np.float32), np.empty(3 * TILE, np.float32)
+    g_h2, g_a2, g_h1 = np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32)
+    g_x = np.empty(read * TILE, np.float32)
+    w1t, w2t, w3t, wst = w1.T.copy(), w2.T.copy(), w3.T.copy(), ws.T.copy()
+    total = 0.0
+    for row in range(len(starts)):
+        for begin in range(0, row_length, TILE):
+            n = uintp(min(TILE, row_length - begin))
+            here = uintp(row * row_length + begin)
+            for i in range(neighbours):
+                p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
+                for k in range(n):
+                    x[p + k] = seen[source + k]
+            for i in range(feature_count):
+                p, line = uintp(neighbours + i) * uintp(TILE), features[i]
+                for k in range(n):
+                    x[p + k] = line[here + k]
+            for i in range(place_count):
+                p, line = uintp(neighbours + feature_count + i) * uintp(TILE), places[i]
+                for k in range(n):
+                    x[p + k] = line[here + k]
+            for o in range(hidden):
+                p = uintp(o) * uintp(TILE)
+                for k in range(n):
+                    h1[p + k] = b1[o]
+                _product(h1, o, w1, x, read, n)
+                for k in range(n):
+                    h1[p + k] = max(h1[p + k], zero)
+            for o in range(hidden):
+                p = uintp(o) * uintp(TILE)
+                for k in range(n):
+                    a2[p + k] = b2[o]
+                _product(a2, o, w2, h1, hidden, n)
+                for k in range(n):
+                    a2[p + k] = max(a2[p + k], zero)
+                    h2[p + k] = h1[p + k] + a2[p + k]
+            for o in range(2):
+                p = uintp(o) * uintp(TILE)
+                for k in range(n):
+                    out[p + k] = b3[o]
+                _product(out, o, ws, x, read, n)
+                _product(out, o, w3, h2, hidden, n)
+            for k in range(n):
+                out[uintp(2 * TILE) + k] = target[here + k]
+            total += _laplace(out, top, n)
+            if not wanted:
+                continue
+            for o in range(hidden):
+                p = uintp(o) * uintp(TILE)
+                for k in range(n):
+                    g_h2[p + k] = w3t[o, 0] * top[k] + w3t[o, 1] * top[uintp(TILE) + k]
+                    g_a2[p + k] = g_h2[p + k] if a2[p + k] > zero else zero
+            for o in range(hidden):
+                p = uintp(o) * uintp(TILE)
+                _product(g_h2, o, w2t, g_a2, hidden, n)
+                for k in range(n):
+                    g_h1[p + k] = g_h2[p + k] if h1[p + k] > zero else zero
+            _outer(g3, top, 2, h2, hidden, n)
+            _outer(gin, top, 2, x, read, n)
+            _outer(g2, g_a2, hidden, h1, hidden, n)
+            _outer(g1, g_h1, hidden, x, read, n)
+            for o in range(2):
+                p, part = uintp(o) * uintp(TILE), np.float32(0)
+                for k in range(n):
+                    part += top[p + k]
+                gb3[o] += part
+            for o in range(hidden):
+                p, part, other = uintp(o) * uintp(TILE), np.float32(0), np.float32(0)
+                for k in range(n):
+                    part += g_h1[p + k]
+                    other += g_a2[p + k]
+                gb1[o] += part
+                gb2[o] += other
+            for i in range(neighbours + feature_count):
+                p = uintp(i) * uintp(TILE)
+                for k in range(n):
+                    g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[uintp(TILE) + k]
+                _product(g_x, i, w1t, g_h1, hidden, n)
+            for i in range(neighbours):
+                p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
+                for k in range(n):
+                    g_seen[source + k] += g_x[p + k]
+            for i in range(feature_count):
+                p, line = uintp(neighbours + i) * uintp(TILE), g_features[i]
+                for k in range(n):
+                    line[here + k] = g_x[p + k]
+            for k in range(n):
+                g_target[here + k] = -top[k]
+    return total
+
+
+class GridGradients(NamedTuple):
+    """Gradients of the bits of one grid by what GridInputs holds of it."""
+
+    seen: Float32Array
+    features: Float32Array
+    target: Float32Array
+
+
+class CompiledNetwork:
+    """Sums the bits of grid after grid, and the gradients of the network's tensors.
+
+    Args:
+        network: the tensors named in NETWORK of coding.context_model, float32.
+        offsets: of the causal neighbours.
+        wanted: with gradients.
+    """
+
+    def __init__(self, network: Sequence[Float32Array], offsets: Sequence[Sequence[int]], *, wanted: bool) -> None:
+        self._network = tuple(np.ascontiguousarray(tensor) for tensor in network)
+        self._offsets, self._wanted = np.array(offsets, np.int64), wanted
+        self.sums: tuple[Float64Array, ...] = tuple(np.zeros(tensor.shape) for tensor in self._network)
+        self.total = 0.0
+
+    def add(
+        self, seen: Float32Array, features: Float32Array, places: Float32Array | None, target: Float32Array, begin: Sequence[int]
+    ) -> GridGradients | None:
+        """The bits of one grid are added to `total`; arguments as in GridInputs."""
+        reach = np.abs(self._offsets).max(0)
+        strides = np.array([math.prod(seen.shape[axis + 1 :]) for axis in range(seen.ndim)], np.int64)
+        rows = np.indices(target.shape[:-1]).reshape(target.ndim - 1, -1)
+        starts = (np.array(begin) + reach) @ strides + rows.T @ strides[:-1]
+        size = target.size
+        found = GridGradients(*(np.zeros(a.shape if self._wanted else (0,) * a.ndim, np.float32) for a in (seen, features, target)))
+        self.total += _rows(
+            self._network,
+            np.ascontiguousarray(seen).reshape(-1),
+            starts,
+            self._offsets @ strides,
+            target.shape[-1],
+            np.ascontiguousarray(features).reshape(-1, size),
+            np.ascontiguousarray(places, np.float32).reshape(-1, size) if places is not None else np.zeros((0, size), np.float32),
+            np.ascontiguousarray(target).reshape(-1),
+            self._wanted,
+            self.sums,
+            found.seen.reshape(-1),
+            found.features.reshape(len(found.features), size if self._wanted else 0),
+            found.target.reshape(-1),
+        )
+        return found if self._wanted else None
