@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 UNIT = 1e3  # times the loss is what is differentiated
 LEAST_TIME = 0.01  # seconds that are left for the whole signal, at least
+READ_EVERY = 10  # steps from one look at a GPU's loss to the next
 CLIP = 0.1  # largest norm of the weights' gradient
 
 
@@ -80,6 +81,7 @@ class PyramidFit(TrainingLoop[_State]):
         groups = [Group(params=tensors, lr=self.schedule.weight_rate) for tensors in moved]
         self.weight_optimizer = Soap(groups, betas=self.schedule.weight_betas, every=self.schedule.refresh_every, clip=CLIP)
         self._queue: list[int] = []
+        self._read = (math.inf, math.inf)
 
     def _core(self, window: Window) -> tuple[list[Tensor], Adam]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
@@ -132,7 +134,15 @@ class PyramidFit(TrainingLoop[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        self.report(share, loss=distortion + self.problem.lam * rate, distortion=distortion, rate=rate)
+        self._tell(share, distortion, rate)
+
+    def _tell(self, share: float, distortion: Tensor, rate: Tensor) -> None:
+        """Report the step; a GPU, which would have to wait for it, is only now and then asked for its numbers."""
+        if self.on_step is None:
+            return
+        if self.problem.device.type == "cpu" or self.done % READ_EVERY == 0:
+            self._read = float(distortion), float(rate)
+        self.report(share, loss=self._read[0] + self.problem.lam * self._read[1], distortion=self._read[0], rate=self._read[1])
 
     def _next(self) -> int:
         if not self._queue:
@@ -249,12 +259,12 @@ def _after(on_step: Callable[[StepInfo], None] | None, before: int, seconds: flo
     return lambda info: on_step(replace(info, step=info.step + before, steps=info.steps + before, elapsed=info.elapsed + seconds))
 
 
-def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[float, list[Tensor]]:
+def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[Tensor, list[Tensor]]:
     """A term of the loss, and `scale` times its gradients by the latents; those by its tensors are added to theirs."""
     leaves = [grid.detach().requires_grad_(grid.requires_grad) for grid in latents]
     value = term(leaves)
     (value * scale).backward()  # type: ignore[no-untyped-call]
-    return float(value.detach()), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+    return value.detach(), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 
 def _perturb(problem: Problem, start: dict[str, Tensor], number: int, seed: int) -> None:
