@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # a dispatch mode imports it, which fails under the patches of `meta`
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -106,7 +107,7 @@ def test_a_step_reads_nothing_from_the_device_and_issues_few_operations(share: f
     meta.reads, before = 0, meta.operations
     run.step(share)
     assert meta.reads == 0
-    assert meta.operations - before < MOST_OPERATIONS
+    assert 500 < meta.operations - before < MOST_OPERATIONS
 
 
 def test_a_step_of_a_window_of_several(meta: OneDevice) -> None:

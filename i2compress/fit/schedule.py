@@ -71,7 +71,7 @@ class Coarse:
 
     steps: float = 0.8
     rate: float = 0.4
-    joined: float = 0.1
+    joined: float = 0.05
     samples: int = 1 << 14
     levels: int = 4
 
