@@ -108,10 +108,14 @@ def test_a_fit_that_is_stopped_at_once_gives_a_picture_all_the_same() -> None:
 
 
 def test_small_signals_and_those_that_start_at_their_places_have_no_coarse_fit() -> None:
-    assert Schedule(steps=10).with_coarse(PyramidSpec(grid=(20, 20), channels=1, levels=4)) is None
-    assert Schedule(steps=10).with_coarse(PyramidSpec(grid=(2000, 2000), channels=3, levels=6, planes=3, split=0)) is None
+    assert Schedule(steps=30).with_coarse(PyramidSpec(grid=(20, 20), channels=1, levels=4)) is None
+    assert Schedule(steps=30).with_coarse(PyramidSpec(grid=(2000, 2000), channels=3, levels=6, planes=3, split=0)) is None
     first, then = Schedule(steps=100, time_limit=60.0, candidates=3).with_coarse(PyramidSpec(grid=(600, 600), channels=3, levels=6)) or (None, None)
     assert first is not None and then is not None
     assert first.candidates == 1 and then.candidates == 3 and first.time_limit is not None and first.time_limit < 20
     assert first.steps / 4 + then.steps == pytest.approx(100, abs=1)
     assert first.rates(1.0, 100) == first.rates(0.0, 100) and not first.frozen(1.0) and then.frozen(1.0)
+    quarter, half = first.with_coarse(PyramidSpec(grid=(300, 300), channels=3, levels=5)) or (None, None)
+    assert quarter is not None and half is not None  # neither of them comes to the end of the schedule
+    assert quarter.rates(1.0, 100) == half.rates(1.0, 100) == first.rates(0.0, 100)
+    assert Schedule(steps=19).with_coarse(PyramidSpec(grid=(600, 600), channels=3, levels=6)) is None

@@ -235,9 +235,11 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     weights = joined(problem.spec, problem.weights(), smaller.weights())
     finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
     problem.begin_at(Start(weights=weights, latents=[finest, *(np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in run.latents)]))
-    limit = then.time_limit
-    problem.schedule = then if limit is None else replace(then, time_limit=max(LEAST_TIME, limit - (time.monotonic() - began)))
-    return round(cost * (run.done + before))
+    cost_made = round(cost * (run.done + before))
+    steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
+    left = None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))
+    problem.schedule = replace(then, steps=steps, time_limit=left)
+    return cost_made
 
 
 def _before(on_step: Callable[[StepInfo], None] | None, cost: float, after: int) -> Callable[[StepInfo], None] | None:

@@ -67,6 +67,7 @@ class Coarse:
         joined: the share of the schedule at which the fit of the whole signal begins; before, it stands still at its beginning.
         samples: signals of at least so many, so that a step there is much cheaper indeed.
         levels: and pyramids of at least so many.
+        fewest: steps of the shortest fit that has it.
     """
 
     steps: float = 0.8
@@ -74,10 +75,11 @@ class Coarse:
     joined: float = 0.05
     samples: int = 1 << 14
     levels: int = 4
+    fewest: int = 20
 
-    def pays(self, spec: PyramidSpec) -> bool:
-        """Whether a pyramid of that spec is fitted at half its resolution first."""
-        return math.prod(spec.grid) >= self.samples and spec.levels >= self.levels and (spec.planes == 1 or spec.split > 0)
+    def pays(self, spec: PyramidSpec, steps: int) -> bool:
+        """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
+        return steps >= self.fewest and math.prod(spec.grid) >= self.samples and spec.levels >= self.levels and (spec.planes == 1 or spec.split > 0)
 
     def share(self, axes: int) -> float:
         """What the steps on the halved signal cost, for each one on the whole."""
@@ -175,13 +177,14 @@ class Schedule:
 
     def with_coarse(self, spec: PyramidSpec) -> tuple["Schedule", "Schedule"] | None:
         """The schedules of the fit on the halved signal and of what follows, together of as many steps and seconds; None where there is none."""
-        if self.coarse is None or not self.coarse.pays(spec):
+        if self.coarse is None or not self.coarse.pays(spec, self.steps):
             return None
         cost = self.coarse.share(spec.axes)
         steps = max(1, round(self.steps / (1 + cost)))
         limit = None if self.time_limit is None else self.time_limit * cost / (1 + cost)  # at most; the other has what is left
         first = replace(self, steps=max(1, round(self.coarse.steps * steps)), time_limit=limit, span=(0.0, 0.0), candidates=1, compensation=None)
-        return first, replace(self, steps=steps, coarse=None, span=(self.coarse.joined, 1.0))
+        begin, end = self.span
+        return first, replace(self, steps=steps, coarse=None, span=(begin + (end - begin) * self.coarse.joined, end))
 
     def window_side(self, axes: int) -> int | None:
         """Of the windows of a signal of 2 or 3 axes; None where there is one."""
