@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -29,6 +30,8 @@ ASKED = {
     "crop": View(crop=(0, 0, 1, 1)),
     "rate": View(rate=4000),
     "time": View(time=(0.0, 1.0)),
+    "frames": View(frames=(0, 1, None)),
+    "fps": View(fps=Fraction(30)),
     "bitrate": EncodeSettings(bitrate=24000),
     "tune": EncodeSettings(tune="snr"),
 }

@@ -9,7 +9,7 @@ from render_reference import features, keys, random_field, render, solve, solve_
 from i2compress.config import View
 from i2compress.errors import MalformedError, UsageError
 from i2compress.field.spec import PyramidSpec
-from i2compress.media.image.content import spans
+from i2compress.media.rectangle import spans
 from i2compress.render import Renderer
 from i2compress.render.pyramid import Pyramid
 from i2compress.render.resample import keys_taps

@@ -58,6 +58,7 @@ Field = Annotated[str, typer.Option("--field", metavar="NAME", help=f"{', '.join
 Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layers of a coordinate field.")]
 InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
 Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
+Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The inputs are bare samples: 176x144@30:i420.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
 TuneOption = Annotated[Tune, typer.Option("--tune", help="What errors of sound weigh: as they are heard, or all alike.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
@@ -83,6 +84,7 @@ def encode(
     input_scale: InputScale = None,
     contract: Contract = True,
     strip: Strip = False,
+    raw: Raw = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -93,7 +95,7 @@ def encode(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
+    """Encode pictures, sound and video: photo.png becomes photo.i2. Every argument is an input."""
     if sum(value is not None for value in (quality, lam, bitrate)) > 1:
         raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
@@ -107,7 +109,7 @@ def encode(
     jobs = batch.plan(inputs, output, output_dir, force=force, name=lambda source: default_output(source, "encode"))
     _refuse_foreign_name(output)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
-        code = batch.run_jobs(jobs, lambda job: _encode_one(job, settings, out, stop=stop, force=force, verify=verify), out)
+        code = batch.run_jobs(jobs, lambda job: _encode_one(job, settings, out, stop=stop, force=force, verify=verify, raw=raw), out)
     raise typer.Exit(code)
 
 
@@ -123,11 +125,11 @@ def _refuse_foreign_name(output: str | None) -> None:
         )
 
 
-def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
+def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool, raw: str | None) -> None:
     name, began = job.shown, time.monotonic()  # before the imports, which a time limit counts
     from .. import codec, media
 
-    with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source) as file:
+    with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source, raw=raw) as file:
         if stop():  # nothing to finalise yet
             raise KeyboardInterrupt
         with out.progress(name) as on_step:

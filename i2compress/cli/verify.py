@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..codec import I2File
 
 Against = Annotated[str | None, typer.Option("--against", metavar="SRC", help="The source, to measure the PSNR.")]
+Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The source is bare samples, as for encode.")]
 MinPsnr = Annotated[float | None, typer.Option("--min-psnr", metavar="DB", help="Fail (exit 6) below this PSNR; needs --against.")]
 
 
@@ -26,6 +27,7 @@ def verify(
     inputs: Inputs,
     against: Against = None,
     min_psnr: MinPsnr = None,
+    raw: Raw = None,
     threads: Threads = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -44,7 +46,7 @@ def verify(
 
         start = time.perf_counter()
         file = I2File.from_bytes(files.read(inputs[index]), threads=threads)
-        found = _decoded(file) if against is None else _score(file, against, out)
+        found = _decoded(file) if against is None else _score(file, against, raw, out)
         _report(inputs[index], file, found, time.perf_counter() - start, min_psnr, out)
 
     raise typer.Exit(batch.run(inputs, work, out))
@@ -57,11 +59,11 @@ def _decoded(file: "I2File") -> dict[str, float]:
     return {}
 
 
-def _score(file: "I2File", against: str, out: Output) -> Mapping[str, float]:
+def _score(file: "I2File", against: str, raw: str | None, out: Output) -> Mapping[str, float]:
     """The figures of the file, which is decoded to its end, beside its source."""
     from .. import media
 
-    with media.open_source(sys.stdin.buffer if against == STDIO else against) as opened:
+    with media.open_source(sys.stdin.buffer if against == STDIO else against, raw=raw) as opened:
         source = opened.source
         found, expected = source.layout, file.layout
         if found != expected:

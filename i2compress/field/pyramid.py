@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..arrays import FloatingArray
 from .solver import ONE_STEP, Gradient
-from .spatial import CONVOLUTIONS, FORMATS, TRANSPOSED, pointwise, solve
+from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
 from .spec import PyramidSpec
 
 Origins: TypeAlias = Sequence[Sequence[int]]
@@ -96,14 +96,13 @@ class _Upsample(torch.autograd.Function):
     def forward(ctx: Any, grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int]) -> Tensor:
         ctx.start, ctx.sizes, inputs = start, [], []
         taps = torch.cat([half, half.flip(0)])
-        axes = grids.ndim - 2
-        for axis in range(axes):
-            padded = F.pad(grids, [2 if a == axis else 0 for a in reversed(range(axes)) for _ in range(2)], mode="replicate")
-            padded = padded.contiguous(memory_format=FORMATS[axes])
-            kernel, stride, padding = _kernel(taps, axis, grids)
-            grids = TRANSPOSED[axes](padded, kernel, stride=stride, padding=padding, groups=grids.shape[1])
-            ctx.sizes.append(grids.shape[2 + axis])
-            grids = grids.narrow(axis + 2, start[axis], shape[axis])
+        for axis in range(grids.ndim - 2):
+            flat, along = _flat(grids, axis)
+            padded = F.pad(flat, [0, 0, 2, 2] if along == 0 else [2, 2, 0, 0], mode="replicate").contiguous(memory_format=torch.channels_last)
+            kernel, stride, padding = _kernel(taps, along, flat)
+            wide = F.conv_transpose2d(padded, kernel, stride=stride, padding=padding, groups=flat.shape[1])
+            ctx.sizes.append(wide.shape[2 + along])
+            grids = _raised(wide.narrow(along + 2, start[axis], shape[axis]), axis, grids.shape)
             inputs.append(padded)
         ctx.save_for_backward(taps, *(inputs if ctx.needs_input_grad[1] else ()))
         return grids
@@ -111,32 +110,55 @@ class _Upsample(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         taps, *inputs = ctx.saved_tensors
-        grad, axes = grads[0], grads[0].ndim - 2
+        grad = grads[0]
         grad_taps: Tensor | None = torch.zeros_like(taps) if inputs else None
-        for axis in reversed(range(axes)):
-            after = ctx.sizes[axis] - ctx.start[axis] - grad.shape[axis + 2]
+        for axis in reversed(range(grad.ndim - 2)):
+            flat, along = _flat(grad, axis)
+            after = ctx.sizes[axis] - ctx.start[axis] - flat.shape[along + 2]
             if ctx.start[axis] or after:
-                grad = F.pad(grad, [side if a == axis else 0 for a in reversed(range(axes)) for side in (ctx.start[axis], after)])
-            grad = grad.contiguous(memory_format=FORMATS[axes])
-            kernel, stride, padding = _kernel(taps, axis, grad)
-            channels = grad.shape[1]
+                flat = F.pad(flat, [side if a == along else 0 for a in (1, 0) for side in (ctx.start[axis], after)])
+            flat = flat.contiguous(memory_format=torch.channels_last)
+            kernel, stride, padding = _kernel(taps, along, flat)
+            channels = flat.shape[1]
             if grad_taps is not None:
                 found = torch.ops.aten.convolution_backward(
-                    grad, inputs[axis], kernel, None, stride, padding, [1] * axes, True, [0] * axes, channels, [False, True, False]
+                    flat, inputs[axis], kernel, None, stride, padding, [1, 1], True, [0, 0], channels, [False, True, False]
                 )
                 grad_taps = grad_taps + found[1].sum(0).flatten()
-            wide = CONVOLUTIONS[axes](grad, kernel, stride=stride, padding=padding, groups=channels)
-            size = wide.shape[axis + 2] - 4
-            grad = wide.narrow(axis + 2, 2, size)
+            wide = F.conv2d(flat, kernel, stride=stride, padding=padding, groups=channels)
+            size = wide.shape[along + 2] - 4
+            narrow = wide.narrow(along + 2, 2, size)
             for edge, outer in ((0, 0), (size - 1, size + 2)):
-                grad.select(axis + 2, edge).add_(wide.narrow(axis + 2, outer, 2).sum(axis + 2))
+                narrow.select(along + 2, edge).add_(wide.narrow(along + 2, outer, 2).sum(along + 2))
+            grad = _raised(narrow, axis, grad.shape)
         grad_half = None if grad_taps is None else grad_taps[: len(taps) // 2] + grad_taps[len(taps) // 2 :].flip(0)
         return grad, grad_half, None, None
 
 
-def _kernel(taps: Tensor, axis: int, grids: Tensor) -> tuple[Tensor, list[int], list[int]]:
-    """The depthwise kernel `[C, 1, ...]` of `taps` along one axis, its stride and its padding."""
-    axes = grids.ndim - 2
-    sizes = [len(taps) if a == axis else 1 for a in range(axes)]
-    kernel = taps.reshape(1, 1, *sizes).expand(grids.shape[1], *(-1,) * (axes + 1))
-    return kernel, [2 if a == axis else 1 for a in range(axes)], [len(taps) - 1 if a == axis else 0 for a in range(axes)]
+def _flat(grids: Tensor, axis: int) -> tuple[Tensor, int]:
+    """`[1, C, *grid]` of two or three axes as `[N, C, h, w]`, and which of h and w is the axis. A view where channels are last in memory.
+
+    A filter along one axis needs no more, and torch's depthwise transposed convolution of three axes is wrong on a CPU: it
+    reads memory that nobody has written (seen in torch 2.13).
+    """
+    if grids.ndim == 4:
+        return grids, axis
+    last = grids[0].movedim(0, -1)
+    planes = last if axis else last.reshape(1, last.shape[0], -1, last.shape[-1])
+    return planes.movedim(-1, 1), max(0, axis - 1)
+
+
+def _raised(flat: Tensor, axis: int, like: Sequence[int]) -> Tensor:
+    """What `_flat` made of grids of the sizes `like`, of which that axis has changed, as grids again."""
+    if len(like) == 4:
+        return flat
+    last, sizes = flat.movedim(1, -1), list(like[2:])
+    sizes[axis] = flat.shape[2 + max(0, axis - 1)]
+    return last.reshape(1, *sizes, last.shape[-1]).movedim(-1, 1)
+
+
+def _kernel(taps: Tensor, along: int, grids: Tensor) -> tuple[Tensor, list[int], list[int]]:
+    """The depthwise kernel `[C, 1, h, w]` of `taps` along one of two axes, its stride and its padding."""
+    sizes = [len(taps) if a == along else 1 for a in range(2)]
+    kernel = taps.reshape(1, 1, *sizes).expand(grids.shape[1], 1, *sizes)
+    return kernel, [2 if a == along else 1 for a in range(2)], [len(taps) - 1 if a == along else 0 for a in range(2)]

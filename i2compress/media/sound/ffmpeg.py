@@ -10,8 +10,9 @@ import numpy as np
 
 from ...errors import SignalError
 from ...kinds import SAMPLES, Kind
+from ..parts import Forward
 from . import mpeg
-from .stream import Facts, Forward, Samples
+from .stream import HELD, Facts, Samples
 from .tags import clean
 
 # Playlists are not among them: they open other files and addresses.
@@ -107,7 +108,7 @@ class Ffmpeg:
             tags=tags,
             notes=tuple(notes),
         )
-        self._samples = Forward(self._blocks, found.channels)
+        self._samples = Forward(self._blocks, np.zeros((0, found.channels)), HELD)
 
     def read(self, start: int, count: int) -> Samples:
         """As Stream.read. Raises FFmpegError and OSError where the file has changed."""

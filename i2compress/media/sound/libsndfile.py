@@ -8,9 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...errors import I2Error, SignalError
+from ..parts import Joined, read_at, size_of
 from . import ogg
 from .lengths import Wave, find_sound, mend
-from .stream import Facts, Joined, Samples, Stream, read_at, size_of
+from .stream import Facts, Samples, Stream
 from .tags import WRITTEN, clean
 
 DEPTHS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "PCM_32": 32, "ALAC_20": 24, "ALAC_24": 24, "ALAC_32": 32, "FLOAT": 32, "DOUBLE": 64}
