@@ -171,9 +171,9 @@ class Signal:
     @staticmethod
     def of(layout: Layout, values: Float32Array, metadata: Metadata | None = None) -> "Signal":
         """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
-        form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
+        form: dict[str, Any] = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
         form |= {"rate_divisor": layout.rate_divisor, "times": layout.times}
-        return Signal(values=values, metadata=metadata or Metadata(), **form)  # type: ignore[arg-type]  # each of its own type
+        return Signal(values=values, metadata=metadata or Metadata(), **form)
 
 
 def from_codes(codes: Codes) -> Float32Array:

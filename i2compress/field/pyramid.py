@@ -41,14 +41,15 @@ class PyramidField(nn.Module):
         The latents may be those of a window of the signal, each grid's beginning at its origin; None for the whole. Where a
         window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
-        total, levels = latents[-1], self.spec.grid_levels
+        total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
         for number in reversed(range(len(latents) - 1)):
             own, level = latents[number], levels[number]
             if level < levels[number + 1]:
+                doubled = [after > before for before, after in zip(shifts[number], shifts[number + 1], strict=True)]
                 start = (0,) * self.spec.axes
                 if origins is not None:
-                    start = tuple(o - 2 * c for o, c in zip(origins[number], origins[number + 1], strict=True))
-                total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start)  # type: ignore[no-untyped-call]
+                    start = tuple(o - (c << twice) for o, c, twice in zip(origins[number], origins[number + 1], doubled, strict=True))
+                total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start, doubled)  # type: ignore[no-untyped-call]
             total = _Join.apply(total, own)  # type: ignore[no-untyped-call]
         return total
 
@@ -87,16 +88,21 @@ class _Join(torch.autograd.Function):
 
 
 class _Upsample(torch.autograd.Function):
-    """Every channel upsampled by two along every axis and cut to `shape` from `start` on; replicated edges.
+    """Every channel upsampled by two along the axes that are to be doubled, and cut to `shape` from `start` on; replicated edges.
 
     Its own gradient: autograd's of a depthwise convolution is several times slower on a CPU.
     """
 
     @staticmethod
-    def forward(ctx: Any, grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int]) -> Tensor:
-        ctx.start, ctx.sizes, inputs = start, [], []
+    def forward(ctx: Any, grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int], doubled: Sequence[bool]) -> Tensor:
+        ctx.doubled, ctx.start, ctx.sizes, inputs = doubled, start, [], []
         taps = torch.cat([half, half.flip(0)])
         for axis in range(grids.ndim - 2):
+            if not doubled[axis]:
+                ctx.sizes.append(grids.shape[2 + axis])
+                grids = grids.narrow(axis + 2, start[axis], shape[axis])
+                inputs.append(taps)
+                continue
             flat, along = _flat(grids, axis)
             padded = F.pad(flat, [0, 0, 2, 2] if along == 0 else [2, 2, 0, 0], mode="replicate").contiguous(memory_format=torch.channels_last)
             kernel, stride, padding = _kernel(taps, along, flat)
@@ -115,6 +121,10 @@ class _Upsample(torch.autograd.Function):
         for axis in reversed(range(grad.ndim - 2)):
             flat, along = _flat(grad, axis)
             after = ctx.sizes[axis] - ctx.start[axis] - flat.shape[along + 2]
+            if not ctx.doubled[axis]:
+                cut = [side if a == along else 0 for a in (1, 0) for side in (ctx.start[axis], after)]
+                grad = _raised(F.pad(flat, cut), axis, grad.shape) if any(cut) else grad
+                continue
             if ctx.start[axis] or after:
                 flat = F.pad(flat, [side if a == along else 0 for a in (1, 0) for side in (ctx.start[axis], after)])
             flat = flat.contiguous(memory_format=torch.channels_last)
@@ -132,7 +142,7 @@ class _Upsample(torch.autograd.Function):
                 narrow.select(along + 2, edge).add_(wide.narrow(along + 2, outer, 2).sum(along + 2))
             grad = _raised(narrow, axis, grad.shape)
         grad_half = None if grad_taps is None else grad_taps[: len(taps) // 2] + grad_taps[len(taps) // 2 :].flip(0)
-        return grad, grad_half, None, None
+        return grad, grad_half, None, None, None
 
 
 def _flat(grids: Tensor, axis: int) -> tuple[Tensor, int]:

@@ -41,7 +41,7 @@ class Forward(Generic[Samples]):
         parts, at = [self._empty], self._first
         for block in self._held:
             if at < stop and at + len(block) > start:
-                parts.append(block[max(0, start - at) : stop - at])
+                parts.append(cast(Samples, block[max(0, start - at) : stop - at]))
             at += len(block)
         return cast(Samples, np.concatenate(parts))
 

@@ -148,10 +148,9 @@ def _sound_of(container: "av.container.InputContainer") -> Any:
     """The first track of sound. Raises SignalError for a video, and Unknown where there is neither."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
     if pictures:
-        does = "i2c does not code video yet"
         if not container.streams.audio:
-            raise SignalError(f"the file is a video without sound; expected sound, {does}")
-        raise SignalError(f"the file is a video; expected sound, {does}: extract its sound (ffmpeg -i VIDEO -vn -c copy SOUND.mka)")
+            raise SignalError("the file is a video without sound; expected sound")
+        raise SignalError("the file is a video; expected sound: extract its sound (ffmpeg -i VIDEO -vn -c copy SOUND.mka)")
     if not container.streams.audio:
         raise Unknown("no track of sound")
     return container.streams.audio[0]

@@ -139,9 +139,7 @@ def _open_ogg(file: BinaryIO) -> Stream:
     pages = ogg.scan(file)
     codecs = [codec for link in pages.links for codec in link.codecs]
     if "video" in codecs:
-        raise SignalError(
-            "the file is an Ogg video; expected sound, i2c does not code video yet: extract the sound (ffmpeg -i VIDEO -vn -c copy SOUND.ogg)"
-        )
+        raise SignalError("the file is an Ogg video; expected sound: extract the sound (ffmpeg -i VIDEO -vn -c copy SOUND.ogg)")
     if not pages.links or any(codec not in ("vorbis", "opus", "flac") for codec in codecs):
         raise Refused("the Ogg file holds another codec")
     links: list[Stream] = [Sndfile(Joined([(file, link.start, link.stop)])) for link in pages.links]  # type: ignore[arg-type]

@@ -131,4 +131,5 @@ def _reduced(plane: npt.NDArray[np.float32], down: int, across: int) -> npt.NDAr
         return plane
     height, width = plane.shape[1:]
     padded = np.pad(plane, [(0, 0), (0, -height % down), (0, -width % across)], mode="edge")
-    return padded.reshape(len(plane), padded.shape[1] // down, down, padded.shape[2] // across, across).mean((2, 4), dtype=np.float32)
+    blocks = padded.reshape(len(plane), padded.shape[1] // down, down, padded.shape[2] // across, across)
+    return np.asarray(blocks.mean((2, 4)), np.float32)

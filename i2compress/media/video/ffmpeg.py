@@ -17,7 +17,7 @@ from .colour import RGB, YUV420, YUV422, YUV444, Colour, chroma_shape, known_mat
 from .stream import DEFAULT_RATE, timed_layout
 
 # Playlists and lists of pictures are not among them: they open other files and addresses.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,ogg,yuv4mpegpipe,rm,nut,mxf,dv,gxf,wtv,rawvideo"
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,ogg,yuv4mpegpipe,rm,nut"
 _NAMES = {"matroska,webm": "mkv", "yuv4mpegpipe": "y4m"}
 _PLANES = {"420": YUV420, "422": YUV422, "444": YUV444}
 _PLANAR = re.compile(r"yuvj?(420|422|444)p(?:(9|10|12|14|16)le)?")
@@ -69,8 +69,9 @@ class Ffmpeg:
                     if not stamps:
                         self._first(frame)
                     self._check(frame, len(stamps))
-                    stamps.append(None if frame.pts is None else frame.pts * frame.time_base)
-                    last = Fraction(frame.duration or 0) * (frame.time_base or 0)
+                    tick = Fraction(frame.time_base or 0)
+                    stamps.append(None if frame.pts is None else frame.pts * tick)
+                    last = (frame.duration or 0) * tick
                 likely = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
                 clock = Fraction(stream.time_base or 0)
                 self.notes = _notes(container, stream, self._bad, self.colour)
@@ -154,8 +155,8 @@ class Ffmpeg:
 def _plane(frame: av.VideoFrame, number: int, shape: tuple[int, int], depth: int) -> Codes:
     """A plane of a frame without the padding of its lines."""
     plane, size = frame.planes[number], depth // 8
-    codes = np.frombuffer(plane, np.uint8 if depth == 8 else np.dtype("<u2")).reshape(-1, plane.line_size // size)
-    return codes[: shape[0], : shape[1]]
+    codes: Codes = np.frombuffer(memoryview(plane), np.uint8) if depth == 8 else np.frombuffer(memoryview(plane), np.uint16)
+    return codes.reshape(-1, plane.line_size // size)[: shape[0], : shape[1]]
 
 
 def _times(stamps: list[Fraction | None], rate: Fraction, last: Fraction) -> tuple[list[Fraction], Fraction]:

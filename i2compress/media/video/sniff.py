@@ -22,6 +22,8 @@ def sniff(head: bytes) -> bool:
         return True
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI " or (head[8:16] == b"WEBPVP8X" and bool(head[20:21] and head[20] & 2))
+    if head[:4] == b"OggS":
+        return b"theora" in head
     if head[:4] == b"GIF8":
         return head.count(_FRAME) > 1
     if head[:8] == b"\x89PNG\r\n\x1a\n":

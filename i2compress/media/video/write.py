@@ -13,7 +13,7 @@ from ...arrays import Float32Array
 from ...errors import UsageError
 from ...signal import TICKS, Codes, Layout, Metadata, from_codes, to_codes
 from ..protocol import Format, Sink
-from .colour import BT709, YUV420, YUV422, YUV444, Colour, to_planes
+from .colour import BT709, UNSPECIFIED, YUV420, YUV422, YUV444, Colour, known_matrix, to_planes
 
 CRF = 10  # of H.264 in MP4: 45 to 50 dB, so that what is lost is far less than what i2c lost
 _SUFFIXES = {YUV420: "420", YUV422: "422", YUV444: "444"}
@@ -66,7 +66,7 @@ class _Counted:
         for frame in values:
             if self.done == self.layout.grid[0]:
                 raise UsageError(f"more than {self.done} frames were written; expected {self.layout.grid[0]}")
-            self.frame(from_codes(frame) if values.dtype.kind == "u" else frame)  # type: ignore[arg-type]  # codes, told by their type
+            self.frame(from_codes(frame) if values.dtype.kind == "u" else frame)
             self.done += 1
 
     def frame(self, values: Float32Array) -> None:
@@ -99,11 +99,11 @@ class FfmpegSink(_Counted):
         self._colour = colour
         self._clock, self._stamps = timing(layout)
         self._pixels = _pixel_format(layout, colour)
-        self._container = av.open(file if seekable else _Forward(file), "w", format=container, options=options)  # type: ignore[arg-type]
+        self._container = av.open(file if seekable else _Forward(file), "w", format=container, options=options)
         rate = Fraction(layout.rate, layout.rate_divisor)
         self._stream: Any = self._container.add_stream(codec, rate=rate, options={"crf": str(CRF), "preset": "medium"} if form.name == "mp4" else {})
-        context = self._stream.codec_context
-        self._stream.height, self._stream.width, self._stream.pix_fmt = *layout.grid[1:], self._pixels
+        context: Any = self._stream.codec_context
+        context.height, context.width, context.pix_fmt = *layout.grid[1:], self._pixels
         context.time_base = self._clock
         self._stream.time_base = self._clock
         if self._colour.yuv:
@@ -117,7 +117,7 @@ class FfmpegSink(_Counted):
 
         frame = av.VideoFrame(self.layout.grid[2], self.layout.grid[1], self._pixels)
         for plane, codes in zip(frame.planes, self._codes(values), strict=True):
-            room = np.frombuffer(plane, codes.dtype).reshape(-1, plane.line_size // codes.dtype.itemsize)
+            room = np.frombuffer(memoryview(plane), codes.dtype).reshape(-1, plane.line_size // codes.dtype.itemsize)
             room[: codes.shape[0], : codes.shape[1]] = codes
         frame.pts, frame.time_base = self._stamps[self.done], self._clock
         frame.duration = self._stamps[self.done + 1] - self._stamps[self.done]
@@ -169,7 +169,9 @@ def held(colour: Colour, form: Format, layout: Layout) -> Colour:
     if not colour.yuv:
         if form.name == "mkv" or layout.channels == 1:
             return Colour()
-        colour = Colour(matrix=BT709, primaries=BT709, transfer=BT709, full=False, chroma=YUV420 if form.name == "mp4" else YUV444)
+        if form.name == "y4m":  # which has no place for the matrix: the one that readers take
+            return Colour(matrix=known_matrix(UNSPECIFIED, layout.grid[1]), full=False, chroma=YUV444)
+        colour = Colour(matrix=BT709, primaries=BT709, transfer=BT709, full=False, chroma=YUV420)
     # H.264 has chroma of half the resolution for even sides only.
     odd = form.name == "mp4" and any(side % 2 for side in layout.grid[1:])
     return replace(colour, chroma=YUV444) if odd else colour
