@@ -9,7 +9,8 @@ from ...arrays import Float32Array
 from ...config import Limits, View
 from ...container import ChunkReader
 from ...errors import FormatError, UsageError
-from ...planes import Plane, open_plane
+from ...field.spec import Arrays
+from ...planes import Plane, next_base, open_plane, plane_weights
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
 from ...render.span import Span
@@ -32,6 +33,7 @@ class Clip:
         self.header, self.layout, self.complete = found.header, found.header.layout, found.complete
         self.metadata = Metadata(tags=found.metadata.get("tags"), colour=found.header.colour.to_bytes())
         self._groups, self._threads = found.groups, threads
+        self._known: tuple[int, Arrays] | None = None  # the group whose weights were decoded last, and those weights
 
     def output(self, view: View) -> Layout:
         """See Content."""
@@ -65,7 +67,18 @@ class Clip:
                 yield band[chosen]
 
     def _plane(self, number: int) -> Plane:
-        return open_plane(self._groups[number].content, threads=self._threads)
+        return open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+
+    def _base(self, number: int) -> Arrays | None:
+        """What the weights of a group are differences from: those of the group before, and so on back to one that stands by itself."""
+        first = number
+        while self._groups[first].follows and (self._known is None or self._known[0] != first - 1):
+            first -= 1
+        base = next_base(self._known[1]) if self._groups[first].follows and self._known is not None else None
+        for before in range(first, number):
+            self._known = before, plane_weights(self._groups[before].content, base)
+            base = next_base(self._known[1])
+        return base if self._groups[number].follows else None
 
 
 def load(data: bytes, *, partial: bool, threads: int | None) -> Clip:

@@ -14,7 +14,7 @@ from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid, next_base
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
 from ..protocol import Coded, Hooks, Source
@@ -53,14 +53,15 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
     progress = _Progress(hooks.on_step, layout.grid[0], len(header.lengths))
-    fitted: FittedPlane | None = None
+    base: Arrays | None = None
     steps = passes = 0
     converged, least = True, math.inf
     for start, length in zip(header.starts, header.lengths, strict=False):
         values = np.ascontiguousarray(source.read(start, length), np.float32)
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        fitted = _fit(values, layout, colour, shared, progress.of(start, length), hooks.stop)
-        parts.append(write_group(Group(content=fitted.content)))
+        fitted, follows = _fit(values, layout, colour, shared, base, progress.of(start, length), hooks.stop)
+        parts.append(write_group(Group(content=fitted.content, follows=follows)))
+        base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
         steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
     hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, _steps(settings))
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
@@ -77,10 +78,11 @@ def _fit(
     layout: Layout,
     colour: Colour,
     settings: EncodeSettings,
+    base: Arrays | None,
     on_step: "Callable[[StepInfo], None] | None",
     stop: Callable[[], bool] | None,
-) -> FittedPlane:
-    """The plane of one group `[n, H, W, C]`."""
+) -> tuple[FittedPlane, bool]:
+    """The plane of one group `[n, H, W, C]`, and whether its weights are differences from those of the group before, `base`."""
     job = PlaneJob(
         values=to_luma(values, colour) if colour.yuv else values,
         kind=Kind.VIDEO,
@@ -92,11 +94,13 @@ def _fit(
         stop=stop,
     )
     if settings.field != DEFAULT_FIELD:
-        return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
+        return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), False
     from ...fit import Start
 
     spec = pyramid_spec(job.grid, job.channels, settings)
-    return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {}))
+    if base is not None and {name: values.shape for name, values in base.items()} == spec.weight_shapes:
+        return fit_pyramid(job, spec, part=PART, base=base), True
+    return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {})), False
 
 
 def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> PyramidSpec:
