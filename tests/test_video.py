@@ -14,6 +14,7 @@ from PIL import Image
 
 from i2compress import EncodeSettings, Signal, View, codec, media
 from i2compress.codec import I2File
+from i2compress.container import write_chunk
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
 from i2compress.media.video import colour, groups
@@ -269,6 +270,15 @@ def test_options_that_exclude_each_other_and_empty_parts_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match=text):
             file.output(view)
+
+
+def test_a_group_that_follows_another_has_differences_from_its_weights_and_is_decoded_without_its_latents() -> None:
+    data, opened = coded(), I2File.from_bytes(coded(), threads=1)
+    assert [group.follows for group in read_video(data).groups] == [False, True]
+    alone = opened.render(View(frames=(6, 7, None))).values
+    assert np.array_equal(alone, I2File.from_bytes(data, threads=1).render().values[6:7])
+    with pytest.raises(FormatError):  # the first group cannot follow any
+        read_video(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\1")))
 
 
 def test_a_size_that_changes_and_a_damaged_file_are_said_in_a_sentence() -> None:
