@@ -45,6 +45,7 @@ ORDERED = [
     ("signal", "kinds"),
     ("files", "errors"),
     ("config", "errors"),
+    ("config", "kinds"),
     ("container", "header"),
     ("field", "coding"),
     ("cli", "bench"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings
 from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     from ..media import InputFile
 
 Stop = Callable[[], bool]
-
-
-class Tune(str, Enum):
-    """What an encode of sound is tuned for."""
-
-    HEARING = "hearing"
-    SNR = "snr"
+TUNES_TEXT = "; ".join(f"of {kind.name.lower()} {', '.join(names)}" for kind, names in TUNES.items())
 
 
 class OnInterrupt(str, Enum):
@@ -60,7 +54,9 @@ InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", he
 Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
 Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The inputs are bare samples: 176x144@30:i420.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
-TuneOption = Annotated[Tune, typer.Option("--tune", help="What errors of sound weigh: as they are heard, or all alike.")]
+TuneOption = Annotated[
+    str | None, typer.Option("--tune", metavar="NAME", help=f"What errors weigh, the default first: {TUNES_TEXT}; psnr and snr: all alike.")
+]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
@@ -76,7 +72,7 @@ def encode(
     steps: Steps = None,
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
-    tune: TuneOption = Tune.HEARING,
+    tune: TuneOption = None,
     field: Field = DEFAULT_FIELD,
     explicit: Explicit = False,
     width: Width = None,
@@ -101,7 +97,7 @@ def encode(
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, tune=tune.value)
+    fit = replace(fit, bitrate=bitrate, tune=tune)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

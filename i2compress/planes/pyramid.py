@@ -51,10 +51,20 @@ def fit_pyramid(
     """
     from ..fit import fit_signal
 
-    told = {"importance": job.importance, "on_step": job.on_step, "stop": job.stop}
-    result = fit_signal(job.values, spec, job.settings, schedule=schedule, start=start, base=base, **told)  # type: ignore[arg-type]
+    result = fit_signal(
+        job.values,
+        spec,
+        job.settings,
+        distortion=job.distortion,
+        importance=job.importance,
+        on_step=job.on_step,
+        stop=job.stop,
+        schedule=schedule,
+        start=start,
+        base=base,
+    )
     groups, base = result.groups, prior(0, spec) if base is None else base
-    spec = replace(spec, iterations=_iterations(spec, groups, base, result.latents, part, job.tolerance(result.distortion)))
+    spec = replace(spec, iterations=_iterations(spec, groups, base, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
