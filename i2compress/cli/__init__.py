@@ -22,6 +22,7 @@ from .info import info
 from .options import Debug
 from .reproduce import reproduce
 from .verify import verify
+from .work import Failure
 
 EPILOG = """\b
 Examples:
@@ -103,10 +104,10 @@ def main(args: Sequence[str] | None = None) -> int:
         output.hush_stdout()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED
     except BaseException as error:
-        output.fail(error, debug=debug)
+        output.fail(Failure.of(error), debug=debug)
         return exit_code(error)
     if code == ExitCode.INTERRUPTED:  # Typer has turned the exception into its exit code
-        output.fail(KeyboardInterrupt(), debug=debug)
+        output.fail(Failure.of(KeyboardInterrupt()), debug=debug)
     return code if isinstance(code, int) else ExitCode.OK
 
 
