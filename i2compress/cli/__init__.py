@@ -28,6 +28,7 @@ EPILOG = """\b
 Examples:
   i2c encode photo.png                    photo.i2, beside it
   i2c encode *.png -O packed              many; every argument is an input
+  i2c encode photos -r -O packed -j auto  a folder, several at once
   i2c encode photo.png -q 90 -e 7         better, slower
   i2c encode photo.png --time-limit 2m
   i2c decode photo.i2                     photo.i2.png, never the source
