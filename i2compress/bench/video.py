@@ -4,6 +4,7 @@ A peer's file is its bare stream, without a container, which is the kindest meas
 """
 
 import io
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -63,6 +64,7 @@ def comparable(source: Clip, decoded: Clip) -> Clip:
 
 
 def _import_av() -> None:
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 otherwise writes its settings to stderr for every encode
     import av  # noqa: F401
 
 

@@ -10,7 +10,7 @@ from ...signal import Layout
 from ..protocol import Source
 
 LONGEST = 32  # frames of a group
-LARGEST = 1 << 25  # and samples of it, but for a frame that has more by itself
+LARGEST = 1 << 24  # and samples of it, but for a frame that has more by itself
 AT_ONCE = 1 << 22  # samples that are looked at together
 CELL = 8  # side of the blocks whose means are compared
 CUT, CUT_RATIO, CUT_NEAR = 0.06, 4.0, 8  # a scene begins where frames differ by so much, and so many times as much as those about it
