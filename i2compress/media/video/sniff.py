@@ -10,7 +10,6 @@ _MAGICS = (
 _OTHER_BRANDS = (
     b"avif", b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevx", b"mif1", b"msf1", b"crx ", b"jxl ", b"M4A ", b"M4B ", b"M4P ", b"F4A ",
 )  # fmt: skip
-_FRAME = b"\x21\xf9\x04"  # a GIF's extension before each frame
 _SYNC, _PACKET = 0x47, 188  # of an MPEG transport stream
 
 
@@ -25,8 +24,34 @@ def sniff(head: bytes) -> bool:
     if head[:4] == b"OggS":
         return b"theora" in head
     if head[:4] == b"GIF8":
-        return head.count(_FRAME) > 1
+        return _frames_in_gif(head) > 1
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return b"acTL" in head[: head.find(b"IDAT") if b"IDAT" in head else HEAD]
     transport = len(head) > 2 * _PACKET and all(head[at] == _SYNC for at in range(0, 3 * _PACKET, _PACKET) if at < len(head))
     return head.startswith(_MAGICS) or transport
+
+
+def _frames_in_gif(data: bytes) -> int:
+    """Frames of a GIF, 2 for more: image descriptors among its blocks (GIF89a, appendix A and section 20)."""
+    place, found = 13 + _table(data, 10), 0
+    while place < len(data) and found < 2:
+        if data[place] == 0x2C:  # an image: descriptor, its own colours, the width of its codes
+            found += 1
+            place = _past_blocks(data, place + 11 + _table(data, place + 9))
+        elif data[place] == 0x21:  # an extension and its label
+            place = _past_blocks(data, place + 2)
+        else:
+            break
+    return found
+
+
+def _table(data: bytes, flags: int) -> int:
+    """Bytes of the table of colours that the flags at a place speak of."""
+    return 3 << (data[flags] & 7) + 1 if flags < len(data) and data[flags] & 0x80 else 0
+
+
+def _past_blocks(data: bytes, place: int) -> int:
+    """The place after a row of blocks, each of which begins with its length, the last of 0."""
+    while place < len(data) and data[place]:
+        place += 1 + data[place]
+    return place + 1
