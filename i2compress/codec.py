@@ -12,7 +12,7 @@ import numpy as np
 
 from .arrays import Float32Array
 from .config import EncodeSettings, View
-from .container import chunk_sizes
+from .container import chunk_sizes, insert_origin
 from .media import SignalSource, Source
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
@@ -78,6 +78,7 @@ def encode(
     on_step: "Callable[[StepInfo], None] | None" = None,
     stop: Callable[[], bool] | None = None,
     began: float | None = None,
+    origin: bytes | None = None,
 ) -> Encoded:
     """Fit a field to the samples of a source and write it as an .i2 file.
 
@@ -87,6 +88,7 @@ def encode(
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
         began: the time.monotonic() from which a time limit counts; None for now.
+        origin: what the file is to say that it was made from (origin.origin_of); None for nothing.
 
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
@@ -103,6 +105,8 @@ def encode(
 
         settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
     coded = medium.encode(source, settings, Hooks(on_step=on_step, stop=stop))
+    if origin is not None:
+        coded = replace(coded, data=insert_origin(coded.data, origin))
     figures = I2File.from_bytes(coded.data, threads=settings.threads).score(source)
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):

@@ -1,16 +1,21 @@
 """What a user can ask for, validated once, with every default written here and nowhere else."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from .errors import UsageError
+from .kinds import Kind
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
-TUNES = ("hearing", "snr")
+SQUARES = "psnr"  # the tune that minimises the squared error
+# What an encode is tuned for, the default first.
+TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
 
 
@@ -52,6 +57,9 @@ COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 
 # Steps of a fit whose latents start at their places, not at zero (those of sound: at the quantised spectrum).
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
+# Steps of a fit of each group of pictures of a video, whose samples are many.
+VIDEO_STEPS = {1: 30, 2: 50, 3: 80, 4: 110, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
+
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}
 
@@ -84,7 +92,8 @@ class EncodeSettings:
 
     Args:
         quality: 0..100, more is better; sets lambda unless `lam` is given.
-        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), or what a tune puts
+            in its place, and R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds in which the whole encode is to end, about; the fit makes as many steps as it can.
@@ -99,7 +108,8 @@ class EncodeSettings:
         seed: of everything random.
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
-        tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
+        tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
+            similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -118,11 +128,12 @@ class EncodeSettings:
     seed: int = 0
     strip: bool = False
     bitrate: float | None = None
-    tune: str = "hearing"
+    tune: str | None = None
 
     def __post_init__(self) -> None:
-        if self.tune not in TUNES:
-            raise UsageError(f"tune is {self.tune!r}; expected {' or '.join(TUNES)}")
+        known = [tune for tunes in TUNES.values() for tune in tunes]
+        if self.tune not in (None, *known):
+            raise UsageError(f"tune is {self.tune!r}; expected one of {', '.join(known)}")
         if self.bitrate is not None and not (math.isfinite(self.bitrate) and self.bitrate >= 100):
             raise UsageError(f"bitrate is {self.bitrate:g}; expected at least 100 bits a second")
         if not 0 <= self.quality <= 100:
@@ -160,6 +171,10 @@ class EncodeSettings:
         if not self.contract and (self.field == DEFAULT_FIELD or self.explicit):
             raise UsageError("only implicit coordinate fields can go without contraction; leave --no-contract out")
 
+    def tune_of(self, kind: Kind) -> str:
+        """The tune, given or the default of that kind of media."""
+        return TUNES[kind][0] if self.tune is None else self.tune
+
     @property
     def rate_weight(self) -> float:
         """Lambda, given or from the quality."""
@@ -177,7 +192,9 @@ class View:
         crop: (x, y, width, height) in source samples.
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
         rate: of sound: samples a second; None for the source's.
-        time: of sound: (from, to) in seconds; None for all of it.
+        time: of sound and video: (from, to) in seconds; None for all of it.
+        frames: of video: (from, to, step), any of them None, as in a slice; the step more than 0.
+        fps: of video: frames a second; None for the source's own frames.
     """
 
     scale: float | None = None
@@ -187,12 +204,18 @@ class View:
     bit_depth: int | None = None
     rate: int | None = None
     time: tuple[float, float] | None = None
+    frames: tuple[int | None, int | None, int | None] | None = None
+    fps: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.rate is not None and not 1 <= self.rate <= MAX_OUTPUT_RATE:
             raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
         if self.time is not None and not 0 <= self.time[0] < self.time[1]:
             raise UsageError(f"time is {self.time[0]:g} to {self.time[1]:g} s; expected a start from 0 on, before its end")
+        if self.frames is not None and self.frames[2] is not None and self.frames[2] < 1:
+            raise UsageError(f"step of frames is {self.frames[2]}; expected at least 1")
+        if self.fps is not None and not self.fps > 0:
+            raise UsageError(f"frame rate is {self.fps}; expected more than 0")
         if sum(v is not None for v in (self.scale, self.size, self.max_size)) > 1:
             raise UsageError("--scale, --size and --max-size exclude each other; give one")
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):

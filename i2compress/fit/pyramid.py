@@ -142,7 +142,9 @@ class PyramidFit(TrainingLoop[_State]):
             return
         if self.problem.device.type == "cpu" or self.done % READ_EVERY == 0:
             self._read = float(distortion), float(rate)
-        self.report(share, loss=self._read[0] + self.problem.lam * self._read[1], distortion=self._read[0], rate=self._read[1])
+        value, bits = self._read
+        error = value if self.problem.distortion.is_error else math.nan
+        self.report(share, loss=value + self.problem.lam * bits, error=error, rate=bits)
 
     def _next(self) -> int:
         if not self._queue:

@@ -86,7 +86,7 @@ class ContextModel(nn.Module):
             rows = sum(levels[number] <= level for number in wanted)  # maps of this level's grids and of finer ones
             above, place = place, tuple(slice(0, size) for size in latents[here[0]].shape[2:]) if window is None else window.whole[here[0]]
             if total is not None:
-                total = _nearest(total[: rows * FEATURES], above, place)
+                total = _nearest(total[: rows * FEATURES], above, place, self._doublings(here))
             if here[-1] > first:
                 values = torch.cat([latents[number][0] for number in here]).clamp(-INPUT_LIMIT, INPUT_LIMIT)
                 columns = matrices[:rows, :, here[0] : here[-1] + 1].reshape(-1, len(here))
@@ -97,11 +97,18 @@ class ContextModel(nn.Module):
             found |= {number: cut(total[(number - first) * FEATURES :][:FEATURES], core) for number in here if number in wanted}
         return found
 
+    def _doublings(self, grids: Sequence[int]) -> Shape:
+        """How often each axis halves from the level of those grids to the next coarser one: once or not at all."""
+        shifts = self.spec.shifts
+        return tuple(after - before for before, after in zip(shifts[grids[-1]], shifts[grids[-1] + 1], strict=True))
 
-def _nearest(values: Tensor, coarse: Part, fine: Part) -> Tensor:
-    """Values of the part `coarse` of a grid at the part `fine` of the next finer one: nearest upsampling by two of the axes after the first."""
-    for axis, (above, here) in enumerate(zip(coarse, fine, strict=True), 1):
-        values = values.repeat_interleave(2, axis).narrow(axis, here.start - 2 * above.start, here.stop - here.start)
+
+def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tensor:
+    """The part `fine` of a grid, from the part `coarse` of the next coarser one: nearest upsampling by two (or none) of each axis after the first."""
+    for axis, (above, here, doubling) in enumerate(zip(coarse, fine, doublings, strict=True), 1):
+        if doubling:
+            values = values.repeat_interleave(2, axis)
+        values = values.narrow(axis, here.start - (above.start << doubling), here.stop - here.start)
     return values
 
 

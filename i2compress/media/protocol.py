@@ -126,7 +126,7 @@ class Coded:
         data: the .i2 file.
         steps: optimiser steps made in all.
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
-        rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where the kind weighs errors otherwise.
+        rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
     """
@@ -181,6 +181,9 @@ class Medium(Protocol):
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes are those of a file of this kind that can be read."""
+
+    def holds(self, file: BinaryIO) -> bool:
+        """Whether a file that begins like one of this kind, and like one of another, is of this one."""
 
     def open(self, file: BinaryIO, name: str) -> Source:
         """The samples of a file, called `name` in messages; it stays open as long as they are read. Raises SignalError."""
