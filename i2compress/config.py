@@ -68,6 +68,50 @@ def lambda_of_quality(quality: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What a fit is to end at, by moving lambda while it goes on; exactly one is given.
+
+    Args:
+        bits: of the latents.
+        error: the distortion, a mean squared error of values in [0, 1].
+    """
+
+    bits: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a file is to come to; one of them at most.
+
+    Args:
+        size: bytes of the whole file, at most.
+        bpp: bits for each sample of the grid, at most.
+        psnr: dB of the decoded file, at least.
+        ssimulacra2: of the decoded picture, at least.
+    """
+
+    size: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+    ssimulacra2: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [(name, value) for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"--target-size, --bpp, --target-psnr and --target-ssimulacra2 exclude each other; found {len(given)} of them: give one")
+        for name, value in given:
+            low, high = {"size": (64, 2**40), "bpp": (1e-4, 64), "psnr": (1, 120), "ssimulacra2": (-100, 100)}[name]
+            if not low <= value <= high:
+                raise UsageError(f"target {name} is {value:g}; expected {low:g} to {high:g}")
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return any(value is not None for value in vars(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
     """How to encode.
 
@@ -88,6 +132,8 @@ class EncodeSettings:
         seed: of everything random.
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
+        target: what the file is to come to, instead of quality and lambda.
+        aim: what each fit is to end at; set by what meets a target.
         tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
     """
 
@@ -107,6 +153,8 @@ class EncodeSettings:
     seed: int = 0
     strip: bool = False
     bitrate: float | None = None
+    target: Target = Target()
+    aim: Aim | None = None
     tune: str = "hearing"
 
     def __post_init__(self) -> None:

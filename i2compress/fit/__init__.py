@@ -92,7 +92,7 @@ def fit_signal(
     with _fitting(settings.threads):
         device = pick_device(settings.device)
         distortion = SquaredError(values, importance, device=device)
-        problem = Problem(distortion, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
+        problem = Problem(distortion, spec, settings.rate_weight, device=device, schedule=schedule, start=start, aim=settings.aim)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
