@@ -113,10 +113,7 @@ def encode(
         coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
         return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
 
-    if settings.target.given:
-        made = meet(settings, source, attempt, hooks)
-    else:
-        made = attempt(settings)
+    made = meet(settings, source, attempt, hooks) if settings.target.given else attempt(settings)
     coded, figures = made.coded, made.figures
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):

@@ -1,16 +1,20 @@
 """What a user can ask for, validated once, with every default written here and nowhere else."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import UsageError
+from .kinds import Kind
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
-TUNES = ("hearing", "snr")
+SQUARES = "psnr"  # the tune that minimises the squared error
+# What an encode is tuned for, the default first.
+TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
 
 
@@ -117,7 +121,8 @@ class EncodeSettings:
 
     Args:
         quality: 0..100, more is better; sets lambda unless `lam` is given.
-        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), or what a tune puts
+            in its place, and R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds in which the whole encode is to end, about; the fit makes as many steps as it can.
@@ -134,7 +139,8 @@ class EncodeSettings:
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
         target: what the file is to come to, instead of quality and lambda.
         aim: what each fit is to end at; set by what meets a target.
-        tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
+        tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
+            similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -155,11 +161,12 @@ class EncodeSettings:
     bitrate: float | None = None
     target: Target = Target()
     aim: Aim | None = None
-    tune: str = "hearing"
+    tune: str | None = None
 
     def __post_init__(self) -> None:
-        if self.tune not in TUNES:
-            raise UsageError(f"tune is {self.tune!r}; expected {' or '.join(TUNES)}")
+        known = [tune for tunes in TUNES.values() for tune in tunes]
+        if self.tune not in (None, *known):
+            raise UsageError(f"tune is {self.tune!r}; expected one of {', '.join(known)}")
         if self.bitrate is not None and not (math.isfinite(self.bitrate) and self.bitrate >= 100):
             raise UsageError(f"bitrate is {self.bitrate:g}; expected at least 100 bits a second")
         if not 0 <= self.quality <= 100:
@@ -196,6 +203,10 @@ class EncodeSettings:
                 raise UsageError(f"{name} is {value}; expected 1 to {high}")
         if not self.contract and (self.field == DEFAULT_FIELD or self.explicit):
             raise UsageError("only implicit coordinate fields can go without contraction; leave --no-contract out")
+
+    def tune_of(self, kind: Kind) -> str:
+        """The tune, given or the default of that kind of media."""
+        return TUNES[kind][0] if self.tune is None else self.tune
 
     @property
     def rate_weight(self) -> float:

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import DEFAULT_FIELD, Aim, EncodeSettings, Target, lambda_of_quality
+from .config import DEFAULT_FIELD, SQUARES, Aim, EncodeSettings, Target, View, lambda_of_quality
 from .container import chunk_sizes
 from .errors import TargetError, UsageError
 from .kinds import Kind
 from .media.protocol import Coded, Hooks, Source
+from .media.table import medium_of_file
 from .signal import Layout
 
-FITS = 5  # at most
+FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 BELOW = 0.03  # of a size: how far below it a file may end
 INSIDE = 0.988  # of a size: what a fit aims at
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
@@ -47,41 +48,57 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
 
     Raises:
         TargetError: none does, and by how much.
-        UsageError: a measure that this kind of media does not have, or that is not installed.
+        UsageError: a measure that this kind of media does not have.
     """
     goal = _Goal(settings.target, source)
-    lam, steers = _first(goal, source.layout), settings.field == DEFAULT_FIELD and source.layout.kind is Kind.IMAGE
-    limit = settings.time_limit
-    ask = replace(settings, target=Target(), lam=lam, time_limit=limit)
-    sound = source.layout.seconds is not None and settings.field == DEFAULT_FIELD and goal.name == "size"
-    aimed = goal.aimed
-    tried: list[tuple[float, float, Attempt]] = []  # ln(lambda) or what was aimed at, what came of it, the file
-    other = BYTES
-    for _ in range(FITS):
-        if steers and goal.name == "size":
-            ask = replace(ask, aim=Aim(bits=8 * max(16.0, math.exp(aimed) - other)))
-        elif steers and goal.name == "psnr":
-            ask = replace(ask, aim=Aim(error=10 ** (-aimed / 10)))
-        elif sound:
-            ask = replace(ask, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / (source.layout.seconds or 1.0)))
-        made = attempt(ask)
-        found = goal.found(made)
-        tried.append((math.log(lam), found, made))
-        if goal.met(found) and goal.near(found) or hooks.stopped:
+    settings = replace(settings, target=Target(), lam=_first(goal, source.layout))
+    if goal.name == "psnr" and settings.tune is None and source.layout.kind is Kind.IMAGE:
+        settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
+    tried: list[_Try] = []
+    most = FITS
+    if settings.time_limit is not None:
+        most, settings = HURRIED, replace(settings, time_limit=settings.time_limit / HURRIED)
+    while len(tried) < most and not (hooks.stopped and tried):
+        ask = _ask(settings, goal, source.layout, tried)
+        made = attempt(ask.settings)
+        tried.append(replace(ask, found=goal.found(made), made=made))
+        if goal.met(tried[-1].found) and goal.near(tried[-1].found):
             break
-        if ask.aim is not None or ask.bitrate is not None:
-            aimed += goal.wanted - found
-            other = len(made.coded.data) - _latents(made.coded.data)
-            lam = made.coded.rate_weight or lam
-            ask = ask if ask.bitrate is not None else replace(ask, lam=lam)
-        else:
-            lam = _next(goal, tried)
-            ask = replace(ask, lam=lam)
-    meeting = [entry for entry in tried if goal.met(entry[1])]
+    meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:
-        raise TargetError(goal.miss(min((found for _, found, _ in tried), key=lambda found: abs(found - goal.limit))))
-    _, found, made = min(meeting, key=lambda entry: abs(entry[1] - goal.limit))
-    return made if goal.near(found) else replace(made, coded=replace(made.coded, notes=(*made.coded.notes, goal.said(found))))
+        raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
+    best = min(meeting, key=lambda entry: abs(entry.found - goal.limit))
+    assert best.made is not None  # it was made above
+    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
+    return replace(best.made, coded=replace(best.made.coded, notes=notes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Try:
+    """One encode: what was asked for (ln(lambda), or what a fit aimed at), with which settings, and what came of it."""
+
+    asked: float
+    settings: EncodeSettings
+    found: float = math.nan
+    made: Attempt | None = None
+
+
+def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
+    """What to try next."""
+    assert settings.lam is not None  # the first guess
+    aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
+    if settings.field == DEFAULT_FIELD and layout.seconds is not None and goal.name == "size":
+        return _Try(asked=aimed, settings=replace(settings, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / layout.seconds)))
+    if settings.field == DEFAULT_FIELD and layout.kind is Kind.IMAGE:
+        last = tried[-1].made if tried else None
+        lam = settings.lam if last is None else _lambda(last.coded.data) or settings.lam
+        if goal.name == "size":
+            other = BYTES if last is None else len(last.coded.data) - _latents(last.coded.data)
+            return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(bits=8 * max(16.0, math.exp(aimed) - other))))
+        if goal.name == "psnr" and settings.tune == SQUARES:
+            return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(error=10 ** (-aimed / 10))))
+    place = _next(goal, tried) if tried else math.log(settings.lam)
+    return _Try(asked=place, settings=replace(settings, lam=_clamped(place)))
 
 
 class _Goal:
@@ -98,15 +115,9 @@ class _Goal:
         else:
             assert target.ssimulacra2 is not None  # one is given
             self.name, self.limit = "ssimulacra2", target.ssimulacra2
-            if layout.kind is not Kind.IMAGE or layout.channels not in (1, 3):
-                raise UsageError("--target-ssimulacra2 is for pictures without transparency; use --target-psnr or --target-size")
-            _ssimulacra2()
+            if layout.kind is not Kind.IMAGE or layout.channels not in (1, 3) or min(layout.grid) < 8:
+                raise UsageError("--target-ssimulacra2 is for pictures of at least 8x8 without transparency; use --target-psnr or --target-size")
         self.wanted = self.limit + MARGIN[self.name]
-
-    @property
-    def aimed(self) -> float:
-        """What the first fit aims at."""
-        return self.wanted
 
     def found(self, made: Attempt) -> float:
         """What a file comes to."""
@@ -126,8 +137,11 @@ class _Goal:
         """Why no file is written."""
         if self.name == "size":
             over = math.exp(found) / math.exp(self.limit) - 1
-            return f"the smallest file has {math.exp(found):.0f} bytes, {100 * over:.1f} % over {math.exp(self.limit):.0f}; ask for more, or make the source smaller"
-        return f"the best file has {self._shown(found)}, {self.limit - found:.2f} less than {self._shown(self.limit)}; ask for less, or raise the effort"
+            size, limit = math.exp(found), math.exp(self.limit)
+            return f"the smallest file has {size:.0f} bytes, {100 * over:.1f} % over {limit:.0f}; ask for more, or make the source smaller"
+        return (
+            f"the best file has {self._shown(found)}, {self.limit - found:.2f} less than {self._shown(self.limit)}; ask for less, or raise the effort"
+        )
 
     def said(self, found: float) -> str:
         """What to say of a file that meets the target by more than was needed."""
@@ -140,21 +154,25 @@ class _Goal:
 
 
 def _first(goal: _Goal, layout: Layout) -> float:
-    """Lambda of a usual photograph: at quality 50 it has about 0.4 bits a pixel, 34 dB, 65 of SSIMULACRA 2. Of sound its noise is the squared error."""
+    """Lambda of a usual photograph: at quality 50 it has about 0.4 bits a pixel, 34 dB, 65 of SSIMULACRA 2. Of sound: half the noise's power."""
     if layout.kind is not Kind.IMAGE:
         return float(10 ** (-goal.limit / 10)) * layout.peak**2 / 2 if goal.name == "psnr" else 1e-6
     usual = {"size": math.log(0.4 * layout.samples / 8), "psnr": 34.0, "ssimulacra2": 65.0}[goal.name]
     return _clamped(math.log(lambda_of_quality(50)) + (goal.limit - usual) / SLOPES[goal.name])
 
 
-def _next(goal: _Goal, tried: "list[tuple[float, float, Attempt]]") -> float:
-    """Lambda at which the line through the two tries nearest the target meets it; with one try, the usual slope."""
-    near = sorted(tried, key=lambda entry: abs(entry[1] - goal.wanted))[:2]
+def _next(goal: _Goal, tried: "list[_Try]") -> float:
+    """ln(lambda) at which the line through the two tries nearest the target meets it; with one try, the usual slope."""
+    near = sorted(tried, key=lambda entry: abs(entry.found - goal.wanted))[:2]
     slope = SLOPES[goal.name]
-    if len(near) == 2 and near[0][0] != near[1][0]:
-        rise = (near[1][1] - near[0][1]) / (near[1][0] - near[0][0])
+    if len(near) == 2 and near[0].asked != near[1].asked:
+        rise = (near[1].found - near[0].found) / (near[1].asked - near[0].asked)
         slope = rise if 3 * slope < rise < slope / 3 else slope  # two tries close together say little about the slope
-    return _clamped(near[0][0] + (goal.wanted - near[0][1]) / slope)
+    return near[0].asked + (goal.wanted - near[0].found) / slope
+
+
+def _lambda(data: bytes) -> float | None:
+    return medium_of_file(data).outline(data).lam
 
 
 def _clamped(place: float) -> float:
@@ -165,13 +183,11 @@ def _latents(data: bytes) -> int:
     return sum(chunk.size for chunk in chunk_sizes(data) if chunk.name == "latents")
 
 
-def _ssimulacra2() -> Callable[..., float]:
-    try:
-        from ssimulacra2 import compute_ssimulacra2  # noqa: F401
-    except ImportError as error:
-        raise UsageError("--target-ssimulacra2 needs its measure; install it with: pip install 'i2compress[bench]'") from error
-    return compute_ssimulacra2  # type: ignore[no-any-return]
-
-
 def _judged(source: Source, data: bytes) -> float:
-    raise NotImplementedError(np.__name__)
+    """SSIMULACRA 2 of a file."""
+    from .fit import ssimulacra2
+
+    rows = source.layout.grid[0]
+    content = medium_of_file(data).load(data, partial=False, threads=None)
+    decoded = np.concatenate(list(content.blocks(View())))
+    return ssimulacra2(np.asarray(source.read(0, rows), np.float32), decoded)

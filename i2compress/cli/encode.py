@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings, Target
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
 from . import batch
-from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_duration, spread
+from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
 from .output import Json, Output, duration, figures, rate, size
 from .run import run_jobs, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
@@ -29,13 +29,7 @@ if TYPE_CHECKING:
     from ..media import InputFile
 
 Stop = Callable[[], bool]
-
-
-class Tune(str, Enum):
-    """What an encode of sound is tuned for."""
-
-    HEARING = "hearing"
-    SNR = "snr"
+TUNES_TEXT = "; ".join(f"of {kind.name.lower()} {', '.join(names)}" for kind, names in TUNES.items())
 
 
 class OnInterrupt(str, Enum):
@@ -55,6 +49,16 @@ TimeLimit = Annotated[
 Bitrate = Annotated[
     float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
 ]
+TargetSize = Annotated[str | None, typer.Option("--target-size", metavar="SIZE", help="At most so many bytes, instead of -q: 20k, 1.5M.")]
+Bpp = Annotated[float | None, typer.Option("--bpp", metavar="BITS", help="At most so many bits a sample of the whole file, instead of -q.")]
+TargetPsnr = Annotated[
+    float | None,
+    typer.Option("--target-psnr", metavar="DB", help="At least so much, instead of -q. Pictures then have --tune psnr by default."),
+]
+TargetSsimulacra2 = Annotated[
+    float | None,
+    typer.Option("--target-ssimulacra2", metavar="S", help="Of pictures: at least so much, 70 is high, 50 medium; instead of -q."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -63,7 +67,9 @@ Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layer
 InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
 Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
-TuneOption = Annotated[Tune, typer.Option("--tune", help="What errors of sound weigh: as they are heard, or all alike.")]
+TuneOption = Annotated[
+    str | None, typer.Option("--tune", metavar="NAME", help=f"What errors weigh, the default first: {TUNES_TEXT}; psnr and snr: all alike.")
+]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
@@ -79,7 +85,11 @@ def encode(
     steps: Steps = None,
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
-    tune: TuneOption = Tune.HEARING,
+    target_size: TargetSize = None,
+    bpp: Bpp = None,
+    target_psnr: TargetPsnr = None,
+    target_ssimulacra2: TargetSsimulacra2 = None,
+    tune: TuneOption = None,
     field: Field = DEFAULT_FIELD,
     explicit: Explicit = False,
     width: Width = None,
@@ -94,12 +104,13 @@ def encode(
     running: Running,
 ) -> None:
     """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
-    if sum(value is not None for value in (quality, lam, bitrate)) > 1:
-        raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
+    target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
+    if sum(value is not None for value in (quality, lam, bitrate, target if target.given else None)) > 1:
+        raise UsageError("--quality, --lambda, --bitrate and targets such as --target-size exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, tune=tune.value)
+    fit = replace(fit, bitrate=bitrate, target=target, tune=tune)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

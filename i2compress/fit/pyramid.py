@@ -125,7 +125,8 @@ class PyramidFit(TrainingLoop[_State]):
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
         if self.steering is not None:
             self.problem.lam = self.steering.step(share, distortion=distortion, rate=rate)
-        self.report(share, loss=distortion + self.problem.lam * rate, distortion=distortion, rate=rate)
+        error = distortion if self.problem.distortion.is_error else math.nan
+        self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
 
     def _settle(self, steering: Steering) -> None:
         """The latents as they stay, rounded so that the signal takes what is wanted."""
@@ -176,9 +177,7 @@ class PyramidFit(TrainingLoop[_State]):
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
         latents, problem = self.rounded(), self.problem
-        parts = [
-            self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in self._sample()
-        ]
+        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in self._sample()]
         if self.steering is not None:
             self.steering.measured(distortion=sum(d for d, _ in parts) / len(parts), rate=sum(r for _, r in parts) / len(parts))
         loss = sum(d + problem.lam * r for d, r in parts) / len(parts)
