@@ -60,6 +60,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         most, settings = HURRIED, replace(settings, time_limit=settings.time_limit / HURRIED)
     while len(tried) < most and not (hooks.stopped and tried):
         ask = _ask(settings, goal, source.layout, tried)
+        if any(ask.settings == entry.settings for entry in tried):
+            break  # at the end of what can be asked for
         made = attempt(ask.settings)
         tried.append(replace(ask, found=goal.found(made), made=made))
         if goal.met(tried[-1].found) and goal.near(tried[-1].found):
@@ -97,8 +99,8 @@ def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_
             return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(bits=8 * max(16.0, math.exp(aimed) - other))))
         if goal.name == "psnr" and settings.tune == SQUARES:
             return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(error=10 ** (-aimed / 10))))
-    place = _next(goal, tried) if tried else math.log(settings.lam)
-    return _Try(asked=place, settings=replace(settings, lam=_clamped(place)))
+    lam = _clamped(_next(goal, tried)) if tried else settings.lam
+    return _Try(asked=math.log(lam), settings=replace(settings, lam=lam))
 
 
 class _Goal:
