@@ -72,19 +72,6 @@ def lambda_of_quality(quality: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aim:
-    """What a fit is to end at, by moving lambda while it goes on; exactly one is given.
-
-    Args:
-        bits: of the latents.
-        error: the distortion, a mean squared error of values in [0, 1].
-    """
-
-    bits: float | None = None
-    error: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Target:
     """What a file is to come to; one of them at most.
 
@@ -138,7 +125,6 @@ class EncodeSettings:
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
         target: what the file is to come to, instead of quality and lambda.
-        aim: what each fit is to end at; set by what meets a target.
         tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
     """
@@ -160,7 +146,6 @@ class EncodeSettings:
     strip: bool = False
     bitrate: float | None = None
     target: Target = Target()
-    aim: Aim | None = None
     tune: str | None = None
 
     def __post_init__(self) -> None:

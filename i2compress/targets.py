@@ -1,8 +1,7 @@
 """A file of a wanted size or quality: what to ask of a fit, and what of the next one where the first missed.
 
-A pyramid field of a picture steers lambda during its fit (fit/steering.py), so that one is enough, mostly. Sound has its bitrate
-(media/sound), which is met the same way segment by segment. Everything else is fitted again, with lambda where a straight line through
-what is known (ln lambda against ln bytes or dB) meets the target.
+A fit is made again with lambda where a straight line through what is known (ln lambda against ln bytes or dB) meets the target, as
+bench/search.py does for whole qualities. Sound has a bitrate, which is met within a fit; a size is asked of that.
 """
 
 import math
@@ -11,8 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import DEFAULT_FIELD, SQUARES, Aim, EncodeSettings, Target, View, lambda_of_quality
-from .container import chunk_sizes
+from .config import DEFAULT_FIELD, SQUARES, EncodeSettings, Target, View, lambda_of_quality
 from .errors import TargetError, UsageError
 from .kinds import Kind
 from .media.protocol import Coded, Hooks, Source
@@ -21,11 +19,9 @@ from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 BELOW = 0.03  # of a size: how far below it a file may end
-INSIDE = 0.988  # of a size: what a fit aims at
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
 SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
-BYTES = 700  # of a file that are not latents, before that is known
 LAMBDAS = (1e-7, 0.5)
 
 
@@ -88,17 +84,9 @@ class _Try:
 def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
     """What to try next."""
     assert settings.lam is not None  # the first guess
-    aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
     if settings.field == DEFAULT_FIELD and layout.seconds is not None and goal.name == "size":
+        aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
         return _Try(asked=aimed, settings=replace(settings, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / layout.seconds)))
-    if settings.field == DEFAULT_FIELD and layout.kind is Kind.IMAGE:
-        last = tried[-1].made if tried else None
-        lam = settings.lam if last is None else _lambda(last.coded.data) or settings.lam
-        if goal.name == "size":
-            other = BYTES if last is None else len(last.coded.data) - _latents(last.coded.data)
-            return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(bits=8 * max(16.0, math.exp(aimed) - other))))
-        if goal.name == "psnr" and settings.tune == SQUARES:
-            return _Try(asked=aimed, settings=replace(settings, lam=lam, aim=Aim(error=10 ** (-aimed / 10))))
     lam = _clamped(_next(goal, tried)) if tried else settings.lam
     return _Try(asked=math.log(lam), settings=replace(settings, lam=lam))
 
@@ -173,16 +161,8 @@ def _next(goal: _Goal, tried: "list[_Try]") -> float:
     return near[0].asked + (goal.wanted - near[0].found) / slope
 
 
-def _lambda(data: bytes) -> float | None:
-    return medium_of_file(data).outline(data).lam
-
-
 def _clamped(place: float) -> float:
     return min(max(math.exp(min(max(place, -30.0), 0.0)), LAMBDAS[0]), LAMBDAS[1])
-
-
-def _latents(data: bytes) -> int:
-    return sum(chunk.size for chunk in chunk_sizes(data) if chunk.name == "latents")
 
 
 def _judged(source: Source, data: bytes) -> float:

@@ -57,14 +57,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Integers ready for the entropy coder, the mean squared error they give, the steps made, those of them on each window, and lambda at the end."""
+    """Integers ready for the entropy coder, the mean squared error they give, the steps made, and those of them on each window."""
 
     groups: dict[str, WeightGroup]
     latents: list[Int32Array]
     squared_error: float
     steps: int
     passes: int
-    lam: float
 
 
 def fit_signal(
@@ -101,7 +100,7 @@ def fit_signal(
         device = pick_device(settings.device)
         squares = SquaredError(values, importance, device=device)
         measure = DISTORTIONS[distortion](values, importance, device=device)
-        problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, aim=settings.aim)
+        problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
@@ -110,7 +109,7 @@ def fit_signal(
         with torch.no_grad():
             error = float(squares(problem.values_on(cut_all(latents, window), window), window))
     passes = fitted.steps // len(problem.windows)
-    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes, lam=problem.lam)
+    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes)
 
 
 @dataclass(frozen=True, kw_only=True)

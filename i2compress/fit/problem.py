@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from ..arrays import Float32Array, Int32Array
-from ..config import Aim
 from ..field.pyramid import PyramidField
 from ..field.spec import Arrays, PyramidSpec, prior
 from .distortion import Distortion
 from .rate import ContextModel
 from .schedule import Schedule
-from .steering import Steering
 from .windows import Window, cut_all, windows
 
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
@@ -61,23 +59,13 @@ class Problem:
         device: of all tensors.
         schedule: how it is fitted.
         start: where the fit begins; None for the prior and zeros.
-        aim: what the fit is to end at, by moving lambda; None: lambda stays.
     """
 
     def __init__(
-        self,
-        distortion: Distortion,
-        spec: PyramidSpec,
-        lam: float,
-        *,
-        device: torch.device,
-        schedule: Schedule,
-        start: Start | None = None,
-        aim: Aim | None = None,
+        self, distortion: Distortion, spec: PyramidSpec, lam: float, *, device: torch.device, schedule: Schedule, start: Start | None = None
     ) -> None:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
-        self.aim = aim
         self.prior = prior(0, spec)
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
@@ -85,13 +73,6 @@ class Problem:
         self.start = Start() if start is None else start
         for name, value in self.start.weights.items():
             self.weights()[name].data.copy_(torch.from_numpy(value))
-
-    def steering(self) -> Steering | None:
-        """What moves lambda in one fit; None where it stays."""
-        if self.aim is None:
-            return None
-        rate = None if self.aim.bits is None else self.aim.bits / (math.prod(self.spec.grid) * self.samples)
-        return Steering(self.lam, rate=rate, distortion=self.aim.error)
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors by name."""

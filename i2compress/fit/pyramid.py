@@ -22,7 +22,6 @@ from .parallel import Pair, cpu_threads
 from .problem import FittedPyramid, Problem
 from .rate import relaxed
 from .soap import Soap
-from .steering import Steering, round_towards_zero
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 from .windows import Window, cut
 
@@ -65,7 +64,6 @@ class PyramidFit(TrainingLoop[_State]):
             groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
         )
         self._queue: list[int] = []
-        self.steering, self._settled = problem.steering(), False
 
     def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
@@ -102,8 +100,6 @@ class PyramidFit(TrainingLoop[_State]):
         window = self.problem.windows[number]
         leaves, latent_optimizer = self.cores[number]
         frozen = self.schedule.frozen(share)
-        if frozen and self.steering is not None and not self._settled:
-            self._settle(self.steering)
         self._set_rates(share, latent_optimizer)
         seen = self._seen(leaves, window, share)
         self.weight_optimizer.zero_grad()
@@ -123,30 +119,8 @@ class PyramidFit(TrainingLoop[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        if self.steering is not None:
-            self.problem.lam = self.steering.step(share, distortion=distortion, rate=rate)
         error = distortion if self.problem.distortion.is_error else math.nan
         self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
-
-    def _settle(self, steering: Steering) -> None:
-        """The latents as they stay, rounded so that the signal takes what is wanted."""
-        self._settled = True
-        self.best, self.best_loss = None, math.inf  # states before are of another lambda
-        grids, windows = [grid * GAIN for grid in self.latents], self._sample()
-
-        def rounded(offset: float) -> list[Tensor]:
-            return [round_towards_zero(grid, offset).clamp(-LIMIT, LIMIT) for grid in grids]
-
-        def measure(offset: float) -> float:
-            latents, of = rounded(offset), self.problem.rate_of if steering.by_rate else self.problem.distortion_of
-            return sum(of(latents, window) for window in windows) / len(windows)
-
-        for grid, found in zip(self.latents, rounded(steering.rounding(measure)), strict=True):
-            grid.copy_(found / GAIN)
-
-    def _sample(self) -> list[Window]:
-        """Windows that stand for all."""
-        return self.problem.windows[:: max(1, len(self.problem.windows) // 4)]
 
     def _next(self) -> int:
         if not self._queue:
@@ -177,9 +151,8 @@ class PyramidFit(TrainingLoop[_State]):
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
         latents, problem = self.rounded(), self.problem
-        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in self._sample()]
-        if self.steering is not None:
-            self.steering.measured(distortion=sum(d for d, _ in parts) / len(parts), rate=sum(r for _, r in parts) / len(parts))
+        sample = problem.windows[:: max(1, len(problem.windows) // 4)]
+        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in sample]
         loss = sum(d + problem.lam * r for d, r in parts) / len(parts)
         return loss, lambda: _State({name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}, latents)
 
@@ -192,11 +165,10 @@ def fit_pyramid(
     With several candidates each makes the first steps with its own seed and slightly other weights; the best goes on.
     """
     count = problem.schedule.candidates
-    start, lam = copy.deepcopy(problem.weights()), problem.lam
+    start = copy.deepcopy(problem.weights())
     chosen: tuple[float, PyramidFit, dict[str, Tensor]] | None = None
     for number in range(count):
         _perturb(problem, start, number, seed)
-        problem.lam = lam  # a candidate before may have moved it
         run = PyramidFit(problem, seed=seed + number, on_step=on_step, stop=stop)
         if count == 1:
             return run.run()

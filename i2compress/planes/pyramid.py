@@ -60,7 +60,6 @@ def fit_pyramid(
         schedule=schedule,
         start=start,
     )
-    job = replace(job, settings=replace(job.settings, lam=result.lam))  # for the header: it may have moved
     groups, base = result.groups, prior(0, spec)
     spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)

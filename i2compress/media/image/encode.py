@@ -51,8 +51,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings)
-    lam = settings.rate_weight if settings.aim is None else fitted.content.header.lam
-    weight = lam if job.distortion == SQUARES else None
+    weight = settings.rate_weight if job.distortion == SQUARES else None
     return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=weight, converged=fitted.converged, notes=notes)
 
 
