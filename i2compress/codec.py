@@ -12,11 +12,12 @@ import numpy as np
 
 from .arrays import Float32Array
 from .config import EncodeSettings, View
-from .container import chunk_sizes
+from .container import chunk_sizes, insert_origin
 from .media import SignalSource, Source
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
 from .signal import Layout, Metadata, Signal
+from .targets import Attempt, meet
 
 if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
@@ -78,6 +79,7 @@ def encode(
     on_step: "Callable[[StepInfo], None] | None" = None,
     stop: Callable[[], bool] | None = None,
     began: float | None = None,
+    origin: bytes | None = None,
 ) -> Encoded:
     """Fit a field to the samples of a source and write it as an .i2 file.
 
@@ -87,11 +89,13 @@ def encode(
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
         began: the time.monotonic() from which a time limit counts; None for now.
+        origin: what the file is to say that it was made from (origin.origin_of); None for nothing.
 
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
         UsageError: a setting that this kind of media does not have.
         ResourceError: the device is not there or has not enough memory.
+        TargetError: a target that could not be met.
     """
     settings = EncodeSettings() if settings is None else settings
     source = SignalSource(source) if isinstance(source, Signal) else source
@@ -102,8 +106,15 @@ def encode(
         from . import fit  # noqa: F401  # it takes seconds to import, and they count
 
         settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
-    coded = medium.encode(source, settings, Hooks(on_step=on_step, stop=stop))
-    figures = I2File.from_bytes(coded.data, threads=settings.threads).score(source)
+    hooks = Hooks(on_step=on_step, stop=stop)
+
+    def attempt(settings: EncodeSettings) -> Attempt:
+        coded = medium.encode(source, settings, hooks)
+        coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
+        return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
+
+    made = meet(settings, source, attempt, hooks) if settings.target.given else attempt(settings)
+    coded, figures = made.coded, made.figures
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size

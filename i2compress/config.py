@@ -1,16 +1,20 @@
 """What a user can ask for, validated once, with every default written here and nowhere else."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import UsageError
+from .kinds import Kind
 
 DEFAULT_QUALITY = 75.0
 DEFAULT_EFFORT = 5
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
-TUNES = ("hearing", "snr")
+SQUARES = "psnr"  # the tune that minimises the squared error
+# What an encode is tuned for, the default first.
+TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
 
 
@@ -68,12 +72,44 @@ def lambda_of_quality(quality: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a file is to come to; one of them at most.
+
+    Args:
+        size: bytes of the whole file, at most.
+        bpp: bits for each sample of the grid, at most.
+        psnr: dB of the decoded file, at least.
+        ssimulacra2: of the decoded picture, at least.
+    """
+
+    size: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+    ssimulacra2: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [(name, value) for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"--target-size, --bpp, --target-psnr and --target-ssimulacra2 exclude each other; found {len(given)} of them: give one")
+        for name, value in given:
+            low, high = {"size": (64, 2**40), "bpp": (1e-4, 64), "psnr": (1, 120), "ssimulacra2": (-100, 100)}[name]
+            if not low <= value <= high:
+                raise UsageError(f"target {name} is {value:g}; expected {low:g} to {high:g}")
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return any(value is not None for value in vars(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
     """How to encode.
 
     Args:
         quality: 0..100, more is better; sets lambda unless `lam` is given.
-        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), R bits a sample.
+        lam: rate weight of the loss D + lam * R, D the mean squared error of values in [0, 1] (of sound in [-1, 1]), or what a tune puts
+            in its place, and R bits a sample.
         effort: 1..9, more is slower and smaller; see EFFORTS.
         steps: optimiser steps, instead of the effort's.
         time_limit: seconds in which the whole encode is to end, about; the fit makes as many steps as it can.
@@ -88,7 +124,9 @@ class EncodeSettings:
         seed: of everything random.
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
-        tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
+        target: what the file is to come to, instead of quality and lambda.
+        tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
+            similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -107,11 +145,13 @@ class EncodeSettings:
     seed: int = 0
     strip: bool = False
     bitrate: float | None = None
-    tune: str = "hearing"
+    target: Target = Target()
+    tune: str | None = None
 
     def __post_init__(self) -> None:
-        if self.tune not in TUNES:
-            raise UsageError(f"tune is {self.tune!r}; expected {' or '.join(TUNES)}")
+        known = [tune for tunes in TUNES.values() for tune in tunes]
+        if self.tune not in (None, *known):
+            raise UsageError(f"tune is {self.tune!r}; expected one of {', '.join(known)}")
         if self.bitrate is not None and not (math.isfinite(self.bitrate) and self.bitrate >= 100):
             raise UsageError(f"bitrate is {self.bitrate:g}; expected at least 100 bits a second")
         if not 0 <= self.quality <= 100:
@@ -148,6 +188,10 @@ class EncodeSettings:
                 raise UsageError(f"{name} is {value}; expected 1 to {high}")
         if not self.contract and (self.field == DEFAULT_FIELD or self.explicit):
             raise UsageError("only implicit coordinate fields can go without contraction; leave --no-contract out")
+
+    def tune_of(self, kind: Kind) -> str:
+        """The tune, given or the default of that kind of media."""
+        return TUNES[kind][0] if self.tune is None else self.tune
 
     @property
     def rate_weight(self) -> float:

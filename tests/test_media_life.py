@@ -11,7 +11,7 @@ import pytest
 from i2compress import EncodeSettings, Signal, View, codec, media
 from i2compress.arrays import Float32Array
 from i2compress.codec import I2File
-from i2compress.config import Limits
+from i2compress.config import TUNES, Limits
 from i2compress.container import ChunkReader
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import SAMPLES, Kind
@@ -30,7 +30,6 @@ ASKED = {
     "rate": View(rate=4000),
     "time": View(time=(0.0, 1.0)),
     "bitrate": EncodeSettings(bitrate=24000),
-    "tune": EncodeSettings(tune="snr"),
 }
 
 
@@ -132,6 +131,20 @@ def test_every_option_of_some_kinds_is_taken_by_them_and_refused_by_the_others_w
             continue
         with pytest.raises(UsageError, match=f"^{option_name(option)} is for .* and this is {medium.noun}"):
             check_options(medium, asked)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_tune_is_taken_by_its_kind_and_refused_by_the_others_with_their_names(kind: Kind) -> None:
+    medium = MEDIA[kind]
+    for other, tunes in TUNES.items():
+        for tune in tunes:
+            if tune in TUNES.get(kind, ()):
+                check_options(medium, EncodeSettings(tune=tune))
+                continue
+            with pytest.raises(UsageError, match=f"^--tune {tune} is for {MEDIA[other].noun}, and this is {medium.noun}, which takes "):
+                check_options(medium, EncodeSettings(tune=tune))
+    with pytest.raises(UsageError, match="tune is 'loud'; expected one of visual, "):
+        EncodeSettings(tune="loud")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -53,10 +53,10 @@ def settings(work: Work, *, tune: str | None = None) -> EncodeSettings:
     return EncodeSettings(**given, strip=True)
 
 
-def _encode_picture(picture: Pixels, work: Work) -> Coded:
+def _encode_picture(picture: Pixels, work: Work, *, tune: str) -> Coded:
     from ..codec import encode
 
-    chosen = settings(work)
+    chosen = settings(work, tune=tune)
     result = encode(Signal.from_codes(picture), chosen)
     extra = {"loss": result.loss or 0.0, "steps": result.coded.steps, "seconds": result.seconds, "lambda": chosen.rate_weight}
     return Coded(result.data, extra, _device(chosen))
@@ -125,17 +125,26 @@ def _nothing_missing() -> str | None:
     return None
 
 
-PICTURE = Codec(
-    name="i2c",
-    note="i2compress",
-    extension="i2",
-    qualities=(25.0, 40.0, 55.0, 70.0, 85.0),
-    encode=_encode_picture,
-    decode=decode_picture,
-    missing=_nothing_missing,
-    versions=_picture_versions,
-    prepare=_prepare,
-    fitted=True,
+def _picture(name: str, note: str, tune: str) -> Codec:
+    return Codec(
+        name=name,
+        note=note,
+        extension="i2",
+        qualities=(25.0, 40.0, 55.0, 70.0, 85.0),
+        encode=partial(_encode_picture, tune=tune),
+        decode=decode_picture,
+        missing=_nothing_missing,
+        versions=_picture_versions,
+        prepare=_prepare,
+        fitted=True,
+    )
+
+
+PICTURE = _picture("i2c", "i2compress, tuned for what is seen (visual)", "visual")
+PICTURES = (
+    PICTURE,
+    _picture("i2c-ssim", "i2c --tune ssim", "ssim"),
+    _picture("i2c-psnr", "i2c --tune psnr", "psnr"),
 )
 
 

@@ -18,7 +18,8 @@ from ..arrays import Float32Array
 from ..metrics import mean_squared_error, psnr
 from .benchmark import Benchmark, Metric, Rate
 from .codec import Codec, Coded, Pixels, Work
-from .i2c import PICTURE, read_picture
+from .i2c import PICTURES, read_picture
+from .judges import butteraugli, cvvdp, lacks_butteraugli
 
 if TYPE_CHECKING:
     import torch
@@ -87,14 +88,14 @@ def _lacks_jxl() -> str | None:
 
 
 @cache
-def _lacks_tune() -> str | None:
-    """AVIF is there, and its encoder takes advanced options: a build without aom refuses them."""
+def _lacks_tune(tune: str) -> str | None:
+    """AVIF is there, and its encoder takes that tune: a build without aom refuses all, an old one some."""
     lacking = _lacks("avif")
     if lacking is None:
         try:
-            _encode(np.zeros((16, 16, 3), np.uint8), Work(quality=50), form="AVIF", options=partial(_avif, tune="psnr"))
+            _encode(np.zeros((16, 16, 3), np.uint8), Work(quality=50), form="AVIF", options=partial(_avif, tune=tune))
         except (ValueError, OSError) as error:
-            return f"its encoder does not take tune=psnr ({error}); install Pillow's own wheel"
+            return f"its encoder does not take tune={tune} ({error}); install Pillow's own wheel"
     return lacking
 
 
@@ -110,7 +111,15 @@ def _jxl_versions() -> dict[str, str]:
 
 
 def _pillow(
-    name: str, form: str, extension: str, note: str, qualities: tuple[float, ...], *, feature: str, options: Callable[[Work], dict[str, Option]]
+    name: str,
+    form: str,
+    extension: str,
+    note: str,
+    qualities: tuple[float, ...],
+    *,
+    feature: str,
+    options: Callable[[Work], dict[str, Option]],
+    tune: str | None = None,
 ) -> Codec:
     return Codec(
         name=name,
@@ -119,7 +128,7 @@ def _pillow(
         qualities=qualities,
         encode=partial(_encode, form=form, options=options),
         decode=_decode_avif if form == "AVIF" else _decode,
-        missing=_lacks_tune if name == "avif-psnr" else partial(_lacks, feature),
+        missing=partial(_lacks, feature) if tune is None else partial(_lacks_tune, tune),
         versions=partial(_versions, feature),
         prepare=_import_pillow,
         lowest=1,
@@ -130,7 +139,7 @@ _JPEG_POINTS = (10.0, 30.0, 50.0, 75.0, 90.0)
 _AVIF_POINTS = (15.0, 30.0, 45.0, 60.0, 75.0)
 
 _ENTRIES = (
-    PICTURE,
+    *PICTURES,
     _pillow(
         "jpeg",
         "JPEG",
@@ -151,7 +160,19 @@ _ENTRIES = (
     ),
     _pillow("webp", "WEBP", "webp", "libwebp, method 6, 4:2:0", (5.0, 25.0, 50.0, 75.0, 90.0), feature="webp", options=_webp),
     _pillow("avif", "AVIF", "avif", "libavif, speed 4, 4:4:4", _AVIF_POINTS, feature="avif", options=partial(_avif, tune=None)),
-    _pillow("avif-psnr", "AVIF", "avif", "libavif, speed 4, 4:4:4, tune=psnr", _AVIF_POINTS, feature="avif", options=partial(_avif, tune="psnr")),
+    *(
+        _pillow(
+            f"avif-{tune}",
+            "AVIF",
+            "avif",
+            f"libavif, speed 4, 4:4:4, tune={tune}",
+            _AVIF_POINTS,
+            feature="avif",
+            options=partial(_avif, tune=tune),
+            tune=tune,
+        )
+        for tune in ("psnr", "ssim", "iq")
+    ),
     Codec(
         name="jxl",
         note="libjxl, effort 7",
@@ -256,7 +277,7 @@ def _scales(samples: Pixels) -> Iterator[_Scale]:
 
 
 def _needs(package: str) -> str | None:
-    return None if find_spec(package) else f"{package} is not installed; pip install 'i2compress[bench]'"
+    return None if find_spec(package) else f"{package} is not installed; pip install 'i2compress[{'judges' if package == 'pycvvdp' else 'bench'}]'"
 
 
 METRICS = {
@@ -266,6 +287,8 @@ METRICS = {
         Metric(name="ms-ssim-rgb", title="MS-SSIM RGB", digits=4, measure=ms_ssim_rgb, missing=lambda: _needs("pytorch_msssim")),
         Metric(name="ssim-rgb", title="SSIM RGB", digits=4, measure=ssim_rgb, missing=lambda: _needs("pytorch_msssim")),
         Metric(name="ssimulacra2", title="SSIMULACRA 2", digits=1, measure=ssimulacra2, missing=lambda: _needs("ssimulacra2")),
+        Metric(name="cvvdp", title="ColorVideoVDP [JOD]", digits=2, measure=cvvdp, missing=lambda: _needs("pycvvdp")),
+        Metric(name="butteraugli", title="Butteraugli, 3-norm", digits=2, measure=butteraugli, falling=True, missing=lacks_butteraugli),
     )
 }
 

@@ -22,11 +22,13 @@ from .info import info
 from .options import Debug
 from .reproduce import reproduce
 from .verify import verify
+from .work import Failure
 
 EPILOG = """\b
 Examples:
   i2c encode photo.png                    photo.i2, beside it
   i2c encode *.png -O packed              many; every argument is an input
+  i2c encode photos -r -O packed -j auto  a folder, several at once
   i2c encode photo.png -q 90 -e 7         better, slower
   i2c encode photo.png --time-limit 2m
   i2c decode photo.i2                     photo.i2.png, never the source
@@ -103,10 +105,10 @@ def main(args: Sequence[str] | None = None) -> int:
         output.hush_stdout()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED
     except BaseException as error:
-        output.fail(error, debug=debug)
+        output.fail(Failure.of(error), debug=debug)
         return exit_code(error)
     if code == ExitCode.INTERRUPTED:  # Typer has turned the exception into its exit code
-        output.fail(KeyboardInterrupt(), debug=debug)
+        output.fail(Failure.of(KeyboardInterrupt()), debug=debug)
     return code if isinstance(code, int) else ExitCode.OK
 
 

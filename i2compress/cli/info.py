@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..container import ChunkSize, chunk_sizes
-from . import batch
-from .options import AsJson, Debug, Inputs
+from .inputs import check_stdin
+from .options import AsJson, Debug, Inputs, Running
 from .output import Json, Output, rate, size
+from .run import run_jobs
+from .work import Desk, Job, Tally
 
 if TYPE_CHECKING:
     from ..media.protocol import Medium, Outline
@@ -15,19 +17,20 @@ if TYPE_CHECKING:
 
 def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show what .i2 files hold and where their bytes are."""
-    out, files = Output("info", as_json=as_json, debug=debug), batch.Inputs()
-    batch.check_inputs(inputs)
+    check_stdin(inputs)
+    out = Output("info", as_json=as_json, debug=debug)
+    raise typer.Exit(run_jobs([Job(source=path, target=path) for path in inputs], _show, Running(), out))
 
-    def work(index: int) -> None:
-        from ..media.table import medium_of_file
 
-        data = files.read(inputs[index])
-        medium = medium_of_file(data)
-        outline, chunks = medium.outline(data), chunk_sizes(data)
-        out.text(_text(inputs[index], medium, outline, chunks, len(data)))
-        out.record(inputs[index], "ok", _fields(medium, outline, chunks, len(data)))
+def _show(job: Job, desk: Desk) -> Tally:
+    from ..media.table import medium_of_file
 
-    raise typer.Exit(batch.run(inputs, work, out))
+    data = job.read()
+    medium = medium_of_file(data)
+    outline, chunks = medium.outline(data), chunk_sizes(data)
+    desk.out.text(_text(job.source, medium, outline, chunks, len(data)))
+    desk.out.record(job.source, "ok", _fields(medium, outline, chunks, len(data)))
+    return Tally(read=len(data))
 
 
 def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int) -> str:

@@ -2,7 +2,8 @@
 
 fit_signal, fit_coordinates: both, of a pyramid and of a coordinate field.
 schedule: how a fit goes: a pyramid from nothing, one whose latents start at their places, a coordinate field.
-distortion: what is made small beside the rate. rate, network_bits: the context model in floats, and the bits under it.
+distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur).
+rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
 parallel: two terms at once. soap: the weights' optimiser.
@@ -19,7 +20,7 @@ import torch
 
 from ..arrays import Float32Array, Int32Array
 from ..coding.weights import WeightGroup
-from ..config import EncodeSettings
+from ..config import SQUARES, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
@@ -27,10 +28,13 @@ from .compensate import quantise
 from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
 from .distortion import PointDistortion, SquaredError
 from .parallel import cpu_threads
+from .perceptual import DISTORTIONS
 from .problem import Problem, Start
 from .pyramid import fit_pyramid
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule
+from .ssimulacra2 import Ssimulacra2
 from .training_loop import StepInfo
+from .windows import cut_all
 
 __all__ = [
     "Arrays",
@@ -43,19 +47,21 @@ __all__ = [
     "cpu_threads",
     "fit_coordinates",
     "fit_signal",
+    "gpus",
     "pick_device",
     "pyramid_schedule",
+    "ssimulacra2",
     "started_schedule",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Integers ready for the entropy coder, the distortion they give, the steps made, and those of them on each window."""
+    """Integers ready for the entropy coder, the mean squared error they give, the steps made, and those of them on each window."""
 
     groups: dict[str, WeightGroup]
     latents: list[Int32Array]
-    distortion: float
+    squared_error: float
     steps: int
     passes: int
 
@@ -65,6 +71,7 @@ def fit_signal(
     spec: PyramidSpec,
     settings: EncodeSettings,
     *,
+    distortion: str = SQUARES,
     importance: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -77,6 +84,7 @@ def fit_signal(
         values: `[*grid, D]` float32 in [0, 1].
         spec: sizes.
         settings: lambda, steps, seed, device, threads, time limit.
+        distortion: what is made small beside the rate, a name in perceptual.DISTORTIONS.
         importance: weights of the squared errors, of the shape of `values`.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
@@ -90,15 +98,18 @@ def fit_signal(
     schedule = pyramid_schedule(settings) if schedule is None else schedule
     with _fitting(settings.threads):
         device = pick_device(settings.device)
-        distortion = SquaredError(values, importance, device=device)
-        problem = Problem(distortion, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
+        squares = SquaredError(values, importance, device=device)
+        measure = DISTORTIONS[distortion](values, importance, device=device)
+        problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-        error = problem.distortion_of(latents, problem.windows[len(problem.windows) // 2])
+        window = problem.windows[len(problem.windows) // 2]
+        with torch.no_grad():
+            error = float(squares(problem.values_on(cut_all(latents, window), window), window))
     passes = fitted.steps // len(problem.windows)
-    return Result(groups=quantised.groups, latents=fitted.latents, distortion=error, steps=fitted.steps, passes=passes)
+    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +195,20 @@ def pick_device(name: str) -> torch.device:
     if not here[device.type]:
         raise ResourceError(f"device '{name}' is not available on this machine; use --device auto or cpu")
     return device
+
+
+def ssimulacra2(source: Float32Array, decoded: Float32Array) -> float:
+    """SSIMULACRA 2 of a decoded picture, both `[H, W, C]` in [0, 1] with 1 or 3 channels and sides of at least 8."""
+    first, second = (torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.broadcast_to(v, (*v.shape[:2], 3)), -1, 0))) for v in (source, decoded))
+    with torch.no_grad():
+        return float(Ssimulacra2(first)(second))
+
+
+def gpus(name: str) -> list[str]:
+    """The accelerators that a device name leaves to choose from, by their own names; none where it means the CPU. Errors are those of pick_device."""
+    if pick_device(name).type == "cpu":
+        return []
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] if name in ("auto", "cuda") else [name]
 
 
 @contextmanager

@@ -132,7 +132,7 @@ class CoordinateFit(TrainingLoop[State]):
         self.optimizer.step()
         self.iterations, self.residual = output.solution.iterations, output.solution.residual
         value = float(loss.detach()) * self.distortion.unit
-        self.report(share, loss=value, distortion=value, rate=math.nan)
+        self.report(share, loss=value, error=value, rate=math.nan)
 
     def measure(self) -> tuple[float, Callable[[], State]]:
         """The mean loss with the fixed points solved, on the points that are checked."""

@@ -13,7 +13,12 @@ from .windows import Part, Window, cut
 
 
 class Distortion(Protocol):
-    """Measures what a field makes of the windows of a signal, in units of the mean squared error of values in [0, 1]."""
+    """Measures what a field makes of the windows of a signal, in units of the mean squared error of values in [0, 1].
+
+    `is_error` is whether it is the mean squared error itself, so that it has a PSNR.
+    """
+
+    is_error: bool
 
     def __call__(self, output: Tensor, window: Window) -> Tensor:
         """The mean over the window's core, a scalar, differentiable by `output`: `[1, D, *whole]`, the values on all that the window sees."""
@@ -31,17 +36,24 @@ class SquaredError:
         device: of all tensors.
     """
 
+    is_error = True
+
     def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device) -> None:
         self._target = _channels_first(values, device)
         self._importance = None if importance is None else _channels_first(importance, device)
 
     def __call__(self, output: Tensor, window: Window) -> Tensor:
         """See Distortion."""
-        error: Tensor = (cut(output, window.inner[0]) - cut(self._target, window.core[0])).square()
-        if self._importance is not None:
-            error = error * cut(self._importance, window.core[0])
-        mean: Tensor = error.mean()
-        return mean
+        return self.errors(output, window).square().mean()
+
+    def errors(self, output: Tensor, window: Window) -> Tensor:
+        """`[1, D, *core]`: the differences on the window's core, whose squares count; see Distortion for `output`."""
+        errors = cut(output, window.inner[0]) - cut(self._target, window.core[0])
+        return errors if self._importance is None else errors * cut(self._importance, window.core[0]).sqrt()
+
+    def source(self, part: Part) -> Tensor:
+        """`[D, *part]`: the values that are wanted on a part of the signal."""
+        return cut(self._target, part)[0]
 
     def curvature(self, window: Window, part: Part) -> Tensor:
         """See Distortion: the same for all values."""

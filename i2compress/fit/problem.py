@@ -78,9 +78,14 @@ class Problem:
         """All tensors by name."""
         return {**self.field.tensors, **self.context.tensors}
 
+    def values_on(self, latents: list[Tensor], window: Window) -> Tensor:
+        """`[1, D, *whole]`: the field on all that the window sees, for the latents that it sees."""
+        values: Tensor = self.field(latents, window.origins)
+        return values
+
     def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """D of the window's core, a differentiable scalar, for the latents that the window sees."""
-        return self.distortion(self.field(latents, window.origins), window)
+        return self.distortion(self.values_on(latents, window), window)
 
     def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """R, bits a sample of the latents of the window's core, a differentiable scalar, for those that the window sees."""

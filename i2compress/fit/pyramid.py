@@ -119,7 +119,8 @@ class PyramidFit(TrainingLoop[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        self.report(share, loss=distortion + self.problem.lam * rate, distortion=distortion, rate=rate)
+        error = distortion if self.problem.distortion.is_error else math.nan
+        self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
 
     def _next(self) -> int:
         if not self._queue:

@@ -33,7 +33,7 @@ class StepInfo:
         step: steps done, of `steps`.
         steps: steps in all; an estimate under a time limit.
         loss: D + lambda R of the last step.
-        psnr: dB, of the last step.
+        psnr: dB, of the last step; nan where something else than the squared error is made small.
         bpp: bits a sample of the latents, of the last step; nan where there are none.
         elapsed: seconds since the fit began.
         eta: seconds to its end, estimated.
@@ -126,8 +126,8 @@ class TrainingLoop(ABC, Generic[State]):
         if self.best is None or loss < self.best_loss:
             self.best, self.best_loss = copy(), loss
 
-    def report(self, share: float, *, loss: float, distortion: float, rate: float) -> None:
-        """Tell `on_step` of the step that is being made: its loss, mean squared error and bits a sample."""
+    def report(self, share: float, *, loss: float, error: float, rate: float) -> None:
+        """Tell `on_step` of the step that is being made: its loss, mean squared error (nan where it is not known) and bits a sample."""
         if self.on_step is None:
             return
         elapsed = time.monotonic() - self.began
@@ -138,7 +138,7 @@ class TrainingLoop(ABC, Generic[State]):
                 step=self.done + 1,
                 steps=max(self.done + 1, round((self.done + 1) / share)),
                 loss=loss,
-                psnr=psnr(distortion) if math.isfinite(distortion) else -math.inf,
+                psnr=psnr(error) if math.isfinite(error) else math.nan,
                 bpp=rate,
                 elapsed=elapsed,
                 eta=elapsed * (1 / share - 1),

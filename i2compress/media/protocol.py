@@ -126,7 +126,7 @@ class Coded:
         data: the .i2 file.
         steps: optimiser steps made in all.
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
-        rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where the kind weighs errors otherwise.
+        rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
     """

@@ -3,7 +3,7 @@
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from ..config import EncodeSettings, View
+from ..config import TUNES, EncodeSettings, View
 from ..container import ChunkReader
 from ..errors import SignalError, UnsupportedVersionError, UsageError
 from ..header import decode_header
@@ -54,6 +54,10 @@ def find_format(name: str) -> Format | None:
 
 def check_options(medium: Medium, asked: EncodeSettings | View) -> None:
     """Raises UsageError where something is asked for that this kind of media does not have."""
+    if isinstance(asked, EncodeSettings) and asked.tune not in (None, *TUNES.get(medium.kind, ())):
+        nouns = [other.noun for other in MEDIA.values() if asked.tune in TUNES.get(other.kind, ())]
+        own = _listed(list(TUNES.get(medium.kind, ()))) or "no --tune"
+        raise UsageError(f"--tune {asked.tune} is for {_listed(nouns)}, and this is {medium.noun}, which takes {own}")
     for option in fields(asked):
         takers = [other for other in MEDIA.values() if option.name in other.options]
         default = option.default_factory() if option.default_factory is not MISSING else option.default

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..arrays import Float32Array
 from ..coding.latents import Grid
-from ..config import EncodeSettings
+from ..config import SQUARES, EncodeSettings
 from ..container import Container, Header, lambda_code
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
@@ -40,6 +40,7 @@ class PlaneJob:
         bit_depth: as the header says it.
         settings: lambda, steps, seed, device, threads, time limit.
         tolerance: how far the decoded values may be from the fixed point, for a mean squared error.
+        distortion: what is made small beside the rate, a name in fit.perceptual.DISTORTIONS; a coordinate field has the squared error only.
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
         say_lambda: whether the header is to say lambda.
         on_step: called after every step.
@@ -51,6 +52,7 @@ class PlaneJob:
     bit_depth: int
     settings: EncodeSettings
     tolerance: Callable[[float], float]
+    distortion: str = SQUARES
     importance: Float32Array | None = None
     say_lambda: bool = True
     on_step: "Callable[[StepInfo], None] | None" = None

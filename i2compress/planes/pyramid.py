@@ -49,9 +49,19 @@ def fit_pyramid(
     """
     from ..fit import fit_signal
 
-    result = fit_signal(job.values, spec, job.settings, importance=job.importance, on_step=job.on_step, stop=job.stop, schedule=schedule, start=start)
+    result = fit_signal(
+        job.values,
+        spec,
+        job.settings,
+        distortion=job.distortion,
+        importance=job.importance,
+        on_step=job.on_step,
+        stop=job.stop,
+        schedule=schedule,
+        start=start,
+    )
     groups, base = result.groups, prior(0, spec)
-    spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.distortion)))
+    spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))

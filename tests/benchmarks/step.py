@@ -1,6 +1,6 @@
-"""Seconds of one step of the fit and of its parts, on several numbers of threads in turns.
+"""Seconds of one step of the fit and of its parts, on several numbers of threads and with several tunes in turns.
 
-    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1,2] [--rounds 5] [--out step.json]
+    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1,2] [--tunes psnr,visual] [--rounds 5] [--out step.json]
 
 Medians over the rounds; a first one warms up and is not counted. Elapsed, and in brackets those of the processor.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from i2compress.bench.files import to_json
-from i2compress.config import EncodeSettings
+from i2compress.config import SQUARES, EncodeSettings
 from i2compress.fit import cpu_threads
-from i2compress.fit.distortion import SquaredError
+from i2compress.fit.perceptual import DISTORTIONS
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
 from i2compress.fit.schedule import Schedule
@@ -30,37 +30,39 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--lambda", dest="lam", type=float, default=1e-3)
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--tunes", default="psnr")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     keep_freed_memory()
-    counts = [int(count) for count in options.threads.split(",")]
+    kinds = [(tune, int(count)) for tune in options.tunes.split(",") for count in options.threads.split(",")]
     fits = {}
-    for count in counts:
+    for tune, count in kinds:
         with cpu_threads(count):
-            fits[count] = begun(options.picture, options.lam)
+            fits[tune, count] = begun(options.picture, options.lam, tune)
     taken: dict[str, list[tuple[float, float]]] = {}
     for number in range(options.rounds + 1):
-        for count in counts:
+        for tune, count in kinds:
             with cpu_threads(count):
-                for name, part in parts(fits[count]).items():
+                for name, part in parts(fits[tune, count]).items():
                     began = time.perf_counter(), time.process_time()
                     part()
                     if number:  # the first round warms up
-                        taken.setdefault(f"{name}, {count} threads", []).append((time.perf_counter() - began[0], time.process_time() - began[1]))
+                        kind = f"{name}, {count} threads" + ("" if tune == SQUARES else f", {tune}")
+                        taken.setdefault(kind, []).append((time.perf_counter() - began[0], time.process_time() - began[1]))
     found = {name: [round(statistics.median(seconds), 3) for seconds in zip(*rounds, strict=True)] for name, rounds in sorted(taken.items())}
     for name, (elapsed, processor) in found.items():
-        print(f"{name:28} {elapsed:.3f} ({processor:.3f}) s")
+        print(f"{name:40} {elapsed:.3f} ({processor:.3f}) s")
     if options.out:
         options.out.write_text(to_json({"picture": options.picture.name, "lambda": options.lam, "seconds": found}))
 
 
-def begun(picture: Path, lam: float) -> PyramidFit:
+def begun(picture: Path, lam: float, tune: str) -> PyramidFit:
     """A fit of the picture, before its first step."""
     signal = read(picture)
     spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam))
     device = torch.device("cpu")
-    problem = Problem(SquaredError(signal.values, device=device), spec, lam, device=device, schedule=Schedule(steps=1000))
+    problem = Problem(DISTORTIONS[tune](signal.values, None, device=device), spec, lam, device=device, schedule=Schedule(steps=1000))
     return PyramidFit(problem, seed=0, on_step=None, stop=None)
 
 

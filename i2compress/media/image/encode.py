@@ -7,8 +7,8 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, EFFORTS, FEWEST_STEPS, EncodeSettings
-from ...errors import SignalError
+from ...config import DEFAULT_FIELD, EFFORTS, FEWEST_STEPS, SQUARES, EncodeSettings
+from ...errors import SignalError, UsageError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
@@ -41,6 +41,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         bit_depth=layout.bit_depth,
         settings=settings,
         tolerance=code_tolerance(layout.bit_depth),
+        distortion=distortion_of(settings),
         importance=opacity_importance(values, layout),
         on_step=hooks.on_step,
         stop=hooks.stop,
@@ -50,7 +51,17 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings)
-    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=settings.rate_weight, converged=fitted.converged, notes=notes)
+    weight = settings.rate_weight if job.distortion == SQUARES else None
+    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=weight, converged=fitted.converged, notes=notes)
+
+
+def distortion_of(settings: EncodeSettings) -> str:
+    """What is made small, by its name in fit.perceptual; in a coordinate field the squared error. Raises UsageError where it is asked for more."""
+    if settings.field == DEFAULT_FIELD:
+        return settings.tune_of(Kind.IMAGE)
+    if settings.tune not in (None, SQUARES):
+        raise UsageError(f"--tune {settings.tune} is for pyramid fields; a {settings.field} field takes {SQUARES}: leave --field or --tune out")
+    return SQUARES
 
 
 def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPlane:

@@ -31,4 +31,4 @@ __all__ = [
 kind = Kind.AUDIO
 noun = "sound"
 start = "A"
-options = frozenset({"bitrate", "tune", "rate", "time"})
+options = frozenset({"bitrate", "rate", "time"})

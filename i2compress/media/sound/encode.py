@@ -71,6 +71,7 @@ class _Work:
 
     def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, segment_samples: int, look_seconds: float) -> None:
         self.source, self.settings, self.hooks = source, settings, hooks
+        self.tune = settings.tune_of(source.layout.kind)
         self.steps = self.hurried = 0
         self._last_split: list[int] = []
         self.power, loudest = _survey(source, look_seconds)
@@ -116,7 +117,7 @@ class _Work:
 
     def _weighted(self, coefficients: Float64Array, hop: int) -> Float64Array:
         """Coefficients as the plane has them, but for the gain."""
-        if self.settings.tune != "hearing":
+        if self.tune != "hearing":
             return coefficients
         rate = self.source.layout.rate
         return coefficients / band_gains(weigh(coefficients, hop, rate)[0], hop, hop, rate)
@@ -134,7 +135,7 @@ class _Work:
         x, framing, start = self._stretch(first, last, splits, following)
         rotation = best_rotation(x)
         coefficients = rotate(analyse(x, framing, start, start + last - first), rotation, 1)
-        bands, importance = weigh(coefficients, self.hop, self.header.rate) if self.settings.tune == "hearing" else ((), None)
+        bands, importance = weigh(coefficients, self.hop, self.header.rate) if self.tune == "hearing" else ((), None)
         plane = coefficients / band_gains(bands, self.hop, self.hop, self.header.rate)
         budget = self._bytes_left(number, written, len(splits))
         lam = self.lam if budget is None else self._lambda_for(plane, importance, budget, number, weights)
@@ -152,7 +153,7 @@ class _Work:
         self.hurried += fitted.steps < ENOUGH * (self._fit_settings(number).steps or 0)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
-        if self.settings.tune == "hearing":
+        if self.tune == "hearing":
             decoded = (
                 open_plane(fitted.content, threads=self.settings.threads or 1).renderer.render().astype(np.float64).reshape(fitted.latents.shape)
                 - 0.5
@@ -219,7 +220,7 @@ class _Work:
         """Bytes for the weights and latents of a segment, by the share of the frames to come that it has."""
         if self.budget is None:
             return None
-        framing = FRAMING + (len(BARK_EDGES) if self.settings.tune == "hearing" else 0) + frames / 16
+        framing = FRAMING + (len(BARK_EDGES) if self.tune == "hearing" else 0) + frames / 16
         return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
 
     def _fit_settings(self, number: int) -> EncodeSettings:

@@ -1,0 +1,62 @@
+"""MS-SSIM of a picture against its source, differentiable: Wang, Simoncelli and Bovik, Multiscale structural similarity, 2003."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from .blur import RADIUS, blur
+
+C1, C2 = 0.01**2, 0.03**2
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+SMALLEST = 2 * RADIUS + 1  # samples a side of a scale
+LEAST = 1e-3  # of a similarity: powers of smaller ones are too steep
+
+
+class _Reference(NamedTuple):
+    values: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+class MsSsim:
+    """The measure against one source.
+
+    Args:
+        source: `[C, H, W]` in [0, 1], sides of at least SMALLEST.
+        margin: samples at the edges of each scale that do not count; the usual RADIUS leaves out what a blur cannot see whole.
+    """
+
+    def __init__(self, source: Tensor, *, margin: int = 0) -> None:
+        self._margin = margin
+        self._reference = []
+        with torch.no_grad():
+            for values in _scales(source):
+                mean, square = blur(torch.stack([values, values * values]))
+                self._reference.append(_Reference(values, mean, square - mean * mean))
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """The mean over the channels, 1 where equal, a scalar differentiable by `picture` `[C, H, W]`."""
+        weights = WEIGHTS[: len(self._reference)]
+        product: Tensor | None = None
+        for number, (values, source) in enumerate(zip(_scales(picture), self._reference, strict=True)):
+            mean, square, both = blur(torch.stack([values, values * values, values * source.values]))
+            found = (2 * (both - mean * source.mean) + C2) / (square - mean * mean + source.variance + C2)
+            if number == len(weights) - 1:
+                found = found * (2 * mean * source.mean + C1) / (mean * mean + source.mean.square() + C1)
+            margin = self._margin
+            inside = found[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin]
+            factor = inside.mean((1, 2)).clamp(min=LEAST) ** (weights[number] / sum(weights))
+            product = factor if product is None else product * factor
+        assert product is not None  # there is a scale at least
+        return product.mean()
+
+
+def _scales(picture: Tensor) -> list[Tensor]:
+    found = [picture]
+    for _ in WEIGHTS[1:]:
+        if min(found[-1].shape[1:]) < 2 * SMALLEST - 1:
+            break
+        found.append(avg_pool2d(found[-1][None], 2, padding=[side % 2 for side in found[-1].shape[1:]])[0])
+    return found

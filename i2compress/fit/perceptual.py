@@ -1,0 +1,162 @@
+"""Distortions that are made of what people see, and the table of all distortions of fields on grids.
+
+A measure that is minimised is exploited where it is blind: SSIMULACRA 2 hardly sees fine colour, faint bands across flat
+areas, or a picture's edges. So each of these is a sum: of a structural measure or two, of the squared error, and of the squared error
+of coarser and coarser means, which is where people see bands and blotches that are far too faint for the plain squared error.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from ..arrays import Float32Array
+from ..config import SQUARES
+from .distortion import Distortion, SquaredError
+from .ms_ssim import MsSsim
+from .ssimulacra2 import Ssimulacra2
+from .windows import Part, Window, cut
+
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+BACKDROPS = (0.1, 0.9)  # grays behind what is transparent, those of SSIMULACRA 2
+SMALLEST = 16  # samples a side of a picture that has structure to speak of; smaller ones have their squared error alone
+KEPT_SAMPLES = 1 << 22  # of sources whose maps are kept, in all: beyond, they are computed again
+
+PROBES, PROBE = 4, 0.02  # random errors of that size, from which the curvature is taken
+SMOOTH = 9  # samples a side of the square that it is a mean over
+LEAST_CURVATURE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a distortion is the sum of, each times its weight. The scale is such that the sum is about as large as the mean squared error.
+
+    Args:
+        squares: the mean squared error.
+        coarse: the mean squared errors of means over 2x2, 4x4, ... samples, each as a multiple of `squares`.
+        ssimulacra2: 100 less SSIMULACRA 2.
+        ms_ssim: 1 less MS-SSIM of the brightness.
+        ms_ssim_colour: 1 less MS-SSIM of red, green and blue.
+    """
+
+    squares: float
+    coarse: tuple[float, ...] = ()
+    ssimulacra2: float = 0.0
+    ms_ssim: float = 0.0
+    ms_ssim_colour: float = 0.0
+
+
+SSIM = Recipe(squares=0.3, ms_ssim_colour=7e-3)
+VISUAL = Recipe(squares=0.3, ssimulacra2=2.8e-6, ms_ssim=7e-3)
+
+
+class Perceptual:
+    """A recipe's distortion of a picture: gray, RGB, and each with opacity, as sRGB whatever its profile says.
+
+    Args:
+        values: `[H, W, 1..4]` float32 in [0, 1], of the whole picture.
+        importance: weights of the squared errors, of the shape of `values`; None for 1.
+        device: of all tensors.
+        recipe: what it is the sum of.
+    """
+
+    is_error = False
+
+    def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device, recipe: Recipe) -> None:
+        self._squares = SquaredError(values, importance, device=device)
+        self._recipe = recipe
+        self._kept: dict[tuple[tuple[int, int], ...], list[_Measures]] = {}
+
+    def __call__(self, output: Tensor, window: Window) -> Tensor:
+        """See Distortion."""
+        core = window.core[0]
+        total = self._recipe.squares * self._coarse(self._squares.errors(output, window))
+        measures = self._measures(core)
+        if measures:
+            pictures = _pictures(cut(output, window.inner[0])[0], self._squares.source(core))
+            parts = [measure(picture) for measure, picture in zip(measures, pictures, strict=True)]
+            total = total + torch.stack(parts).mean()
+        return total
+
+    def _coarse(self, errors: Tensor) -> Tensor:
+        total = errors.square().mean()
+        for weight in self._recipe.coarse:
+            if min(errors.shape[2:]) < 2:
+                break
+            errors = avg_pool2d(errors, 2)
+            total = total + weight * errors.square().mean()
+        return total
+
+    def _measures(self, core: Part) -> "list[_Measures]":
+        """Those of the core, for each backdrop; none of a core that is too small."""
+        key = tuple((part.start, part.stop) for part in core)
+        if key not in self._kept:
+            source = self._squares.source(core)
+            found = [_Measures(picture, self._recipe) for picture in _pictures(source, source)] if min(source.shape[1:]) >= SMALLEST else []
+            kept = sum((bottom - top) * (right - left) for (top, bottom), (left, right) in self._kept)
+            if kept + source[0].numel() > KEPT_SAMPLES:
+                self._kept.clear()
+            self._kept[key] = found
+        return self._kept[key]
+
+    def curvature(self, window: Window, part: Part) -> Tensor:
+        """See Distortion: what the slope says at random small errors, which is the diagonal of the Gauss-Newton matrix on average."""
+        whole = window.whole[0]
+        seen = replace(window, core=(whole, *window.core[1:]), inner=(tuple(slice(0, p.stop - p.start) for p in whole), *window.inner[1:]))
+        source = self._squares.source(whole)[None]
+        generator, total = torch.Generator().manual_seed(0), torch.zeros_like(source)
+        for _ in range(PROBES):
+            signs = (torch.randint(0, 2, source.shape, generator=generator) * 2 - 1).to(source)
+            with torch.enable_grad():
+                output = (source + PROBE * signs).requires_grad_()
+                (slope,) = torch.autograd.grad(self(output, seen), output)
+            total += slope * signs * (source.numel() / (PROBE * PROBES))
+        smooth = avg_pool2d(total, SMOOTH, 1, SMOOTH // 2, count_include_pad=False)
+        return cut(smooth.clamp(min=LEAST_CURVATURE), part)
+
+
+class _Measures:
+    """The structural measures of a recipe against one source `[3, H, W]`, a weighed sum of them."""
+
+    def __init__(self, source: Tensor, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._ssimulacra2 = Ssimulacra2(source) if recipe.ssimulacra2 else None
+        self._brightness = MsSsim(_brightness(source)) if recipe.ms_ssim else None
+        self._colour = MsSsim(source) if recipe.ms_ssim_colour else None
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        total = picture.new_zeros(())
+        if self._ssimulacra2 is not None:
+            total = total + self._recipe.ssimulacra2 * (100 - self._ssimulacra2(picture))
+        if self._brightness is not None:
+            total = total + self._recipe.ms_ssim * (1 - self._brightness(_brightness(picture)))
+        if self._colour is not None:
+            total = total + self._recipe.ms_ssim_colour * (1 - self._colour(picture))
+        return total
+
+
+def _brightness(picture: Tensor) -> Tensor:
+    return (LUMA.to(picture) @ picture.flatten(1)).view(1, *picture.shape[1:])
+
+
+def _pictures(values: Tensor, source: Tensor) -> list[Tensor]:
+    """What people see of values `[1..4, H, W]`: RGB `[3, H, W]`, in front of each backdrop where the source is transparent anywhere."""
+    channels = len(values)
+    colour = values[: channels - 1] if channels in (2, 4) else values
+    if channels < 3:
+        colour = colour.expand(3, -1, -1)
+    if channels in (1, 3) or float(source[-1].min()) >= 1:
+        return [colour]
+    opacity = values[-1:]
+    return [colour * opacity + (1 - opacity) * backdrop for backdrop in BACKDROPS]
+
+
+DISTORTIONS: Mapping[str, Callable[..., Distortion]] = {
+    SQUARES: SquaredError,
+    "ssim": partial(Perceptual, recipe=SSIM),
+    "visual": partial(Perceptual, recipe=VISUAL),
+}
+"""By tune: made of the values, their importance and a device; see SquaredError."""
