@@ -209,6 +209,7 @@ class View:
         max_size: longest side of the output, never enlarged.
         crop: (x, y, width, height) in source samples.
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
+        dither: of a picture: noise of one code value, the same on every machine, so that slow gradients have no contours.
         rate: of sound: samples a second; None for the source's.
         time: of sound: (from, to) in seconds; None for all of it.
     """
@@ -218,6 +219,7 @@ class View:
     max_size: int | None = None
     crop: tuple[int, int, int, int] | None = None
     bit_depth: int | None = None
+    dither: bool = False
     rate: int | None = None
     time: tuple[float, float] | None = None
 

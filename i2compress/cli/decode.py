@@ -34,6 +34,7 @@ Crop = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Par
 Rate = Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Sampling rate of the output: 48000, 16000.")]
 Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds of sound: 10:12.5, 1m30s:2m, 60: to the end.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
+Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="png, wav, ...; by the output's extension, else png, or the sound's own.")
 ]
@@ -65,6 +66,7 @@ def decode(
     rate: Rate = None,
     time: Time = None,
     depth: Depth = None,
+    dither: Dither = False,
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -75,7 +77,7 @@ def decode(
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
-    view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
+    view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
