@@ -47,7 +47,7 @@ COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
 # Steps of a fit of each group of pictures of a video, whose samples are many.
-VIDEO_STEPS = {1: 30, 2: 50, 3: 80, 4: 110, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
+VIDEO_STEPS = {1: 60, 2: 80, 3: 100, 4: 120, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
 
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}
