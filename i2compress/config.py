@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from .errors import UsageError
@@ -44,6 +45,9 @@ COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 
 
 # Steps of a fit whose latents start at their places, not at zero (those of sound: at the quantised spectrum).
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
+
+# Steps of a fit of each group of pictures of a video, whose samples are many.
+VIDEO_STEPS = {1: 60, 2: 80, 3: 100, 4: 120, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
 
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}
@@ -211,7 +215,9 @@ class View:
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
         dither: of a picture: noise of one code value, the same on every machine, so that slow gradients have no contours.
         rate: of sound: samples a second; None for the source's.
-        time: of sound: (from, to) in seconds; None for all of it.
+        time: of sound and video: (from, to) in seconds; None for all of it.
+        frames: of video: (from, to, step), any of them None, as in a slice; the step more than 0.
+        fps: of video: frames a second; None for the source's own frames.
     """
 
     scale: float | None = None
@@ -222,12 +228,18 @@ class View:
     dither: bool = False
     rate: int | None = None
     time: tuple[float, float] | None = None
+    frames: tuple[int | None, int | None, int | None] | None = None
+    fps: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.rate is not None and not 1 <= self.rate <= MAX_OUTPUT_RATE:
             raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
         if self.time is not None and not 0 <= self.time[0] < self.time[1]:
             raise UsageError(f"time is {self.time[0]:g} to {self.time[1]:g} s; expected a start from 0 on, before its end")
+        if self.frames is not None and self.frames[2] is not None and self.frames[2] < 1:
+            raise UsageError(f"step of frames is {self.frames[2]}; expected at least 1")
+        if self.fps is not None and not self.fps > 0:
+            raise UsageError(f"frame rate is {self.fps}; expected more than 0")
         if sum(v is not None for v in (self.scale, self.size, self.max_size)) > 1:
             raise UsageError("--scale, --size and --max-size exclude each other; give one")
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):

@@ -7,11 +7,11 @@
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
 
-Sound begins with another chunk and holds any number of planes, one a segment:
+Sound and video begin with another chunk and hold any number of planes, one a segment:
 
     signature
-    'A' sound       what the file holds; see sound.header
-    't' ...         tags, as above
+    'A' or 'V'      what the file holds; see media.sound.format and media.video.format
+    't' ...         metadata, as above
     for each segment: 'S' segment, and where it is not silent 'H', 'W', 'Y' as above
 
 Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
@@ -45,6 +45,7 @@ CHUNKS = {
     "W": "weights",
     "Y": "latents",
     "A": "sound",
+    "V": "video",
     "S": "segment",
     "o": "origin",
 }

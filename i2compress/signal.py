@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from .arrays import Float32Array
 from .errors import SignalError
 from .kinds import MAX_RATE, SAMPLES
 from .kinds import Kind as Kind
+
+TICKS = 90000  # a second, of the times of frames: the clock of MPEG, in which milliseconds and most frame rates are whole
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -24,6 +27,7 @@ class Metadata:
         icc: ICC profile.
         exif: TIFF-structured Exif block, without the ``Exif\\0\\0`` prefix, orientation already applied and set to 1.
         xmp: XMP packet, UTF-8 XML.
+        colour: of video: five bytes that say how its samples were made of colours, see media.video.colour.
         tags: of sound: UTF-8 lines "name=value", sorted; a line break inside a value is written as \\n.
     """
 
@@ -31,6 +35,7 @@ class Metadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     tags: bytes | None = None
+    colour: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,10 @@ class Layout:
         channels: of a picture 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha (straight, not premultiplied); of sound 1 to 8.
         bit_depth: of the samples in their file: 8 or 16; of sound 8, 16, 24 or 32, or 32 or 64 where `floating`.
         floating: the samples in the file are floating point.
-        rate: samples a second along the first axis where that is time, else 0.
+        rate: samples in `rate_divisor` seconds along the first axis where that is time, else 0.
+        rate_divisor: 1 of sound; of video so that rates such as 30000/1001 are exact.
+        times: of video whose frames are not evenly spaced: when each begins and the last one ends, in ticks of 1/TICKS seconds from 0;
+            the rate is then about their mean.
 
     Raises:
         SignalError: anything that its kind does not have.
@@ -55,6 +63,8 @@ class Layout:
     bit_depth: int = 8
     floating: bool = False
     rate: int = 0
+    rate_divisor: int = 1
+    times: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         samples, name = SAMPLES[self.kind], self.kind.name.lower()
@@ -63,6 +73,10 @@ class Layout:
             raise SignalError(f"{name} has grid {self.grid} and {self.channels} channels; expected {axes} and 1 to {samples.channels} channels")
         if samples.timed and not 1 <= self.rate <= MAX_RATE:
             raise SignalError(f"sampling rate is {self.rate}; expected 1 to {MAX_RATE}")
+        if not 1 <= self.rate_divisor <= MAX_RATE:
+            raise SignalError(f"divisor of the sampling rate is {self.rate_divisor}; expected 1 to {MAX_RATE}")
+        if self.times and (len(self.times) != self.grid[0] + 1 or self.times[0] or any(b <= a for a, b in pairwise(self.times))):
+            raise SignalError(f"signal has {len(self.times)} times for {self.grid[0]} samples; expected one more than samples, rising from 0")
         depths = samples.depths[self.floating]
         if self.bit_depth not in depths:
             known = " or ".join(map(str, depths)) or "integers"
@@ -81,7 +95,14 @@ class Layout:
     @property
     def seconds(self) -> float | None:
         """How long it lasts, where the first axis is time."""
-        return self.grid[0] / self.rate if self.rate else None
+        if self.times:
+            return self.times[-1] / TICKS
+        return self.grid[0] * self.rate_divisor / self.rate if self.rate else None
+
+    @property
+    def frequency(self) -> float:
+        """Samples a second along the first axis."""
+        return self.rate / self.rate_divisor
 
     @property
     def peak(self) -> float:
@@ -89,8 +110,8 @@ class Layout:
         return SAMPLES[self.kind].peak
 
     def part(self, length: int) -> "Layout":
-        """The same with `length` samples along the first axis."""
-        return replace(self, grid=(length, *self.grid[1:]))
+        """The same with `length` samples along the first axis, evenly spaced."""
+        return replace(self, grid=(length, *self.grid[1:]), times=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +119,8 @@ class Signal:
     """Samples on a regular grid.
 
     Args:
-        values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1]. Sound: `[N, C]` in about [-1, 1].
-        kind, bit_depth, rate, floating: see Layout. Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
+        values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1], video `[T, H, W, C]`. Sound: `[N, C]` in about [-1, 1].
+        kind, bit_depth, rate, rate_divisor, times, floating: see Layout. Code: value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
         metadata: ICC, Exif and XMP, or tags.
 
     Raises:
@@ -112,6 +133,8 @@ class Signal:
     metadata: Metadata = field(default_factory=Metadata)
     rate: int = 0
     floating: bool = False
+    rate_divisor: int = 1
+    times: tuple[int, ...] = ()
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +144,8 @@ class Signal:
         if values.ndim < 2 or min(values.shape) < 1:
             raise SignalError(f"signal has shape {values.shape}; expected [*grid, channels] with at least one sample")
         grid, channels = values.shape[:-1], values.shape[-1]
-        layout = Layout(kind=self.kind, grid=grid, channels=channels, bit_depth=self.bit_depth, floating=self.floating, rate=self.rate)
+        form = {"bit_depth": self.bit_depth, "rate": self.rate, "rate_divisor": self.rate_divisor}
+        layout = Layout(kind=self.kind, grid=grid, channels=channels, floating=self.floating, times=self.times, **form)
         object.__setattr__(self, "layout", layout)
         if not np.isfinite(values).all():
             raise SignalError("signal holds NaN or infinite values; replace them before encoding")
@@ -147,8 +171,9 @@ class Signal:
     @staticmethod
     def of(layout: Layout, values: Float32Array, metadata: Metadata | None = None) -> "Signal":
         """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
-        form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
-        return Signal(values=values, metadata=metadata or Metadata(), **form)  # type: ignore[arg-type]  # each of its own type
+        form: dict[str, Any] = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
+        form |= {"rate_divisor": layout.rate_divisor, "times": layout.times}
+        return Signal(values=values, metadata=metadata or Metadata(), **form)
 
 
 def from_codes(codes: Codes) -> Float32Array:

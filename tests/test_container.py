@@ -235,7 +235,7 @@ def headers(draw: st.DrawFn) -> Header:
     return Header(
         kind=kind,
         grid=tuple(draw(st.lists(st.integers(1, 2**20 if axes == 1 else 2**10), min_size=axes, max_size=axes))),
-        channels=draw(st.integers(1, 8 if kind else 4)),
+        channels=draw(st.integers(1, 8 if kind in (1, 3) else 4)),
         bit_depth=draw(st.sampled_from([8, 16])),
         field=field,
         params=tuple(draw(st.lists(st.integers(0, 2**32 - 1), max_size=16))),

@@ -1,5 +1,7 @@
 """A pyramid survives the round trip in any split into streams, and damaged streams never do harm."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,14 @@ from hypothesis import strategies as st
 from i2compress.coding import context
 from i2compress.coding.context import ContextWeights
 from i2compress.coding.context_model import ContextSpec
-from i2compress.coding.latents import decode_latents, encode_latents, latent_bits, predictions, pyramid_shapes
+from i2compress.coding.latents import decode_latents, encode_latents, latent_bits, predictions
 from i2compress.coding.wavefront import causal_offsets
 from i2compress.errors import LimitError, MalformedError
+
+
+def pyramid_shapes(size: tuple[int, ...], levels: Iterable[int]) -> list[tuple[int, ...]]:
+    """Shapes of the grids of a pyramid whose levels are given."""
+    return [tuple(-(-side >> level) for side in size) for level in levels]
 
 
 def random_weights(levels: int, neighbours: int, *, seed: int = 0, hidden: int = 4) -> ContextWeights:

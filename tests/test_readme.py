@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import cli_reference
+import numpy as np
 import pytest
 from sounds import chord, wav
 
-from i2compress import config
+from i2compress import config, media
 from i2compress.cli import main
 from i2compress.config import EFFORTS, Effort
+from i2compress.kinds import Kind
+from i2compress.signal import Layout, from_codes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +36,9 @@ def folder(tmp_path: Path) -> Path:
         coffee.resize((192, 128)).save(tmp_path / "photo.png")
         coffee.crop((0, 0, 40, 30)).save(tmp_path / "other picture.png")
     (tmp_path / "song.wav").write_bytes(wav(chord(1.0)))
+    moving = np.stack([np.roll(np.asarray(Image.open(tmp_path / "other picture.png").convert("RGB")), t, 1) for t in range(6)])
+    with media.open_writer(tmp_path / "clip.mp4", Layout(kind=Kind.VIDEO, grid=moving.shape[:3], channels=3, rate=5)) as sink:
+        sink.write(from_codes(moving))
     return tmp_path
 
 
@@ -43,6 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
         monkeypatch.setitem(config.STARTED_STEPS, level, 3)
         monkeypatch.setitem(config.COORDINATE_STEPS, level, 3)
+        monkeypatch.setitem(config.VIDEO_STEPS, level, 3)
 
 
 def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +75,9 @@ def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
         "song.i2.wav",
         "phone.wav",
         "part.flac",
+        "clip.i2.mp4",
+        "smooth.mkv",
+        "frame-0003.png",
     } <= names
     exec(compile(python_example(), "README.md", "exec"), {})
 

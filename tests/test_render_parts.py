@@ -12,7 +12,7 @@ from render_reference import features, random_field, solve
 from i2compress.config import View
 from i2compress.errors import UsageError
 from i2compress.field.spec import PyramidSpec
-from i2compress.media.image.content import spans
+from i2compress.media.rectangle import spans
 from i2compress.render import Convergence, Renderer
 
 HEIGHT, WIDTH = 150, 280

@@ -9,7 +9,7 @@ from render_reference import features, keys, random_field, render, solve, solve_
 from i2compress.config import View
 from i2compress.errors import MalformedError, UsageError
 from i2compress.field.spec import PyramidSpec
-from i2compress.media.image.content import spans
+from i2compress.media.rectangle import spans
 from i2compress.render import Renderer
 from i2compress.render.pyramid import Pyramid
 from i2compress.render.resample import keys_taps
@@ -28,7 +28,7 @@ def test_features_are_those_of_the_definition(grid: tuple[int, int], levels: int
     spec = replace(small(grid, levels=levels), planes=planes, split=split)
     weights, latents = random_field(spec)
     up = weights.get("up", np.zeros((0, 4), np.float32))
-    pyramid = Pyramid([y[None] for y in latents], up, (1, 2), spec.grid_levels)
+    pyramid = Pyramid([y[None] for y in latents], up, [(0, *shifts) for shifts in spec.shifts], spec.grid_levels)
     h = pyramid.features(((0, 1), (0, grid[0]), (0, grid[1])))
     np.testing.assert_allclose(h[:, 0], features(spec, weights, latents), rtol=0, atol=2e-5)
 

@@ -34,6 +34,25 @@ class Sound:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A video of 8 bits in 4:2:0: luma and chroma `[T, h, w]`, rate / rate_divisor frames a second, its colours (media.video.colour)."""
+
+    planes: tuple[npt.NDArray[np.uint8], ...]
+    rate: int
+    rate_divisor: int
+    colour: bytes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What makes two clips of the same bytes different: frames, size and rate."""
+        return (*self.planes[0].shape, self.rate, self.rate_divisor)
+
+    def tobytes(self) -> bytes:
+        """The planes' bytes."""
+        return b"".join(plane.tobytes() for plane in self.planes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """How a codec is to work.
 

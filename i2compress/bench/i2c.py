@@ -10,14 +10,16 @@ from .. import media
 from ..config import EncodeSettings, View
 from ..errors import SignalError
 from ..memory import keep_freed_memory
-from ..signal import Kind, Signal, to_codes
+from ..signal import Kind, Metadata, Signal, to_codes
 from .code_digest import code_digest
-from .codec import Codec, Coded, Pixels, Sound, Work
+from .codec import Clip, Codec, Coded, Pixels, Sound, Work
 
 _PACKAGES = ("i2compress", "torch", "constriction", "pytorch-optimizer")  # a release of any of them may change the bytes
 _WITHOUT = ("bench", "cli", "reproduce")  # nothing in them shapes a file
-_READERS = ("media.foreign", "media.image.files", "media.image.source", "media.sound.files")  # nor in those of other formats
-_WITHOUT_PICTURE, _WITHOUT_SOUND = (*_WITHOUT, *_READERS, "media.sound"), (*_WITHOUT, *_READERS, "media.image")
+_READERS = ("media.foreign", "media.image.files", "media.image.source", "media.sound.files", "media.video.files")  # nor in those of other formats
+_WITHOUT_PICTURE = (*_WITHOUT, *_READERS, "media.sound", "media.video", "media.parts", "media.segments")
+_WITHOUT_SOUND = (*_WITHOUT, *_READERS, "media.image", "media.video")
+_WITHOUT_VIDEO = (*_WITHOUT, *_READERS, "media.image", "media.sound")
 
 
 def readable(path: Path) -> bool:
@@ -45,6 +47,34 @@ def read_sound(path: str) -> Sound:
     if signal.kind is not Kind.AUDIO:
         raise SignalError(f"{path} is no sound ({signal.kind.name.lower()}); expected a sound file")
     return Sound(values=signal.values.astype(np.float64), rate=signal.rate, bit_depth=signal.bit_depth, floating=signal.floating)
+
+
+def read_video(path: str) -> Clip:
+    """A video's planes in 4:2:0 of 8 bits, into which others are converted, as all peers code them.
+
+    A path may end in what is to be taken of the file, in the way of media fragments: #xywh=X,Y,W,H&frames=A:B, and for bare planes
+    raw=WxH@FPS:i420; X, Y, W and H even.
+
+    Raises:
+        SignalError: no video, or a part that is not in it.
+    """
+    from ..media.video.colour import RGB, YUV420, Colour, known_matrix, to_planes
+
+    name, _, fragment = path.partition("#")
+    asked = dict(part.partition("=")[::2] for part in fragment.split("&") if part)
+    with media.open_source(name, raw=asked.get("raw")) as opened:
+        source, layout = opened.source, opened.source.layout
+        if layout.kind is not Kind.VIDEO or layout.channels != 3:
+            raise SignalError(f"{name} is no video in colours; expected one")
+        first, last = (int(edge) for edge in asked.get("frames", f"0:{layout.grid[0]}").split(":"))
+        x, y, width, height = (int(number) for number in asked.get("xywh", f"0,0,{layout.grid[2]},{layout.grid[1]}").split(","))
+        values = np.asarray(source.read(first, last - first), np.float32)[:, y : y + height, x : x + width]
+        found = Colour.from_bytes(source.metadata.colour)
+    if values.shape[:3] != (last - first, height, width) or found.chroma not in (RGB, YUV420):
+        raise SignalError(f"{path} asks for a part that is not there, or is neither 4:2:0 nor RGB; expected a part of {layout.grid}")
+    colour = found if found.yuv else Colour(matrix=known_matrix(found.matrix, height), full=False, chroma=YUV420)
+    planes = tuple(plane.astype(np.uint8) for plane in to_planes(values, 8, colour))
+    return Clip(planes=planes, rate=layout.rate, rate_divisor=layout.rate_divisor, colour=colour.to_bytes())
 
 
 def settings(work: Work, *, tune: str | None = None) -> EncodeSettings:
@@ -89,6 +119,34 @@ def _decode_sound(data: bytes, threads: int | None) -> Sound:
     return Sound(values=np.concatenate(blocks).astype(np.float64), rate=form.rate, bit_depth=form.bit_depth, floating=form.floating)
 
 
+def _encode_video(clip: Clip, work: Work) -> Coded:
+    from ..codec import encode
+    from ..media.video.colour import Colour, of_planes
+
+    colour = Colour.from_bytes(clip.colour)
+    signal = Signal(
+        values=of_planes(list(clip.planes), 8, colour),
+        kind=Kind.VIDEO,
+        metadata=Metadata(colour=clip.colour),
+        rate=clip.rate,
+        rate_divisor=clip.rate_divisor,
+    )
+    chosen = settings(work)
+    result = encode(signal, chosen)
+    return Coded(result.data, {"loss": result.loss or 0.0, "steps": result.coded.steps, "lambda": chosen.rate_weight}, _device(chosen))
+
+
+def _decode_video(data: bytes, threads: int | None) -> Clip:
+    from ..codec import I2File
+    from ..media.video.colour import Colour, to_planes
+
+    file = I2File.from_bytes(data, threads=threads)
+    colour = Colour.from_bytes(file.metadata.colour)
+    bands = [to_planes(block, 8, colour) for block in file.blocks()]
+    planes = tuple(np.concatenate(parts).astype(np.uint8) for parts in zip(*bands, strict=True))
+    return Clip(planes=planes, rate=file.layout.rate, rate_divisor=file.layout.rate_divisor, colour=colour.to_bytes())
+
+
 def _device(chosen: EncodeSettings) -> str:
     """What the fit runs on, in words."""
     import torch
@@ -118,6 +176,11 @@ def _picture_versions() -> dict[str, str]:
 @cache
 def _sound_versions() -> dict[str, str]:
     return _versions(code_digest(settings, _encode_sound, _decode_sound, without=_WITHOUT_SOUND))
+
+
+@cache
+def _video_versions() -> dict[str, str]:
+    return _versions(code_digest(settings, _encode_video, _decode_video, without=_WITHOUT_VIDEO))
 
 
 def _nothing_missing() -> str | None:
@@ -164,3 +227,15 @@ def _sound(name: str, note: str, tune: str) -> Codec:
 
 
 SOUNDS = (_sound("i2c-snr", "i2c --tune snr", "snr"), _sound("i2c", "i2c, tuned for hearing", "hearing"))
+VIDEO = Codec(
+    name="i2c",
+    note="i2compress",
+    extension="i2",
+    qualities=(0.0, 25.0, 50.0, 75.0),
+    encode=_encode_video,
+    decode=_decode_video,
+    missing=_nothing_missing,
+    versions=_video_versions,
+    prepare=_prepare,
+    fitted=True,
+)

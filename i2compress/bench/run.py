@@ -14,8 +14,9 @@ from .i2c import readable
 from .image import IMAGE
 from .measure import each
 from .store import Store, digest, samples
+from .video import VIDEO
 
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (IMAGE, AUDIO)}  # the kinds of media that can be benchmarked
+BENCHMARKS = {benchmark.name: benchmark for benchmark in (IMAGE, AUDIO, VIDEO)}  # the kinds of media that can be benchmarked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""i2c bench: i2compress and its peers over pictures, over sound, and decoding above the coded size."""
+"""i2c bench: i2compress and its peers over pictures, over sound, over video, and decoding above the coded size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ app = typer.Typer(rich_markup_mode=None, help="Honest numbers against the codecs
 SCALE_PEERS = "avif,avif-psnr"
 DEFAULT_SCALE_QUALITIES = "50,75"
 SOUND_CODECS = "opus,mp3,aac,flac,i2c-snr,i2c"
+VIDEO_CODECS = "x264,x265,svt-av1,i2c"
 HIGHEST_BITRATE = 512  # kbps, of any codec of sound
 
 OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the results; finished points in it are not measured again.")]
@@ -49,6 +50,7 @@ Qualities = Annotated[
 Anchor = Annotated[str | None, typer.Option("--anchor", metavar="CODEC", help="What BD figures are against; the strongest peer by default.")]
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.", show_default=False)]
 Sounds = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Sound files, mono or stereo, or folders of them.", show_default=False)]
+Videos = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos; FILE#xywh=X,Y,W,H&frames=A:B is a part of one.", show_default=False)]
 OneThread = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads of i2c.")]
 Pictures = Annotated[int, typer.Option("--pictures", metavar="N", help="Pictures in the report's slider.")]
 ScaleQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; peers get the size of its file.")]
@@ -109,6 +111,31 @@ def image(
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
     plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, pictures=pictures)
     raise typer.Exit(bench("image", plan, out_dir, out))
+
+
+@app.command()
+def video(
+    *,
+    inputs: Videos,
+    codecs: Codecs = VIDEO_CODECS,
+    qualities: Qualities = None,
+    effort: Effort = DEFAULT_EFFORT,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    jobs: Jobs = None,
+    anchor: Anchor = None,
+    out_dir: OutDir = "bench-video",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rate, PSNR, time and memory over videos in 4:2:0: JSON, CSV, plots, Markdown and one HTML report."""
+    names = parse_list(codecs)
+    chosen, options = parse_qualities(qualities or [], names), fit_options(effort, steps, seed, device, threads)
+    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
+    raise typer.Exit(bench("video", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from ..config import Limits, View
 from ..errors import FormatError, I2Error, UsageError
 from ..files import STDIO, SUFFIX, default_output
 from . import batch
-from .options import Existing, Placing, Running, Selection, parse_crop, parse_scale, parse_size, parse_time, spread
+from .options import Existing, Placing, Running, Selection, parse_crop, parse_fps, parse_frames, parse_scale, parse_size, parse_time, spread
 from .output import Json, Output, duration
 from .run import run_jobs
 from .work import Desk, Job, Tally
@@ -32,14 +32,16 @@ Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of
 MaxSize = Annotated[int | None, typer.Option("--max-size", metavar="N", help="Longest side of the output, never enlarged.")]
 Crop = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Part of it, in source pixels.")]
 Rate = Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Sampling rate of the output: 48000, 16000.")]
-Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds of sound: 10:12.5, 1m30s:2m, 60: to the end.")]
+Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds of sound or video: 10:12.5, 1m30s:2m, 60: to the end.")]
+Frames = Annotated[str | None, typer.Option("--frames", metavar="A:B:STEP", help="Frames of a video, from 0: 10:20, ::2, 5.")]
+Fps = Annotated[str | None, typer.Option("--fps", metavar="N", help="Frames a second of the output: 60, 30000/1001.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
 Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="png, wav, ...; by the output's extension, else png, or the sound's own.")
+    str | None, typer.Option("--format", metavar="NAME", help="png, wav, mp4, ...; by the output's extension, else png, or the source's own.")
 ]
 AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Decode what is there of a file that was cut short.")]
-MaxSamples = Annotated[int, typer.Option("--max-samples", metavar="N", help="Refuse longer sounds.")]
+MaxSamples = Annotated[int, typer.Option("--max-samples", metavar="N", help="Refuse longer sounds and videos.")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", metavar="N", help="Refuse larger outputs.")]
 
 
@@ -65,6 +67,8 @@ def decode(
     crop: Crop = None,
     rate: Rate = None,
     time: Time = None,
+    frames: Frames = None,
+    fps: Fps = None,
     depth: Depth = None,
     dither: Dither = False,
     format: FileFormat = None,
@@ -73,12 +77,13 @@ def decode(
     max_samples: MaxSamples = MAX_SAMPLES,
     running: Running,
 ) -> None:
-    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav."""
+    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav, clip.i2 clip.i2.mp4."""
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
+    view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm)

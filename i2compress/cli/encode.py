@@ -66,6 +66,7 @@ Field = Annotated[str, typer.Option("--field", metavar="NAME", help=f"{', '.join
 Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layers of a coordinate field.")]
 InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
 Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
+Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The inputs are bare samples: 176x144@30:i420.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
 TuneOption = Annotated[
     str | None, typer.Option("--tune", metavar="NAME", help=f"What errors weigh, the default first: {TUNES_TEXT}; psnr and snr: all alike.")
@@ -97,13 +98,14 @@ def encode(
     input_scale: InputScale = None,
     contract: Contract = True,
     strip: Strip = False,
+    raw: Raw = None,
     seed: Seed = 0,
     device: Device = "auto",
     verify: Verify = True,
     on_interrupt: Interrupt = OnInterrupt.ABORT,
     running: Running,
 ) -> None:
-    """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
+    """Encode pictures, sound and video: photo.png becomes photo.i2. Every argument is an input."""
     target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
     if sum(value is not None for value in (quality, lam, bitrate, target if target.given else None)) > 1:
         raise UsageError("--quality, --lambda, --bitrate and targets such as --target-size exclude each other; give one")
@@ -120,7 +122,7 @@ def encode(
     jobs = batch.plan(selection, placing, running, takes=is_medium, name=lambda source, whole: default_output(source, "encode", whole=whole))
     _refuse_foreign_name(placing.output)
     devices = _devices(device, running, len(jobs))
-    wish = _Wish(settings=settings, verify=verify, devices=devices)
+    wish = _Wish(settings=settings, verify=verify, devices=devices, raw=raw)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
         code = run_jobs(
             jobs,
@@ -138,11 +140,12 @@ def encode(
 
 @dataclass(frozen=True, kw_only=True)
 class _Wish:
-    """How to make each file; `devices`: one for each worker, where there is a choice."""
+    """How to make each file; `devices`: one for each worker, where there is a choice; `raw`: what bare samples are."""
 
     settings: EncodeSettings
     verify: bool
     devices: Sequence[str] = ()
+    raw: str | None = None
 
 
 def _devices(device: str, running: Running, files: int) -> Sequence[str]:
@@ -180,7 +183,7 @@ def _encode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
 
     settings = replace(wish.settings, threads=desk.threads)
     settings = replace(settings, device=wish.devices[desk.slot % len(wish.devices)]) if wish.devices else settings
-    with media.open_source(job.opened()) as file:
+    with media.open_source(job.opened(), raw=wish.raw) as file:
         if desk.stop():  # nothing to finalise yet
             raise KeyboardInterrupt
         encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)

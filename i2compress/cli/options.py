@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -48,6 +49,27 @@ def parse_time(text: str) -> tuple[float, float]:
     if not mark or ":" in stop:
         raise UsageError(f"time is {text!r}; expected FROM:TO in seconds, such as 10:12.5 or 1m30s:2m")
     return parse_duration(start) if start.strip() else 0.0, parse_duration(stop) if stop.strip() else math.inf
+
+
+def parse_frames(text: str) -> tuple[int | None, int | None, int | None]:
+    """(from, to, step) of 10:20, ::2, -5:; any of them may be left out. One number is that frame."""
+    match = re.fullmatch(r"(-?\d*)(?::(-?\d*))?(?::(\d*))?", text.strip())
+    if not match or not text.strip() or "-" in match.groups():
+        raise UsageError(f"frames is {text!r}; expected FROM:TO:STEP, such as 10:20, ::2 or -5:")
+    start, stop, step = (int(part) if part else None for part in match.groups())
+    if ":" not in text:
+        stop = None if start == -1 else (start or 0) + 1
+    return start, stop, step
+
+
+def parse_fps(text: str) -> Fraction:
+    """Frames a second of 60, 29.97 (30000/1001, as broadcasters mean it), 24000/1001."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(\d+))?", text.strip())
+    if not match or not Fraction(match[2] or 1):
+        raise UsageError(f"frame rate is {text!r}; expected frames a second, such as 60, 23.976 or 30000/1001")
+    found = Fraction(match[1]) / int(match[2] or 1)
+    broadcast = Fraction(round(found * Fraction(1001, 1000)) * 1000, 1001)
+    return broadcast if found.denominator > 1 and abs(found - broadcast) < Fraction(1, 200) else found
 
 
 def parse_scale(text: str) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..codec import I2File
 
 Against = Annotated[str | None, typer.Option("--against", metavar="SRC", help="The source, to measure the PSNR.")]
+Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The source is bare samples, as for encode.")]
 MinPsnr = Annotated[float | None, typer.Option("--min-psnr", metavar="DB", help="Fail (exit 6) below this PSNR; needs --against.")]
 
 
@@ -32,6 +33,7 @@ def verify(
     selection: Selection,
     against: Against = None,
     min_psnr: MinPsnr = None,
+    raw: Raw = None,
     running: Running,
 ) -> None:
     """Check .i2 files: their checksums, and that they decode to the end."""
@@ -43,15 +45,15 @@ def verify(
     check_stdin([*(entry.path for entry in found), *([] if against is None else [against])])
     jobs = [Job(source=entry.path, target=entry.path) for entry in found if batch.is_ours(entry, running)]
     out = Output("verify", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
-    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, min_psnr=min_psnr), running, out))
+    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, raw=raw, min_psnr=min_psnr), running, out))
 
 
-def _verify_one(job: Job, desk: Desk, *, against: str | None, min_psnr: float | None) -> Tally:
+def _verify_one(job: Job, desk: Desk, *, against: str | None, raw: str | None, min_psnr: float | None) -> Tally:
     from ..codec import I2File
 
     start, data = time.perf_counter(), job.read()
     file = I2File.from_bytes(data, threads=desk.threads)
-    found = _decoded(file) if against is None else _score(file, against, desk.out)
+    found = _decoded(file) if against is None else _score(file, against, raw, desk.out)
     _report(job.source, file, found, time.perf_counter() - start, min_psnr, desk.out)
     return Tally(read=len(data))
 
@@ -63,11 +65,11 @@ def _decoded(file: "I2File") -> dict[str, float]:
     return {}
 
 
-def _score(file: "I2File", against: str, out: Transcript) -> Mapping[str, float]:
+def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> Mapping[str, float]:
     """The figures of the file, which is decoded to its end, beside its source."""
     from .. import media
 
-    with media.open_source(sys.stdin.buffer if against == STDIO else against) as opened:
+    with media.open_source(sys.stdin.buffer if against == STDIO else against, raw=raw) as opened:
         source = opened.source
         found, expected = source.layout, file.layout
         if found != expected:

@@ -60,10 +60,11 @@ class ContextWeights:
 
 
 def upsample(values: Float64Array, shape: Shape) -> Float64Array:
-    """Nearest upsampling by two of the last axes of `values` `[..., *ceil(shape / 2)]` to `[..., *shape]`."""
+    """Nearest upsampling by two of the last axes of `values` to `[..., *shape]`; an axis that has its length already stays."""
     lead = values.ndim - len(shape)
     for axis, size in enumerate(shape):
-        values = np.take(values, np.arange(size) >> 1, axis=lead + axis)
+        if values.shape[lead + axis] != size:
+            values = np.take(values, np.arange(size) >> 1, axis=lead + axis)
     return values
 
 

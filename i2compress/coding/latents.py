@@ -1,6 +1,6 @@
 """A pyramid of integer grids as bytes: coarse levels first, each latent under the context model's prediction.
 
-Level l of L has stride 2**l, so its grid is ceil(size / 2**l) along each axis; index 0 is the finest. One stream holds a
+Index 0 is the finest grid; each after it is along every axis as long as the one before or half as long, rounded up. One stream holds a
 contiguous range of levels, coarsest first, each in its coding order; a stream of finer levels needs the grids
 of all coarser ones.
 """
@@ -21,11 +21,6 @@ from .wavefront import CodingOrder, coding_order
 Grid: TypeAlias = Int32Array
 
 _CHUNK = 4096  # latents predicted at once by the encoder: the activations stay in the cache
-
-
-def pyramid_shapes(size: Shape, levels: Sequence[int]) -> list[Shape]:
-    """Shapes of the grids of a pyramid whose levels are given: ceil(size / 2**level) along each axis."""
-    return [tuple(-(-side >> level) for side in size) for level in levels]
 
 
 class _Level:
@@ -63,12 +58,12 @@ class _Level:
 
 
 def _parents(order: CodingOrder, coarse: Shape) -> IndexArray:
-    """Raster index in the grid after it of each latent, in coding order; that grid has the same shape or half of it."""
+    """Raster index in the grid after it of each latent, in coding order; that grid is as long or half as long along each axis."""
     if order.shape == coarse:
         return order.cells
     parent = np.zeros((1,) * len(coarse), np.intp)
     for axis, (size, above) in enumerate(zip(order.shape, coarse, strict=True)):
-        half = (np.arange(size) >> 1).reshape([-1 if a == axis else 1 for a in range(len(coarse))])
+        half = (np.arange(size) >> int(size != above)).reshape([-1 if a == axis else 1 for a in range(len(coarse))])
         parent = parent * above + half
     return parent.ravel()[order.cells]
 
@@ -184,6 +179,11 @@ def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
 
 
 def _check_shapes(shapes: Sequence[Shape], weights: ContextWeights) -> None:
-    follows = all(tuple(after) in (tuple(before), *pyramid_shapes(tuple(before), [1])) for before, after in pairwise(shapes))
+    follows = all(
+        len(before) == len(after) and all(short in (size, -(-size >> 1)) for size, short in zip(before, after, strict=True))
+        for before, after in pairwise(shapes)
+    )
     if len(shapes) != weights.spec.grids or not shapes or not follows:
-        raise MalformedError(f"latent grids are {list(shapes)}; expected {weights.spec.grids}, each like the one before or half of it, rounded up")
+        raise MalformedError(
+            f"latent grids are {list(shapes)}; expected {weights.spec.grids}, each along each axis like the one before or half of it"
+        )

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ..arrays import FloatingArray
 from .layer_kernel import CompiledValues, suits
 from .solver import ONE_STEP, Gradient
-from .spatial import CONVOLUTIONS, FORMATS, TRANSPOSED, pointwise, solve
+from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
 from .spec import PyramidSpec
 
 Origins: TypeAlias = Sequence[Sequence[int]]
@@ -42,14 +42,15 @@ class PyramidField(nn.Module):
         The latents may be those of a window of the signal, each grid's beginning at its origin; None for the whole. Where a
         window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
-        total, levels = latents[-1], self.spec.grid_levels
+        total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
         for number in reversed(range(len(latents) - 1)):
             own, level = latents[number], levels[number]
             if level < levels[number + 1]:
+                doubled = [after > before for before, after in zip(shifts[number], shifts[number + 1], strict=True)]
                 start = (0,) * self.spec.axes
                 if origins is not None:
-                    start = tuple(o - 2 * c for o, c in zip(origins[number], origins[number + 1], strict=True))
-                total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start)  # type: ignore[no-untyped-call]
+                    start = tuple(o - (c << twice) for o, c, twice in zip(origins[number], origins[number + 1], doubled, strict=True))
+                total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start, doubled)  # type: ignore[no-untyped-call]
             total = _Join.apply(total, own)  # type: ignore[no-untyped-call]
         return total
 
@@ -93,23 +94,27 @@ class _Join(torch.autograd.Function):
 
 
 class _Upsample(torch.autograd.Function):
-    """Every channel upsampled by two along every axis and cut to `shape` from `start` on; replicated edges.
+    """Every channel upsampled by two along the axes that are to be doubled, and cut to `shape` from `start` on; replicated edges.
 
     Its own gradient: autograd's of a depthwise convolution is several times slower on a CPU.
     """
 
     @staticmethod
-    def forward(ctx: Any, grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int]) -> Tensor:
-        ctx.start, ctx.sizes, inputs = start, [], []
+    def forward(ctx: Any, grids: Tensor, half: Tensor, shape: Sequence[int], start: Sequence[int], doubled: Sequence[bool]) -> Tensor:
+        ctx.doubled, ctx.start, ctx.sizes, inputs = doubled, start, [], []
         taps = torch.cat([half, half.flip(0)])
-        axes = grids.ndim - 2
-        for axis in range(axes):
-            padded = F.pad(grids, [2 if a == axis else 0 for a in reversed(range(axes)) for _ in range(2)], mode="replicate")
-            padded = padded.contiguous(memory_format=FORMATS[axes])
-            kernel, stride, padding = _kernel(taps, axis, grids)
-            grids = TRANSPOSED[axes](padded, kernel, stride=stride, padding=padding, groups=grids.shape[1])
-            ctx.sizes.append(grids.shape[2 + axis])
-            grids = grids.narrow(axis + 2, start[axis], shape[axis])
+        for axis in range(grids.ndim - 2):
+            if not doubled[axis]:
+                ctx.sizes.append(grids.shape[2 + axis])
+                grids = grids.narrow(axis + 2, start[axis], shape[axis])
+                inputs.append(taps)
+                continue
+            flat, along = _flat(grids, axis)
+            padded = F.pad(flat, [0, 0, 2, 2] if along == 0 else [2, 2, 0, 0], mode="replicate").contiguous(memory_format=torch.channels_last)
+            kernel, stride, padding = _kernel(taps, along, flat)
+            wide = F.conv_transpose2d(padded, kernel, stride=stride, padding=padding, groups=flat.shape[1])
+            ctx.sizes.append(wide.shape[2 + along])
+            grids = _raised(wide.narrow(along + 2, start[axis], shape[axis]), axis, grids.shape)
             inputs.append(padded)
         ctx.save_for_backward(taps, *(inputs if ctx.needs_input_grad[1] else ()))
         return grids
@@ -117,32 +122,59 @@ class _Upsample(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         taps, *inputs = ctx.saved_tensors
-        grad, axes = grads[0], grads[0].ndim - 2
+        grad = grads[0]
         grad_taps: Tensor | None = torch.zeros_like(taps) if inputs else None
-        for axis in reversed(range(axes)):
-            after = ctx.sizes[axis] - ctx.start[axis] - grad.shape[axis + 2]
+        for axis in reversed(range(grad.ndim - 2)):
+            flat, along = _flat(grad, axis)
+            after = ctx.sizes[axis] - ctx.start[axis] - flat.shape[along + 2]
+            if not ctx.doubled[axis]:
+                cut = [side if a == along else 0 for a in (1, 0) for side in (ctx.start[axis], after)]
+                grad = _raised(F.pad(flat, cut), axis, grad.shape) if any(cut) else grad
+                continue
             if ctx.start[axis] or after:
-                grad = F.pad(grad, [side if a == axis else 0 for a in reversed(range(axes)) for side in (ctx.start[axis], after)])
-            grad = grad.contiguous(memory_format=FORMATS[axes])
-            kernel, stride, padding = _kernel(taps, axis, grad)
-            channels = grad.shape[1]
+                flat = F.pad(flat, [side if a == along else 0 for a in (1, 0) for side in (ctx.start[axis], after)])
+            flat = flat.contiguous(memory_format=torch.channels_last)
+            kernel, stride, padding = _kernel(taps, along, flat)
+            channels = flat.shape[1]
             if grad_taps is not None:
                 found = torch.ops.aten.convolution_backward(
-                    grad, inputs[axis], kernel, None, stride, padding, [1] * axes, True, [0] * axes, channels, [False, True, False]
+                    flat, inputs[axis], kernel, None, stride, padding, [1, 1], True, [0, 0], channels, [False, True, False]
                 )
                 grad_taps = grad_taps + found[1].sum(0).flatten()
-            wide = CONVOLUTIONS[axes](grad, kernel, stride=stride, padding=padding, groups=channels)
-            size = wide.shape[axis + 2] - 4
-            grad = wide.narrow(axis + 2, 2, size)
+            wide = F.conv2d(flat, kernel, stride=stride, padding=padding, groups=channels)
+            size = wide.shape[along + 2] - 4
+            narrow = wide.narrow(along + 2, 2, size)
             for edge, outer in ((0, 0), (size - 1, size + 2)):
-                grad.select(axis + 2, edge).add_(wide.narrow(axis + 2, outer, 2).sum(axis + 2))
+                narrow.select(along + 2, edge).add_(wide.narrow(along + 2, outer, 2).sum(along + 2))
+            grad = _raised(narrow, axis, grad.shape)
         grad_half = None if grad_taps is None else grad_taps[: len(taps) // 2] + grad_taps[len(taps) // 2 :].flip(0)
-        return grad, grad_half, None, None
+        return grad, grad_half, None, None, None
 
 
-def _kernel(taps: Tensor, axis: int, grids: Tensor) -> tuple[Tensor, list[int], list[int]]:
-    """The depthwise kernel `[C, 1, ...]` of `taps` along one axis, its stride and its padding."""
-    axes = grids.ndim - 2
-    sizes = [len(taps) if a == axis else 1 for a in range(axes)]
-    kernel = taps.reshape(1, 1, *sizes).expand(grids.shape[1], *(-1,) * (axes + 1))
-    return kernel, [2 if a == axis else 1 for a in range(axes)], [len(taps) - 1 if a == axis else 0 for a in range(axes)]
+def _flat(grids: Tensor, axis: int) -> tuple[Tensor, int]:
+    """`[1, C, *grid]` of two or three axes as `[N, C, h, w]`, and which of h and w is the axis. A view where channels are last in memory.
+
+    A filter along one axis needs no more, and torch's depthwise transposed convolution of three axes is wrong on a CPU: it
+    reads memory that nobody has written (seen in torch 2.13).
+    """
+    if grids.ndim == 4:
+        return grids, axis
+    last = grids[0].movedim(0, -1)
+    planes = last if axis else last.reshape(1, last.shape[0], -1, last.shape[-1])
+    return planes.movedim(-1, 1), max(0, axis - 1)
+
+
+def _raised(flat: Tensor, axis: int, like: Sequence[int]) -> Tensor:
+    """What `_flat` made of grids of the sizes `like`, of which that axis has changed, as grids again."""
+    if len(like) == 4:
+        return flat
+    last, sizes = flat.movedim(1, -1), list(like[2:])
+    sizes[axis] = flat.shape[2 + max(0, axis - 1)]
+    return last.reshape(1, *sizes, last.shape[-1]).movedim(-1, 1)
+
+
+def _kernel(taps: Tensor, along: int, grids: Tensor) -> tuple[Tensor, list[int], list[int]]:
+    """The depthwise kernel `[C, 1, h, w]` of `taps` along one of two axes, its stride and its padding."""
+    sizes = [len(taps) if a == along else 1 for a in range(2)]
+    kernel = taps.reshape(1, 1, *sizes).expand(grids.shape[1], 1, *sizes)
+    return kernel, [2 if a == along else 1 for a in range(2)], [len(taps) - 1 if a == along else 0 for a in range(2)]

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from .solver import FULL, Gradient, fixed_point
 
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
-TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 

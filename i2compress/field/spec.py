@@ -22,7 +22,6 @@ import numpy as np
 from ..arrays import Float64Array, Shape
 from ..coding.context import MAX_FRACTION_BITS
 from ..coding.context_model import CONTEXT_INPUTS, MAX_HIDDEN, SIGNED, ContextInputs, ContextSpec
-from ..coding.latents import pyramid_shapes
 from ..coding.wavefront import DEFAULT_OFFSETS
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import MAX_CHANNELS, Header
@@ -69,6 +68,8 @@ class PyramidSpec:
         context_inputs: what the context model reads.
         planes: latent grids of each of the three levels from `split` on, 1..4; the other levels have one.
         split: 1..12 where planes > 1, else 0.
+        steady: bit l is set where the first of three axes (time) does not halve from level l to l + 1; 0 of two axes.
+        sharp: bit l is set where the other axes do not; a step that halves nothing does not exist.
 
     Raises:
         LimitError: a number out of range.
@@ -87,6 +88,8 @@ class PyramidSpec:
     context_inputs: ContextInputs = SIGNED
     planes: int = 1
     split: int = 0
+    steady: int = 0
+    sharp: int = 0
 
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
@@ -101,10 +104,16 @@ class PyramidSpec:
             ("step_code", 0, MAX_STEP_CODE),
             ("planes", 1, MAX_PLANES),
             ("split", min(1, self.planes - 1), MAX_LEVELS if self.planes > 1 else 0),
+            ("steady levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
+            ("sharp levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
         ):
-            value = getattr(self, name)
+            value = getattr(self, name.removesuffix(" levels"))
             if not low <= value <= high:
                 raise LimitError(f"pyramid field has {name} {value}; expected {low} to {high}")
+        if self.steady & self.sharp:
+            raise LimitError(
+                f"pyramid field has levels {self.steady & self.sharp:b} that are like those before them; expected each to halve some axis"
+            )
 
     @property
     def axes(self) -> int:
@@ -130,17 +139,17 @@ class PyramidSpec:
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
         numbers = (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
-        more = (self.context_inputs.number, (self.planes - 1) + MAX_PLANES * self.split)
-        return (*numbers, *(more if more[1] else more[:1] if more[0] else ()))
+        more = (self.context_inputs.number, (self.planes - 1) + MAX_PLANES * self.split, self.steady + (self.sharp << MAX_LEVELS))
+        return (*numbers, *more[: next((count for count in (3, 2, 1) if more[count - 1]), 0)])
 
     @staticmethod
     def from_header(header: Header) -> "PyramidSpec":
         """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
         if header.field not in (IMPLICIT, EXPLICIT):
             raise UnsupportedVersionError(f"field is number {header.field}; expected a pyramid: update i2compress")
-        if len(header.params) not in (7, 8, 9) or (len(header.params) > 7 and header.params[-1] == 0):
-            raise MalformedError(f"pyramid field has parameters {header.params}; expected 7 to 9, those after the 7th not ending in 0")
-        inputs, layout = (*header.params[7:], 0, 0)[:2]
+        if len(header.params) not in (7, 8, 9, 10) or (len(header.params) > 7 and header.params[-1] == 0):
+            raise MalformedError(f"pyramid field has parameters {header.params}; expected 7 to 10, those after the 7th not ending in 0")
+        inputs, layout, kept = (*header.params[7:], 0, 0, 0)[:3]
         if inputs >= len(CONTEXT_INPUTS):
             raise UnsupportedVersionError(f"pyramid field has inputs of kind {inputs}; expected at most {len(CONTEXT_INPUTS) - 1}: update i2compress")
         width, levels, hidden, neighbours, tile_log2, iterations, step_code = header.params[:7]
@@ -158,6 +167,8 @@ class PyramidSpec:
             context_inputs=CONTEXT_INPUTS[inputs],
             planes=layout % MAX_PLANES + 1,
             split=layout // MAX_PLANES,
+            steady=kept & ((1 << MAX_LEVELS) - 1),
+            sharp=kept >> MAX_LEVELS,
         )
 
     @cached_property
@@ -167,9 +178,19 @@ class PyramidSpec:
         return [level for level in range(self.levels) for _ in range(self.planes if level in planed else 1)]
 
     @cached_property
+    def shifts(self) -> list[Shape]:
+        """The binary logarithm of the stride along each axis of each latent grid, finest first."""
+        return [tuple(level - (kept & ((1 << level) - 1)).bit_count() for kept in self._kept) for level in self.grid_levels]
+
+    @cached_property
     def latent_shapes(self) -> list[Shape]:
-        """Shape of each latent grid, finest first."""
-        return pyramid_shapes(self.grid, self.grid_levels)
+        """Shape of each latent grid, finest first: ceil(size / stride) along each axis."""
+        return [tuple(-(-side >> shift) for side, shift in zip(self.grid, shifts, strict=True)) for shifts in self.shifts]
+
+    @property
+    def _kept(self) -> tuple[int, ...]:
+        """For each axis the levels from which it does not halve."""
+        return (self.steady, self.sharp, self.sharp) if self.axes == 3 else (0, 0)
 
     @cached_property
     def context(self) -> ContextSpec:

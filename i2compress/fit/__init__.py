@@ -77,6 +77,7 @@ def fit_signal(
     stop: Callable[[], bool] | None = None,
     schedule: Schedule | None = None,
     start: Start | None = None,
+    base: Arrays | None = None,
 ) -> Result:
     """Fit and quantise.
 
@@ -90,6 +91,7 @@ def fit_signal(
         stop: asked before every step; True ends the fit.
         schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
         start: weights and latents to begin with; None for the prior and zeros.
+        base: what the weights are coded as differences from; None for prior 0.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
@@ -100,7 +102,7 @@ def fit_signal(
         device = pick_device(settings.device)
         squares = SquaredError(values, importance, device=device)
         measure = DISTORTIONS[distortion](values, importance, device=device)
-        problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start)
+        problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)

@@ -59,14 +59,23 @@ class Problem:
         device: of all tensors.
         schedule: how it is fitted.
         start: where the fit begins; None for the prior and zeros.
+        base: what the weights are coded as differences from, and begin at; None for prior 0.
     """
 
     def __init__(
-        self, distortion: Distortion, spec: PyramidSpec, lam: float, *, device: torch.device, schedule: Schedule, start: Start | None = None
+        self,
+        distortion: Distortion,
+        spec: PyramidSpec,
+        lam: float,
+        *,
+        device: torch.device,
+        schedule: Schedule,
+        start: Start | None = None,
+        base: Arrays | None = None,
     ) -> None:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
-        self.prior = prior(0, spec)
+        self.prior = prior(0, spec) if base is None else base
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))

@@ -65,7 +65,7 @@ class ContextModel(nn.Module):
         """`[F, *core]`: M_g times the grids after it at the same place."""
         if level >= self.spec.context.maps:
             return like.new_zeros(FEATURES, *like.shape)
-        matrix, levels = self.tensors[f"m{level}"], self.spec.grid_levels
+        matrix, shifts = self.tensors[f"m{level}"], self.spec.shifts
         axes = self.spec.axes
 
         def places(at: int, core: bool = False) -> Part:
@@ -78,17 +78,22 @@ class ContextModel(nn.Module):
             above = level + 1 + column
             grid = latents[above][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
             part = matrix[:, column].reshape(-1, *(1,) * axes) * grid
-            total = part if total is None else _nearest(total, places(above + 1), places(above), levels[above + 1] - levels[above]) + part
+            total = part if total is None else _nearest(total, places(above + 1), places(above), _steps(shifts, above)) + part
         assert total is not None
-        return _nearest(total, places(level + 1), places(level, core=True), levels[level + 1] - levels[level])
+        return _nearest(total, places(level + 1), places(level, core=True), _steps(shifts, level))
 
 
-def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: int) -> Tensor:
-    """Values of the part `coarse` of a grid at the part `fine` of another: nearest upsampling by two (or none) of the axes after the first."""
-    for axis, (above, here) in enumerate(zip(coarse, fine, strict=True), 1):
-        if doublings:
+def _steps(shifts: Sequence[Shape], grid: int) -> Shape:
+    """How often each axis halves from a grid to the one after it: once or not at all."""
+    return tuple(after - before for before, after in zip(shifts[grid], shifts[grid + 1], strict=True))
+
+
+def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tensor:
+    """Values of the part `coarse` of a grid at the part `fine` of another: nearest upsampling by two (or none) of each axis after the first."""
+    for axis, (above, here, doubling) in enumerate(zip(coarse, fine, doublings, strict=True), 1):
+        if doubling:
             values = values.repeat_interleave(2, axis)
-        values = values.narrow(axis, here.start - (above.start << doublings), here.stop - here.start)
+        values = values.narrow(axis, here.start - (above.start << doubling), here.stop - here.start)
     return values
 
 

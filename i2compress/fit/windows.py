@@ -65,9 +65,9 @@ def windows(spec: PyramidSpec, side: int | None) -> list[Window]:
     whole = [] if along is None else [size for axis, size in enumerate(spec.grid) if axis - spec.axes != along]
     if whole:
         side = max(side, math.ceil(LEAST_SAMPLES / math.prod(whole)))
-    stride = 1 << (spec.levels - 1)
-    side = max(stride, side // stride * stride)
-    cuts = [_cuts(size, side if along in (None, axis - spec.axes) else size) for axis, size in enumerate(spec.grid)]
+    strides = [1 << shift for shift in spec.shifts[-1]]
+    sides = [max(stride, side // stride * stride) for stride in strides]
+    cuts = [_cuts(size, sides[axis] if along in (None, axis - spec.axes) else size) for axis, size in enumerate(spec.grid)]
     return [_window(spec, bounds) for bounds in product(*cuts)]
 
 
@@ -79,7 +79,7 @@ def _cuts(size: int, side: int) -> list[tuple[int, int]]:
 
 
 def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]]) -> Window:
-    core = tuple(tuple(slice(low >> level, -(-high >> level)) for low, high in bounds) for level in spec.grid_levels)
+    core = tuple(tuple(slice(low >> shift, -(-high >> shift)) for (low, high), shift in zip(bounds, shifts, strict=True)) for shifts in spec.shifts)
     whole = tuple(
         tuple(slice(max(0, part.start - HALO), min(size, part.stop + HALO)) for part, size in zip(parts, shape, strict=True))
         for parts, shape in zip(core, spec.latent_shapes, strict=True)

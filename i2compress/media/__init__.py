@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,8 +17,11 @@ import numpy as np
 from ..errors import SignalError, UsageError
 from ..files import atomic_writer
 from ..signal import Codes, Layout, Metadata, Signal, Values
-from .foreign import HEAD, recognise
+from .foreign import HEAD as HEAD
+from .foreign import beginning, recognise
+from .numbered import NumberedSink, is_numbered
 from .protocol import Format, Sink, Source
+from .raw import described
 from .table import MEDIA, find_format, formats, medium_of, medium_of_source
 
 __all__ = ["MEDIA", "Codes", "Format", "InputFile", "SignalSource", "Sink", "Source", "find_format", "formats", "open_source", "open_writer", "read"]
@@ -51,11 +55,12 @@ class InputFile:
 
 
 @contextmanager
-def open_source(source: Input) -> Iterator[InputFile]:
+def open_source(source: Input, *, raw: str | None = None) -> Iterator[InputFile]:
     """A file whose samples are to be read in parts.
 
     Args:
         source: a path, the bytes of a file, or a binary stream (standard input). What cannot be read twice, such as a pipe, is read into memory.
+        raw: of a file of bare samples, which says nothing itself: what they are, such as "176x144@30:i420"; see media.raw.
 
     Raises:
         SignalError: missing, not readable, damaged, or something that is not supported.
@@ -63,10 +68,10 @@ def open_source(source: Input) -> Iterator[InputFile]:
     """
     with _binary(source) as (file, name):
         size = file.seek(0, os.SEEK_END)
+        file = file if raw is None else described(file, raw, name)
+        head = beginning(file)
+        medium = medium_of_source(head, name, file)
         file.seek(0)
-        head = file.read(HEAD)
-        file.seek(0)
-        medium = medium_of_source(head, name)
         if medium is None:
             raise SignalError(f"{name}: {_unknown(head)}")
         yield InputFile(source=medium.open(file, name), name=name, size=size)
@@ -130,7 +135,8 @@ def open_writer(
     A path is written whole or not at all (see files.atomic_writer); a stream receives bytes as they are made.
 
     Args:
-        target: path, or a binary stream that need not be seekable.
+        target: path, or a binary stream that need not be seekable. A path with a number's place in it (frame-%04d.png) for the frames of
+            a video becomes a picture for each.
         layout: what is to be written.
         format: name or extension of a format; None: by the extension of the path.
         metadata: written where the format can carry it.
@@ -141,6 +147,9 @@ def open_writer(
         OutputExistsError: the file is there, and not `force`.
         SignalError: the metadata or the signal is too large for the format.
     """
+    if isinstance(target, (str, os.PathLike)) and is_numbered(target, layout):
+        yield NumberedSink(target, layout, partial(open_writer, format=format, force=force))
+        return
     form, metadata = _chosen(target, format, layout), metadata or Metadata()
     create = medium_of(layout.kind).create
     if isinstance(target, (str, os.PathLike)):
@@ -152,11 +161,12 @@ def open_writer(
 
 
 def _chosen(target: Target, name: str | None, layout: Layout) -> Format:
-    known = ", ".join(form.name for form in medium_of(layout.kind).formats if form.write)
+    own = medium_of(layout.kind).formats
+    known = ", ".join(form.name for form in own if form.write)
     if name is None and not isinstance(target, (str, os.PathLike)):
         raise UsageError(f"standard output has no extension; give --format, one of {known}")
     wanted = name if name is not None else Path(os.fspath(target)).suffix  # type: ignore[arg-type]  # a stream was refused above
-    form = find_format(wanted)
+    form = find_format(wanted, own) or find_format(wanted)
     if form is None:
         shown = f"format '{name}'" if name is not None else f"extension '{wanted}'" if wanted else "a file name without an extension"
         raise UsageError(f"{shown} says no known output format; expected one of {known}")

@@ -1,11 +1,12 @@
 """What a file is that no reader here takes, from its first bytes, so that a refusal can name it.
 
-One table for pictures and for sound: a file is described for what it is, whatever it is called. The signatures are those of the formats'
+One table for pictures, sound and video: a file is described for what it is, whatever it is called. The signatures are those of the formats'
 own specifications; where several formats share a container (ISO base media, RIFF, EBML), its type field decides.
 """
 
 import re
 from dataclasses import dataclass
+from typing import BinaryIO
 
 HEAD = 4096  # bytes of a file that are enough to describe it
 
@@ -13,6 +14,7 @@ _TO_PICTURE = "convert it to PNG first"
 _TO_SOUND = "convert it to FLAC or WAV first"
 _RAW = "develop it to a 16-bit TIFF or PNG first"
 _EXTRACT_FRAME = "extract one frame as PNG, or its sound as FLAC, first"
+_TO_VIDEO = "give it as a video"
 _EXPORT = "export the picture as PNG first"
 _UNPACK = "unpack it and give the files in it"
 _HDR = "map its tones to 8 or 16-bit RGB first"
@@ -57,12 +59,12 @@ _BRANDS = {
     b"M4B ": _sound("an M4B sound (audio book)"),
     b"M4P ": _sound("a protected M4P sound"),
     b"F4A ": _sound("an F4A sound"),
-    b"qt  ": _picture("a QuickTime video", _EXTRACT_FRAME),
-    b"M4V ": _picture("an M4V video", _EXTRACT_FRAME),
+    b"qt  ": _picture("a QuickTime video", _TO_VIDEO),
+    b"M4V ": _picture("an M4V video", _TO_VIDEO),
 }
 _RIFFS = {
     b"WAVE": _sound("a WAV sound", "give it as sound"),
-    b"AVI ": _picture("an AVI video", _EXTRACT_FRAME),
+    b"AVI ": _picture("an AVI video", _TO_VIDEO),
     b"WEBP": _picture("a WebP picture", "give it as a picture"),
     b"RMID": _sound("a MIDI file (notes, not sound)", "render it to WAV first"),
     b"CDR ": _picture("a CorelDRAW drawing", _EXPORT),
@@ -138,11 +140,11 @@ _MAGICS: tuple[tuple[bytes, Foreign], ...] = (
     (b"FRM8", _sound("a DSD sound (DSDIFF)")),
     (b"\x0b\x77", _sound("an AC-3 sound")),
     (b"\x7f\xfe\x80\x01", _sound("a DTS sound")),
-    (b"\x30\x26\xb2\x75", _picture("a Windows Media file (WMA or WMV)", _EXTRACT_FRAME)),
-    (b".RMF", _picture("a RealMedia file", _EXTRACT_FRAME)),
-    (b"FLV\x01", _picture("a Flash video", _EXTRACT_FRAME)),
-    (b"\0\0\1\xba", _picture("an MPEG video", _EXTRACT_FRAME)),
-    (b"\0\0\1\xb3", _picture("an MPEG video", _EXTRACT_FRAME)),
+    (b"\x30\x26\xb2\x75", _picture("a Windows Media file (WMA or WMV)", _TO_VIDEO)),
+    (b".RMF", _picture("a RealMedia file", _TO_VIDEO)),
+    (b"FLV\x01", _picture("a Flash video", _TO_VIDEO)),
+    (b"\0\0\1\xba", _picture("an MPEG video", _TO_VIDEO)),
+    (b"\0\0\1\xb3", _picture("an MPEG video", _TO_VIDEO)),
     (b"PK\3\4", _picture("a ZIP archive (or an Office, EPUB or Krita document)", _UNPACK)),
     (b"\x1f\x8b", _picture("a gzip archive", _UNPACK)),
     (b"BZh", _picture("a bzip2 archive", _UNPACK)),
@@ -165,11 +167,23 @@ def recognise(head: bytes) -> Foreign | None:
         sound = head[8:12] in (b"AIFF", b"AIFC")
         return _sound("an AIFF sound", "give it as sound") if sound else _picture("an IFF file")
     if head[:4] == b"\x1aE\xdf\xa3":
-        return _picture("a WebM video or sound" if b"webm" in head[:64] else "a Matroska video or sound", _EXTRACT_FRAME)
+        return _picture("a WebM video or sound" if b"webm" in head[:64] else "a Matroska video or sound", _TO_VIDEO)
     for magic, foreign in _MAGICS:
         if head.startswith(magic):
             return foreign
     return _mpeg_sound(head) or _text(head)
+
+
+def beginning(file: BinaryIO) -> bytes:
+    """The first bytes of a file, as many as tell what it is: of a GIF all, as only its second frame says that it moves."""
+    file.seek(0)
+    head = file.read(HEAD)
+    return head + file.read() if head[:4] == b"GIF8" else head
+
+
+def holds(file: BinaryIO) -> bool:
+    """Medium.holds of a kind whose files are known from their first bytes."""
+    return True
 
 
 def describe(head: bytes) -> str | None:
@@ -185,7 +199,7 @@ def _iso_media(head: bytes) -> Foreign:
     if brands[0] in (b"mif1", b"msf1"):
         brands = [*(brand for brand in brands[1:] if brand not in (b"mif1", b"msf1")), brands[0]]
     known = next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
-    return known or _picture("an MP4 video or sound" if brands[0][:2] != b"3g" else "a 3GP video or sound", _EXTRACT_FRAME)
+    return known or _picture("an MP4 video or sound" if brands[0][:2] != b"3g" else "a 3GP video or sound", _TO_VIDEO)
 
 
 def _mpeg_sound(head: bytes) -> Foreign | None:
@@ -215,5 +229,5 @@ def _text(head: bytes) -> Foreign | None:
     if start[:14].lower() == b"<!doctype html" or start[:5].lower() == b"<html":
         return _picture("a web page", "download the picture itself, not the page around it")
     if head and b"\0" not in head[:256] and min(head[:256]) >= 9:
-        return Foreign(what="text", advice="give a picture or a sound")
+        return Foreign(what="text", advice="give a picture, a sound or a video")
     return None

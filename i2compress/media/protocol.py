@@ -182,6 +182,9 @@ class Medium(Protocol):
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes are those of a file of this kind that can be read."""
 
+    def holds(self, file: BinaryIO) -> bool:
+        """Whether a file that begins like one of this kind, and like one of another, is of this one."""
+
     def open(self, file: BinaryIO, name: str) -> Source:
         """The samples of a file, called `name` in messages; it stays open as long as they are read. Raises SignalError."""
 

@@ -1,17 +1,19 @@
 """The table of the kinds of media, and what can be known from it: which kind a file is, which formats and options there are."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import BinaryIO
 
 from ..config import TUNES, EncodeSettings, View
 from ..container import ChunkReader
 from ..errors import SignalError, UnsupportedVersionError, UsageError
 from ..header import decode_header
 from ..kinds import Kind
-from . import image, sound
+from . import image, sound, video
 from .protocol import Format, Medium
 
-MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound)}
+MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound, video)}
 
 
 def medium_of(kind: Kind) -> Medium:
@@ -34,11 +36,17 @@ def medium_of_file(data: bytes) -> Medium:
     return MEDIA[kind]
 
 
-def medium_of_source(head: bytes, name: str) -> Medium | None:
-    """The kind of media whose files begin like that; only where none does, the one of the name's extension; None where that says nothing."""
-    known = next((medium for medium in MEDIA.values() if medium.sniff(head)), None)
+def medium_of_source(head: bytes, name: str, file: BinaryIO | None = None) -> Medium | None:
+    """The kind of media in a file that begins like that; only where none does, the one of the name's extension; None where that says nothing.
+
+    The first bytes of a container do not say what is in it: where there is a file, those kinds that may be meant look into it, the
+    last of the table first.
+    """
+    fitting = [medium for medium in reversed(MEDIA.values()) if medium.sniff(head)]
+    if file is not None and len(fitting) > 1:
+        fitting = [medium for medium in fitting[:-1] if medium.holds(file)] or fitting[-1:]
     form = find_format(Path(name).suffix)
-    return MEDIA[form.kind] if known is None and form is not None else known
+    return fitting[0] if fitting else MEDIA[form.kind] if form is not None else None
 
 
 def formats() -> tuple[Format, ...]:
@@ -46,10 +54,13 @@ def formats() -> tuple[Format, ...]:
     return tuple(form for medium in MEDIA.values() for form in medium.formats)
 
 
-def find_format(name: str) -> Format | None:
-    """The format called `name`, or with that extension (with or without its dot), in any case; None where there is none."""
+def find_format(name: str, among: Sequence[Format] | None = None) -> Format | None:
+    """The format called `name`, or with that extension (with or without its dot), in any case; None where there is none.
+
+    `among`: formats to look in; None for all, where that of the first kind comes first (a GIF is a picture or a video).
+    """
     wanted = name.lower().removeprefix(".")
-    return next((form for form in formats() if wanted == form.name or f".{wanted}" in form.extensions), None)
+    return next((form for form in (formats() if among is None else among) if wanted == form.name or f".{wanted}" in form.extensions), None)
 
 
 def check_options(medium: Medium, asked: EncodeSettings | View) -> None:

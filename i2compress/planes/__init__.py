@@ -2,6 +2,18 @@
 
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
-from .pyramid import Settle, fit_pyramid
+from .pyramid import Settle, fit_pyramid, next_base, plane_weights
 
-__all__ = ["MAX_SAMPLES", "TOLERANCE_ERROR", "FittedPlane", "Plane", "PlaneJob", "Settle", "code_tolerance", "fit_pyramid", "open_plane"]
+__all__ = [
+    "MAX_SAMPLES",
+    "TOLERANCE_ERROR",
+    "FittedPlane",
+    "Plane",
+    "PlaneJob",
+    "Settle",
+    "code_tolerance",
+    "fit_pyramid",
+    "next_base",
+    "open_plane",
+    "plane_weights",
+]

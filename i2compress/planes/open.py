@@ -4,20 +4,22 @@ import math
 import os
 
 from ..container import Container
-from ..errors import LimitError
+from ..errors import LimitError, MalformedError
 from ..field.coordinate_file import FIELD_NUMBERS
+from ..field.spec import Arrays
 from . import coordinate, pyramid
 from .plane import Plane
 
 MAX_SAMPLES = 1 << 27  # a plane of so many takes about 4 GB of memory to decode
 
 
-def open_plane(content: Container, *, threads: int | None = None) -> Plane:
+def open_plane(content: Container, *, threads: int | None = None, base: Arrays | None = None) -> Plane:
     """Entropy-decode a plane.
 
     Args:
         content: header, weights and latents; the latents that are missing count as 0.
         threads: CPU threads that will render it; None for all.
+        base: of a pyramid, what its weights are differences from where that is no prior; see fit_pyramid.
 
     Raises:
         FormatError: a plane that no encoder writes, or a larger one than this version decodes.
@@ -25,5 +27,11 @@ def open_plane(content: Container, *, threads: int | None = None) -> Plane:
     samples = math.prod(content.header.grid)
     if samples > MAX_SAMPLES:
         raise LimitError(f"file has {samples} samples; this version decodes up to {MAX_SAMPLES}")
-    opened = coordinate.open_field if content.header.field in FIELD_NUMBERS else pyramid.open_field
-    return opened(content, threads or os.cpu_count() or 1)
+    threads = threads or os.cpu_count() or 1
+    if content.header.field in FIELD_NUMBERS:
+        if base is not None:
+            raise MalformedError(
+                "weights of a coordinate field are differences from others; expected them by themselves: the file was written wrongly"
+            )
+        return coordinate.open_field(content, threads)
+    return pyramid.open_field(content, threads, base)

@@ -12,7 +12,7 @@ from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
 from ..container import Container
 from ..errors import MalformedError
-from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec, prior
+from ..field.spec import MAX_CONTRACTION, PRIOR_BITS, Arrays, PyramidSpec, prior
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
 from .plane import FittedPlane, Plane, PlaneJob
@@ -36,6 +36,7 @@ def fit_pyramid(
     schedule: "Schedule | None" = None,
     start: "Start | None" = None,
     settle: Settle | None = None,
+    base: Arrays | None = None,
 ) -> FittedPlane:
     """Fit a pyramid field and code it.
 
@@ -46,6 +47,7 @@ def fit_pyramid(
         schedule: steps and rates; None: by the settings.
         start: weights and latents to begin with; None for the prior and zeros.
         settle: what becomes of the latents before they are coded; None: nothing.
+        base: what the weights are coded as differences from, and begin at, multiples of 2**-PRIOR_BITS; None for prior 0. The reader must have it.
     """
     from ..fit import fit_signal
 
@@ -59,9 +61,10 @@ def fit_pyramid(
         stop=job.stop,
         schedule=schedule,
         start=start,
+        base=base,
     )
-    groups, base = result.groups, prior(0, spec)
-    spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.squared_error)))
+    groups, base = result.groups, prior(0, spec) if base is None else base
+    spec = replace(spec, iterations=_iterations(spec, groups, base, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
@@ -71,13 +74,13 @@ def fit_pyramid(
     return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes)
 
 
-def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:
+def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], base: Arrays, latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:
     """How many iterations bring the output close to the fixed point on a part of the plane that tells."""
     if spec.explicit:
         return 1
     small = replace(spec, grid=tuple(min(pair) for pair in zip(spec.grid, part, strict=True)))
     grids = [np.ascontiguousarray(grid[tuple(slice(0, size) for size in shape)]) for grid, shape in zip(latents, small.latent_shapes, strict=True)]
-    renderer = Renderer(small, rendering_weights(small, groups, prior(0, small)), grids)
+    renderer = Renderer(small, rendering_weights(small, groups, base), grids)
     return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
 
 
@@ -98,17 +101,37 @@ def stream_grids(grids: int, streams: int) -> list[range]:
     return [range(streams - 1, grids), *(range(grid, grid + 1) for grid in reversed(range(streams - 1)))]
 
 
-def open_field(content: Container, threads: int) -> Plane:
+def open_field(content: Container, threads: int, base: Arrays | None = None) -> Plane:
     """See open_plane."""
     spec = PyramidSpec.from_header(content.header)
-    base = prior(content.header.prior, spec)
-    shapes = spec.weight_shapes
-    groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
+    base = prior(content.header.prior, spec) if base is None else base
+    groups = _groups(content, spec, base)
     weights = rendering_weights(spec, groups, base)
     _check_contraction(spec, weights)
     latents = _read_latents(content, spec, context_weights(spec, groups, base))
     renderer = Renderer(spec, weights, latents, threads=threads)
     return Plane(header=content.header, spec=spec, weights={**weights}, latents=latents, renderer=renderer, complete=content.complete)
+
+
+def plane_weights(content: Container, base: Arrays | None = None) -> Arrays:
+    """The weights of a plane by name, float64, whose latents are not decoded; `base` as in open_plane. Raises FormatError."""
+    spec = PyramidSpec.from_header(content.header)
+    base = prior(content.header.prior, spec) if base is None else base
+    return dequantise(_groups(content, spec, base), base)
+
+
+def next_base(weights: Arrays) -> Arrays:
+    """What another plane's weights can be coded as differences from: these, to the nearest multiple of 2**-PRIOR_BITS."""
+    one = 2.0**PRIOR_BITS
+    return {name: np.floor(values * one + 0.5) / one for name, values in weights.items()}
+
+
+def _groups(content: Container, spec: PyramidSpec, base: Arrays) -> dict[str, WeightGroup]:
+    shapes = spec.weight_shapes
+    found = {name: values.shape for name, values in base.items()}
+    if found != shapes:
+        raise MalformedError("weights are coded as differences from some of other shapes; expected the same: the file was written wrongly")
+    return dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
 
 
 def _check_contraction(spec: PyramidSpec, weights: dict[str, Float32Array]) -> None:

@@ -24,13 +24,13 @@ class Pyramid:
     Args:
         latents: integer grids, finest first, three axes each.
         up: half filters `[L - 1, 4]`; row l upsamples level l + 1 to level l.
-        active: the axes along which a level halves.
+        shifts: the binary logarithm of each grid's stride along each axis.
         levels: the level of each grid.
     """
 
-    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: Float32Array, active: tuple[int, ...], levels: Sequence[int]) -> None:
+    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: Float32Array, shifts: Sequence[tuple[int, ...]], levels: Sequence[int]) -> None:
         self._latents = latents
-        self._active, self._levels = active, levels
+        self._shifts, self._levels = shifts, levels
         self._up = [doubling(half) for half in up]
         self._based = len(latents) - 1  # the grid from which on features are known for the whole grid
         self._base = latents[-1][None].astype(np.float32)
@@ -56,12 +56,13 @@ class Pyramid:
         if level == self._levels[number + 1]:
             known = self._features(number + 1, window)
         else:
+            active = [axis for axis in range(3) if self._shifts[number + 1][axis] > self._shifts[number][axis]]
             coarse = tuple(
-                (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in self._active else (start, stop)
+                (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in active else (start, stop)
                 for axis, ((start, stop), size) in enumerate(zip(window, self._latents[number + 1].shape, strict=True))
             )
             known = self._features(number + 1, (coarse[0], coarse[1], coarse[2]))
-            for axis in self._active:
+            for axis in active:
                 known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
         return np.concatenate([known, self._latents[number][part][None].astype(np.float32)])
 

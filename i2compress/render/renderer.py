@@ -91,7 +91,7 @@ class Renderer(GridRenderer):
         self._pyramid = Pyramid(
             [grid.reshape(lead + grid.shape) for grid in latents],
             self._weights.get("up", np.zeros((0, 4), np.float32)),
-            active=tuple(range(len(lead), 3)),
+            shifts=[(0,) * len(lead) + shifts for shifts in spec.shifts],
             levels=spec.grid_levels,
         )
         source = PyramidSource(self._pyramid, make_layer(spec, self._weights))

@@ -93,8 +93,8 @@ def test_a_terminal_that_is_closed_leaves_no_temporary_file(kind: str, packed: N
         (["decode", "photo.i2", "-o", "x.jpg", "--depth", "16"], "x.jpg would hold 8 bits"),
         (["decode", "photo.i2", "--scale", "2y"], "scale is '2y'; expected a positive number"),
         (["decode", "photo.i2", "--size", "x"], "size is 'x'; expected WIDTHxHEIGHT"),
-        (["decode", "photo.i2", "--time", "0:1"], "--time is for sound, and this is a picture, which takes --crop"),
-        (["decode", "song.i2", "--scale", "2"], "--scale is for a picture, and this is sound, which takes --rate and --time"),
+        (["decode", "photo.i2", "--time", "0:1"], "--time is for sound and a video, and this is a picture, which takes --crop"),
+        (["decode", "song.i2", "--scale", "2"], "--scale is for a picture and a video, and this is sound, which takes --rate and --time"),
         (["decode", "song.i2", "-o", "x.png"], "png holds a picture, and this is sound"),
     ],
 )

@@ -1,6 +1,7 @@
 """Sound in MP4, WebM, Matroska and WMA, raw AAC, what is refused as video, and reading back and forth in what is only decoded forward."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -9,7 +10,8 @@ import pytest
 from sound_files import ONE_CODE, N, Values, muxed, opened, tones
 
 from i2compress.errors import SignalError
-from i2compress.media.sound import stream
+from i2compress.media import parts
+from i2compress.media.sound import ffmpeg
 from i2compress.media.sound.files import SoundReader
 from i2compress.media.sound.sniff import sniff
 
@@ -82,7 +84,7 @@ def test_a_container_cut_short_is_warned_of(form: str, tmp_path: Path) -> None:
 
 
 def test_steps_back_and_jumps_give_what_reading_once_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "HELD", 3000)
+    monkeypatch.setattr(ffmpeg, "HELD", 3000)
     data = muxed("ipod", "aac", tones(44123, 2, 44100), 44100)
     values = opened(data)[1]
     reader = SoundReader(io.BytesIO(data), "x")
@@ -93,23 +95,23 @@ def test_steps_back_and_jumps_give_what_reading_once_gives(monkeypatch: pytest.M
 def test_reading_forward_decodes_a_file_once_and_holds_little_of_it() -> None:
     started: list[int] = []
 
-    def blocks() -> "stream.Iterator[Values]":
+    def blocks() -> "Iterator[Values]":
         started.append(1)
         yield from (np.full((1000, 1), n, float) for n in range(1000))
 
-    forward = stream.Forward(blocks, 1)
+    forward = parts.Forward(blocks, np.zeros((0, 1)), 3000)
     for start in range(0, 900_000, 50_000):
         assert forward.read(max(0, start - 4000), 54_000)[-1, 0] == (start + 50_000 - (0 if start else -4000) - 1) // 1000
     assert len(started) == 1
-    assert sum(map(len, forward._held)) < 2 * (stream.HELD + 54_000)
+    assert sum(map(len, forward._held)) < 2 * (3000 + 54_000)
 
 
 def test_a_file_of_parts_takes_every_place_that_a_damaged_header_may_name() -> None:
-    joined = stream.Joined([b"abc", (io.BytesIO(b"0123456789"), 2, 5), b"z"])
+    joined = parts.Joined([b"abc", (io.BytesIO(b"0123456789"), 2, 5), b"z"])
     assert joined.read() == b"abc234z"
     assert (joined.seek(-5), joined.read(4)) == (0, b"abc2")
     assert (joined.seek(2**70), joined.read(4)) == (2**70, b"")
-    assert stream.read_at(io.BytesIO(b"abc"), 2**70, 4) == b""
+    assert parts.read_at(io.BytesIO(b"abc"), 2**70, 4) == b""
 
 
 def test_a_second_track_and_a_late_beginning_are_warned_of() -> None:

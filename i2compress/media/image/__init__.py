@@ -1,6 +1,7 @@
 """Pictures: see media.protocol for what each of these names is."""
 
 from ...kinds import Kind
+from ..foreign import holds
 from .content import check_output, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
@@ -15,6 +16,7 @@ __all__ = [
     "encode",
     "facts",
     "formats",
+    "holds",
     "kind",
     "load",
     "noun",

@@ -1,6 +1,7 @@
 """Sound: see media.protocol for what each of these names is."""
 
 from ...kinds import Kind
+from ..foreign import holds
 from .content import check_output, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
@@ -16,6 +17,7 @@ __all__ = [
     "encode",
     "facts",
     "formats",
+    "holds",
     "kind",
     "load",
     "noun",

@@ -10,8 +10,9 @@ import numpy as np
 
 from ...errors import SignalError
 from ...kinds import SAMPLES, Kind
+from ..parts import Forward
 from . import mpeg
-from .stream import Facts, Forward, Samples
+from .stream import HELD, Facts, Samples
 from .tags import clean
 
 # Playlists are not among them: they open other files and addresses.
@@ -107,7 +108,7 @@ class Ffmpeg:
             tags=tags,
             notes=tuple(notes),
         )
-        self._samples = Forward(self._blocks, found.channels)
+        self._samples = Forward(self._blocks, np.zeros((0, found.channels)), HELD)
 
     def read(self, start: int, count: int) -> Samples:
         """As Stream.read. Raises FFmpegError and OSError where the file has changed."""
@@ -147,10 +148,9 @@ def _sound_of(container: "av.container.InputContainer") -> Any:
     """The first track of sound. Raises SignalError for a video, and Unknown where there is neither."""
     pictures = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
     if pictures:
-        does = "i2c does not code video yet"
         if not container.streams.audio:
-            raise SignalError(f"the file is a video without sound; expected sound, {does}")
-        raise SignalError(f"the file is a video; expected sound, {does}: extract its sound (ffmpeg -i VIDEO -vn -c copy SOUND.mka)")
+            raise SignalError("the file is a video without sound; expected sound")
+        raise SignalError("the file is a video; expected sound: extract its sound (ffmpeg -i VIDEO -vn -c copy SOUND.mka)")
     if not container.streams.audio:
         raise Unknown("no track of sound")
     return container.streams.audio[0]

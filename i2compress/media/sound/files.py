@@ -17,9 +17,10 @@ from ...errors import SignalError
 from ...kinds import MAX_RATE, SAMPLES, Kind
 from ...signal import Layout, Metadata
 from ..foreign import HEAD, recognise
+from ..parts import Joined, read_at, size_of
 from ..protocol import Format
 from .sniff import for_libsndfile, sniff
-from .stream import Joined, Stream, read_at, size_of
+from .stream import Stream
 from .tags import join_tags
 
 MAX_CHANNELS = SAMPLES[Kind.AUDIO].channels

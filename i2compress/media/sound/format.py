@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...coding.laplace import MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEncoder, code_length
-from ...container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata, write_plane
-from ...errors import ChecksumError, LimitError, MalformedError, TruncatedError
-from ...header import MAX_AXIS, Cursor, decode_header, encode_header, encode_varint
+from ...container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata
+from ...errors import LimitError, MalformedError
+from ...header import MAX_AXIS, Cursor, decode_header, encode_varint
 from ...kinds import MAX_RATE, SAMPLES, Kind
 from ...signal import Layout
+from .. import segments
 from .mdct import MAX_SPLIT, Framing
 
 MAX_SAMPLES = 2**40
@@ -183,7 +184,7 @@ def write_start(header: SoundHeader, metadata: dict[str, bytes]) -> bytes:
 def write_segment(segment: Segment, channels: int) -> bytes:
     """The chunks of one segment."""
     if segment.content is None:
-        return write_chunk("S", encode_varint(0))
+        return segments.write_segment(encode_varint(0), None)
     splits = np.diff(segment.splits, prepend=0)
     scale = int(np.argmin([code_length(splits, np.zeros_like(splits), np.full_like(splits, i)).sum() for i in range(SCALE_COUNT)]))
     head = encode_varint(segment.bins) + encode_varint(segment.gain_code) + bytes([_flags(segment)])
@@ -193,8 +194,7 @@ def write_segment(segment: Segment, channels: int) -> bytes:
     for values, spread in (*bands, (np.asarray(segment.splits, np.int64), scale)):
         before = np.concatenate([[0], values[:-1]])[: len(values)].astype(np.int64)
         encoder.encode(values, before * MEAN_UNIT, np.full(len(values), spread))
-    header = write_chunk("H", encode_header(segment.content.header))
-    return write_chunk("S", head + encoder.to_bytes()) + header + write_plane(segment.content)
+    return segments.write_segment(head + encoder.to_bytes(), segment.content)
 
 
 def _flags(segment: Segment) -> int:
@@ -234,18 +234,10 @@ def read_sound(data: bytes, *, allow_partial: bool = False) -> SoundFile:
     reader = ChunkReader(data)
     header = sound_header(reader.expect("A"))
     metadata, chunk = reader.metadata()
-    segments: list[Segment] = []
-    try:
-        while True:
-            segments.append(_segment(reader, chunk, header, len(segments)))
-            if len(segments) == header.segments:
-                break
-            chunk = reader.chunk()
-        reader.finish()
-    except (TruncatedError, ChecksumError):
-        if not allow_partial:
-            raise
-    return SoundFile(header=header, segments=tuple(segments), metadata=metadata)
+    found = segments.read_segments(
+        reader, chunk, header.segments, lambda chunk, number: _segment(reader, chunk, header, number), allow_partial=allow_partial
+    )
+    return SoundFile(header=header, segments=found, metadata=metadata)
 
 
 def _cursor(payload: memoryview, where: str) -> Cursor:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from .stream import Joined, read_at, size_of
+from ..parts import Joined, read_at, size_of
 
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0O\x8e\xdb\x8a"
 _ENOUGH = 10000  # chunks before the sound's

@@ -8,9 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...errors import I2Error, SignalError
+from ..parts import Joined, read_at, size_of
 from . import ogg
 from .lengths import Wave, find_sound, mend
-from .stream import Facts, Joined, Samples, Stream, read_at, size_of
+from .stream import Facts, Samples, Stream
 from .tags import WRITTEN, clean
 
 DEPTHS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_24": 24, "PCM_32": 32, "ALAC_20": 24, "ALAC_24": 24, "ALAC_32": 32, "FLOAT": 32, "DOUBLE": 64}
@@ -138,9 +139,7 @@ def _open_ogg(file: BinaryIO) -> Stream:
     pages = ogg.scan(file)
     codecs = [codec for link in pages.links for codec in link.codecs]
     if "video" in codecs:
-        raise SignalError(
-            "the file is an Ogg video; expected sound, i2c does not code video yet: extract the sound (ffmpeg -i VIDEO -vn -c copy SOUND.ogg)"
-        )
+        raise SignalError("the file is an Ogg video; expected sound: extract the sound (ffmpeg -i VIDEO -vn -c copy SOUND.ogg)")
     if not pages.links or any(codec not in ("vorbis", "opus", "flac") for codec in codecs):
         raise Refused("the Ogg file holds another codec")
     links: list[Stream] = [Sndfile(Joined([(file, link.start, link.stop)])) for link in pages.links]  # type: ignore[arg-type]

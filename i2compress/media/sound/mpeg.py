@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..foreign import is_mpeg
-from .stream import Joined, read_at, size_of
+from ..parts import Joined, read_at, size_of
 
 _SEARCHED = 2**16  # bytes of junk in front of the first frame
 _FRAME = 1500  # bytes, a little more than the longest frame of layer III

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from .stream import read_at, size_of
+from ..parts import read_at, size_of
 
 _CODECS = {b"\x01vorbis": "vorbis", b"OpusHead": "opus", b"\x7fFLAC": "flac", b"Speex   ": "speex", b"\x80theora": "video", b"\x01video": "video"}
 _PAGE = 27

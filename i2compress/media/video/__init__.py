@@ -1,0 +1,35 @@
+"""Video: see media.protocol for what each of these names is."""
+
+from ...kinds import Kind
+from .content import check_output, describe, facts, load, outline, output_format
+from .encode import encode
+from .files import FORMATS as formats
+from .files import holds, open
+from .score import score
+from .sniff import sniff
+from .write import create
+
+__all__ = [
+    "check_output",
+    "create",
+    "describe",
+    "encode",
+    "facts",
+    "formats",
+    "holds",
+    "kind",
+    "load",
+    "noun",
+    "open",
+    "options",
+    "outline",
+    "output_format",
+    "score",
+    "sniff",
+    "start",
+]
+
+kind = Kind.VIDEO
+noun = "a video"
+start = "V"
+options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps"})

@@ -1,0 +1,126 @@
+"""An .i2 file of video: what it says of itself, and its frames: some of them, between them, at any size, in bounded memory."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ...arrays import Float32Array
+from ...config import Limits, View
+from ...container import ChunkReader
+from ...errors import FormatError, UsageError
+from ...field.spec import Arrays
+from ...planes import Plane, next_base, open_plane, plane_weights
+from ...planes.outline import describe_field, field_facts
+from ...records import Json
+from ...render.span import Span
+from ...signal import Layout, Metadata
+from ..protocol import Outline
+from ..rectangle import CHANNELS, spans
+from .colour import from_luma
+from .format import SOURCES, read_video, video_header
+from .view import Moments, moments, output_layout
+
+
+class Clip:
+    """A video that was opened; see media.protocol.Content. A group is entropy-decoded when it is needed.
+
+    Where the file was cut short, the frames that are missing are black.
+    """
+
+    def __init__(self, data: bytes, *, partial: bool, threads: int | None) -> None:
+        found = read_video(data, allow_partial=partial)
+        self.header, self.layout, self.complete = found.header, found.header.layout, found.complete
+        self.metadata = Metadata(tags=found.metadata.get("tags"), colour=found.header.colour.to_bytes())
+        self._groups, self._threads = found.groups, threads
+        self._known: tuple[int, Arrays] | None = None  # the group whose weights were decoded last, and those weights
+
+    def output(self, view: View) -> Layout:
+        """See Content."""
+        return output_layout(self.layout, view)
+
+    def blocks(self, view: View) -> Iterator[Float32Array]:
+        """See Content: frames `[n, H, W, C]`, a few at a time; a little beyond 0..1 where they were made of luma and chroma."""
+        found, starts = moments(self.layout, view), self.header.starts
+        owners = np.searchsorted(starts, np.floor(found.places + 0.5), side="right") - 1
+        for number in np.unique(owners):
+            places = found.places[owners == number] - starts[number]
+            for band in self._frames(int(number), places, found, view):
+                yield from_luma(band, self.header.colour) if self.header.colour.yuv else np.clip(band, 0, 1)
+
+    def _frames(self, number: int, places: npt.NDArray[np.float64], found: Moments, view: View) -> Iterator[Float32Array]:
+        """Values of the field at places of one group, counted from its first frame."""
+        rectangle, length, phases = spans(self.layout.grid[1:], view), self.header.lengths[number], found.phases
+        if number >= len(self._groups):
+            shape = (rectangle[0].out, rectangle[1].out, self.layout.channels)
+            black = np.array([0, 0.5, 0.5] if self.header.colour.yuv else [0] * self.layout.channels, np.float32)
+            yield from (np.broadcast_to(black, (1, *shape)) for _ in places)
+            return
+        wanted = np.clip(np.rint((places + 0.5) * phases - 0.5).astype(np.intp), 0, length * phases - 1)
+        first, last = wanted[0] // phases, wanted[-1] // phases
+        time = Span(start=int(first), size=int(last - first) + 1, out=int(last - first + 1) * phases)
+        done = int(first) * phases
+        for band in self._plane(number).renderer.bands((time, *rectangle)):
+            chosen = wanted[(wanted >= done) & (wanted < done + len(band))] - done
+            done += len(band)
+            if len(chosen):
+                yield band[chosen]
+
+    def _plane(self, number: int) -> Plane:
+        return open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+
+    def _base(self, number: int) -> Arrays | None:
+        """What the weights of a group are differences from: those of the group before, and so on back to one that stands by itself."""
+        first = number
+        while self._groups[first].follows and (self._known is None or self._known[0] != first - 1):
+            first -= 1
+        base = next_base(self._known[1]) if self._groups[first].follows and self._known is not None else None
+        for before in range(first, number):
+            self._known = before, plane_weights(self._groups[before].content, base)
+            base = next_base(self._known[1])
+        return base if self._groups[number].follows else None
+
+
+def load(data: bytes, *, partial: bool, threads: int | None) -> Clip:
+    """See Medium."""
+    return Clip(data, partial=partial, threads=threads)
+
+
+def describe(layout: Layout) -> str:
+    """See Medium: 176x144 RGB8, 120 frames, 29.97 a second."""
+    frames, height, width = layout.grid
+    pace = f"{frames / (layout.seconds or 1):.4g} a second{' on average' if layout.times else ''}"
+    return f"{width}x{height} {CHANNELS[layout.channels]}{layout.bit_depth}, {frames} frame{'s' if frames > 1 else ''}, {pace}"
+
+
+def facts(layout: Layout) -> Mapping[str, Json]:
+    """See Medium."""
+    frames, height, width = layout.grid
+    size: dict[str, Json] = {"frames": frames, "width": width, "height": height, "channels": layout.channels, "bit_depth": layout.bit_depth}
+    return {**size, "fps": layout.frequency, "variable": bool(layout.times), "duration": layout.seconds}
+
+
+def check_output(layout: Layout, limits: Limits) -> None:
+    """See Medium."""
+    frames, height, width = layout.grid
+    if limits.max_pixels is not None and height * width > limits.max_pixels:
+        raise UsageError(f"the output has frames of {width}x{height}; expected at most {limits.max_pixels} pixels: raise --max-pixels")
+    if limits.max_samples is not None and layout.samples * layout.channels > limits.max_samples:
+        raise UsageError(f"the output has {frames} frames of {width}x{height}; expected at most {limits.max_samples} samples: raise --max-samples")
+
+
+def outline(data: bytes) -> Outline:
+    """See Medium."""
+    file = read_video(data)
+    lengths: list[Json] = [*file.header.lengths]
+    header, count = file.groups[0].content.header, len(lengths)
+    what = f"{count} group{'s' if count > 1 else ''} of up to {max(file.header.lengths)} frames, {describe_field(header)}"
+    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"groups": lengths, **field_facts(header)})
+
+
+def output_format(head: bytes) -> str:
+    """See Medium: the format that the video came from, mp4 for most."""
+    try:
+        return SOURCES[video_header(ChunkReader(head).expect("V")).source]
+    except FormatError:  # said when the file is decoded
+        return SOURCES[0]
