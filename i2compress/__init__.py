@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from .config import EncodeSettings, View
+from .config import EncodeSettings, Target, View
 from .errors import I2Error
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "Layout",
     "Metadata",
     "Signal",
+    "Target",
     "View",
     "__version__",
     "decode",

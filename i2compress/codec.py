@@ -17,6 +17,7 @@ from .media import SignalSource, Source
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
 from .signal import Layout, Metadata, Signal
+from .targets import Attempt, meet
 
 if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
@@ -94,6 +95,7 @@ def encode(
         SignalError: a source that is damaged, or that the format does not hold.
         UsageError: a setting that this kind of media does not have.
         ResourceError: the device is not there or has not enough memory.
+        TargetError: a target that could not be met.
     """
     settings = EncodeSettings() if settings is None else settings
     source = SignalSource(source) if isinstance(source, Signal) else source
@@ -104,10 +106,15 @@ def encode(
         from . import fit  # noqa: F401  # it takes seconds to import, and they count
 
         settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
-    coded = medium.encode(source, settings, Hooks(on_step=on_step, stop=stop))
-    if origin is not None:
-        coded = replace(coded, data=insert_origin(coded.data, origin))
-    figures = I2File.from_bytes(coded.data, threads=settings.threads).score(source)
+    hooks = Hooks(on_step=on_step, stop=stop)
+
+    def attempt(settings: EncodeSettings) -> Attempt:
+        coded = medium.encode(source, settings, hooks)
+        coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
+        return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
+
+    made = meet(settings, source, attempt, hooks) if settings.target.given else attempt(settings)
+    coded, figures = made.coded, made.figures
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size

@@ -58,7 +58,7 @@ COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
 # Steps of a fit of each group of pictures of a video, whose samples are many.
-VIDEO_STEPS = {1: 30, 2: 50, 3: 80, 4: 110, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
+VIDEO_STEPS = {1: 60, 2: 80, 3: 100, 4: 120, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
 
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}
@@ -87,6 +87,37 @@ def lambda_of_quality(quality: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a file is to come to; one of them at most.
+
+    Args:
+        size: bytes of the whole file, at most.
+        bpp: bits for each sample of the grid, at most.
+        psnr: dB of the decoded file, at least.
+        ssimulacra2: of the decoded picture, at least.
+    """
+
+    size: int | None = None
+    bpp: float | None = None
+    psnr: float | None = None
+    ssimulacra2: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [(name, value) for name, value in vars(self).items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"--target-size, --bpp, --target-psnr and --target-ssimulacra2 exclude each other; found {len(given)} of them: give one")
+        for name, value in given:
+            low, high = {"size": (64, 2**40), "bpp": (1e-4, 64), "psnr": (1, 120), "ssimulacra2": (-100, 100)}[name]
+            if not low <= value <= high:
+                raise UsageError(f"target {name} is {value:g}; expected {low:g} to {high:g}")
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return any(value is not None for value in vars(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
     """How to encode.
 
@@ -108,6 +139,7 @@ class EncodeSettings:
         seed: of everything random.
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
+        target: what the file is to come to, instead of quality and lambda.
         tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
     """
@@ -128,6 +160,7 @@ class EncodeSettings:
     seed: int = 0
     strip: bool = False
     bitrate: float | None = None
+    target: Target = Target()
     tune: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,6 +224,7 @@ class View:
         max_size: longest side of the output, never enlarged.
         crop: (x, y, width, height) in source samples.
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
+        dither: of a picture: noise of one code value, the same on every machine, so that slow gradients have no contours.
         rate: of sound: samples a second; None for the source's.
         time: of sound and video: (from, to) in seconds; None for all of it.
         frames: of video: (from, to, step), any of them None, as in a slice; the step more than 0.
@@ -202,6 +236,7 @@ class View:
     max_size: int | None = None
     crop: tuple[int, int, int, int] | None = None
     bit_depth: int | None = None
+    dither: bool = False
     rate: int | None = None
     time: tuple[float, float] | None = None
     frames: tuple[int | None, int | None, int | None] | None = None

@@ -28,6 +28,7 @@ ASKED = {
     "size": View(size=(4, 4)),
     "max_size": View(max_size=4),
     "crop": View(crop=(0, 0, 1, 1)),
+    "dither": View(dither=True),
     "rate": View(rate=4000),
     "time": View(time=(0.0, 1.0)),
     "frames": View(frames=(0, 1, None)),

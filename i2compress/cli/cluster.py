@@ -3,12 +3,14 @@
 import logging
 import os
 import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import ResourceError, SignalError, UsageError
 from ..files import STDIO
@@ -67,6 +69,16 @@ def _hear(ray: Any, reference: Any, number: int, watcher: Watcher) -> None:
     watcher.done(number, result)
 
 
+class _OfThisThread:
+    """Standard output for the thread that made it; what others print, as Ray does when a worker dies, goes to standard error."""
+
+    def __init__(self, own: TextIO) -> None:
+        self._own, self._thread = own, threading.get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own if threading.get_ident() == self._thread else sys.stderr, name)
+
+
 @contextmanager
 def _connected(address: str, cpus: int | None) -> Iterator[Any]:
     """Ray's module, connected."""
@@ -74,6 +86,7 @@ def _connected(address: str, cpus: int | None) -> Iterator[Any]:
         import ray
     except ImportError as error:
         raise ResourceError("--cluster needs Ray, which is not installed; install it with: pip install 'i2compress[ray]'") from error
+    stdout = sys.stdout
     handlers = [(kind, signal.getsignal(kind)) for kind in (signal.SIGINT, signal.SIGTERM)]
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs leaves the variables of CUDA alone
     try:
@@ -85,10 +98,12 @@ def _connected(address: str, cpus: int | None) -> Iterator[Any]:
         raise ResourceError(f"no Ray cluster answers at {address} ({error}); check the address, or use --cluster local") from error
     for kind, handler in handlers:  # Ray puts its own there
         signal.signal(kind, handler)
+    sys.stdout = _OfThisThread(stdout)  # type: ignore[assignment]  # it has every attribute
     try:
         yield ray
     finally:
         ray.shutdown()
+        sys.stdout = stdout
 
 
 def _filled(job: Job) -> Job:

@@ -1,6 +1,5 @@
 """i2c compare: every codec at one size or one quality."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
 from .bench_options import DEFAULT_CODECS, Codecs, Effort, Jobs, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list, scorers
-from .options import AsJson, Debug, Device, Quiet, Threads, parse_crop
+from .options import AsJson, Debug, Device, Quiet, Threads, parse_bytes, parse_crop
 from .output import Output
 from .work import Failure
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from ..bench.compare import Comparison, Row
     from ..bench.search import Target
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1000, "m": 1_000_000}
 
 Input = Annotated[str, typer.Argument(metavar="SRC", help="Picture to code.", show_default=False)]
 TargetPsnr = Annotated[float | None, typer.Option("--target-psnr", metavar="DB", help="At least so much; the smallest file of each codec.")]
@@ -89,11 +86,7 @@ def _target(psnr: float | None, size: str | None) -> "Target":
         if not 0 < psnr < 100:
             raise UsageError(f"target PSNR is {psnr:g} dB; expected more than 0 and less than 100")
         return Target(psnr=psnr)
-    match = _SIZE.fullmatch((size or "").strip())
-    count = 0 if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
-    if count < 1:
-        raise UsageError(f"target size is {size!r}; expected bytes such as 20000, 20k or 1.5M")
-    return Target(bytes=count)
+    return Target(bytes=parse_bytes(size or ""))
 
 
 def _report(found: "Comparison", out: Output, folder: Path) -> ExitCode:

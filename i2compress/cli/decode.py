@@ -36,6 +36,7 @@ Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds
 Frames = Annotated[str | None, typer.Option("--frames", metavar="A:B:STEP", help="Frames of a video, from 0: 10:20, ::2, 5.")]
 Fps = Annotated[str | None, typer.Option("--fps", metavar="N", help="Frames a second of the output: 60, 30000/1001.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
+Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="png, wav, mp4, ...; by the output's extension, else png, or the source's own.")
 ]
@@ -69,6 +70,7 @@ def decode(
     frames: Frames = None,
     fps: Fps = None,
     depth: Depth = None,
+    dither: Dither = False,
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -79,7 +81,7 @@ def decode(
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
-    view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
+    view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
     _check_format(placing.output, format)

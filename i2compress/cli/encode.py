@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings, Target
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
 from . import batch
-from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_duration, spread
+from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
 from .output import Json, Output, duration, figures, rate, size
 from .run import run_jobs, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
@@ -49,6 +49,16 @@ TimeLimit = Annotated[
 Bitrate = Annotated[
     float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
 ]
+TargetSize = Annotated[str | None, typer.Option("--target-size", metavar="SIZE", help="At most so many bytes, instead of -q: 20k, 1.5M.")]
+Bpp = Annotated[float | None, typer.Option("--bpp", metavar="BITS", help="At most so many bits a sample of the whole file, instead of -q.")]
+TargetPsnr = Annotated[
+    float | None,
+    typer.Option("--target-psnr", metavar="DB", help="At least so much, instead of -q. Pictures then have --tune psnr by default."),
+]
+TargetSsimulacra2 = Annotated[
+    float | None,
+    typer.Option("--target-ssimulacra2", metavar="S", help="Of pictures: at least so much, 70 is high, 50 medium; instead of -q."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -76,6 +86,10 @@ def encode(
     steps: Steps = None,
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
+    target_size: TargetSize = None,
+    bpp: Bpp = None,
+    target_psnr: TargetPsnr = None,
+    target_ssimulacra2: TargetSsimulacra2 = None,
     tune: TuneOption = None,
     field: Field = DEFAULT_FIELD,
     explicit: Explicit = False,
@@ -92,12 +106,13 @@ def encode(
     running: Running,
 ) -> None:
     """Encode pictures, sound and video: photo.png becomes photo.i2. Every argument is an input."""
-    if sum(value is not None for value in (quality, lam, bitrate)) > 1:
-        raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
+    target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
+    if sum(value is not None for value in (quality, lam, bitrate, target if target.given else None)) > 1:
+        raise UsageError("--quality, --lambda, --bitrate and targets such as --target-size exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, tune=tune)
+    fit = replace(fit, bitrate=bitrate, target=target, tune=tune)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

@@ -34,6 +34,15 @@ def parse_bitrate(text: str) -> float:
     return float(match[1]) * {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}[match[2]]
 
 
+def parse_bytes(text: str) -> int:
+    """Bytes of 20000, 20k, 1.5M."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", text.strip(), re.IGNORECASE)
+    count = 0 if match is None else int(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6}[match[2].lower()])
+    if count < 1:
+        raise UsageError(f"target size is {text!r}; expected bytes such as 20000, 20k or 1.5M")
+    return count
+
+
 def parse_time(text: str) -> tuple[float, float]:
     """(from, to) in seconds of 10:12.5, 10s-12s, 1m30s-2m; from or to may be left out."""
     start, mark, stop = text.replace("-", ":").partition(":")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import FloatingArray
+from .layer_kernel import CompiledValues, suits
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
 from .spec import PyramidSpec
@@ -60,6 +61,11 @@ class PyramidField(nn.Module):
     def values(self, h: Tensor) -> Tensor:
         """Phi of what `features` gives."""
         t, step = self.tensors, self.spec.step
+        if not self.spec.explicit and self.gradient == ONE_STEP and suits((h, t["A"])):
+            values: Tensor = CompiledValues.apply(  # type: ignore[no-untyped-call]
+                self.iterations, h, t["B"] * step, t["c"], t["A"], t["K"], t["W"], t["S"] * step, t["b"]
+            )
+            return values
         u = pointwise(t["B"] * step, h, t["c"])
         skip = pointwise(t["S"] * step, h, t["b"])
         if self.spec.explicit:

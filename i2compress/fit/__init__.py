@@ -32,6 +32,7 @@ from .perceptual import DISTORTIONS
 from .problem import Problem, Start
 from .pyramid import fit_pyramid
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule
+from .ssimulacra2 import Ssimulacra2
 from .training_loop import StepInfo
 from .windows import cut_all
 
@@ -49,6 +50,7 @@ __all__ = [
     "gpus",
     "pick_device",
     "pyramid_schedule",
+    "ssimulacra2",
     "started_schedule",
 ]
 
@@ -195,6 +197,13 @@ def pick_device(name: str) -> torch.device:
     if not here[device.type]:
         raise ResourceError(f"device '{name}' is not available on this machine; use --device auto or cpu")
     return device
+
+
+def ssimulacra2(source: Float32Array, decoded: Float32Array) -> float:
+    """SSIMULACRA 2 of a decoded picture, both `[H, W, C]` in [0, 1] with 1 or 3 channels and sides of at least 8."""
+    first, second = (torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.broadcast_to(v, (*v.shape[:2], 3)), -1, 0))) for v in (source, decoded))
+    with torch.no_grad():
+        return float(Ssimulacra2(first)(second))
 
 
 def gpus(name: str) -> list[str]:

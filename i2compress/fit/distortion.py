@@ -49,12 +49,11 @@ class SquaredError:
 
     def __call__(self, output: Tensor, window: Window) -> Tensor:
         """See Distortion."""
-        return self.errors(output, window).square().mean()
-
-    def errors(self, output: Tensor, window: Window) -> Tensor:
-        """`[1, D, *core]`: the differences on the window's core, whose squares count; see Distortion for `output`."""
-        errors = cut(output, window.inner[0]) - cut(self._target, window.core[0])
-        return errors if self._importance is None else errors * cut(self._importance, window.core[0]).sqrt()
+        error: Tensor = (cut(output, window.inner[0]) - cut(self._target, window.core[0])).square()
+        if self._importance is not None:
+            error = error * cut(self._importance, window.core[0])
+        mean: Tensor = error.mean()
+        return mean
 
     def source(self, part: Part) -> Tensor:
         """`[D, *part]`: the values that are wanted on a part of the signal."""

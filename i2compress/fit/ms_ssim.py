@@ -25,22 +25,23 @@ class MsSsim:
 
     Args:
         source: `[C, H, W]` in [0, 1], sides of at least SMALLEST.
+        first: the finest scale that counts, where there is a coarser one; the usual 0 is the source itself, which has a weight of 0.045.
         margin: samples at the edges of each scale that do not count; the usual RADIUS leaves out what a blur cannot see whole.
     """
 
-    def __init__(self, source: Tensor, *, margin: int = 0) -> None:
-        self._margin = margin
+    def __init__(self, source: Tensor, *, first: int = 0, margin: int = 0) -> None:
+        self._first, self._margin = first, margin
         self._reference = []
         with torch.no_grad():
-            for values in _scales(source):
+            for values in self._scales(source):
                 mean, square = blur(torch.stack([values, values * values]))
                 self._reference.append(_Reference(values, mean, square - mean * mean))
 
     def __call__(self, picture: Tensor) -> Tensor:
         """The mean over the channels, 1 where equal, a scalar differentiable by `picture` `[C, H, W]`."""
-        weights = WEIGHTS[: len(self._reference)]
+        weights = WEIGHTS[self._first : self._first + len(self._reference)]
         product: Tensor | None = None
-        for number, (values, source) in enumerate(zip(_scales(picture), self._reference, strict=True)):
+        for number, (values, source) in enumerate(zip(self._scales(picture), self._reference, strict=True)):
             mean, square, both = blur(torch.stack([values, values * values, values * source.values]))
             found = (2 * (both - mean * source.mean) + C2) / (square - mean * mean + source.variance + C2)
             if number == len(weights) - 1:
@@ -52,11 +53,10 @@ class MsSsim:
         assert product is not None  # there is a scale at least
         return product.mean()
 
-
-def _scales(picture: Tensor) -> list[Tensor]:
-    found = [picture]
-    for _ in WEIGHTS[1:]:
-        if min(found[-1].shape[1:]) < 2 * SMALLEST - 1:
-            break
-        found.append(avg_pool2d(found[-1][None], 2, padding=[side % 2 for side in found[-1].shape[1:]])[0])
-    return found
+    def _scales(self, picture: Tensor) -> list[Tensor]:
+        found = [picture]
+        for _ in WEIGHTS[1:]:
+            if min(found[-1].shape[1:]) < 2 * SMALLEST - 1:
+                break
+            found.append(avg_pool2d(found[-1][None], 2, padding=[side % 2 for side in found[-1].shape[1:]])[0])
+        return found[min(self._first, len(found) - 1) :]

@@ -1,32 +1,23 @@
-"""The bits of latents and their gradients on a CPU, compiled: what network_bits does, tile after tile, in the cache.
-
-A tile is at most TILE latents of one row. All that the network makes of a tile, forward and backward, stays in the first
-cache, so that the pass over the latents is bound by arithmetic and not by memory. The loops over the tile are those that the
-compiler turns into vector instructions: they are innermost, over contiguous memory, with unsigned indices, as a signed index
-may mean "from the end" and is then looked up one by one.
-"""
+"""The bits of latents and their gradients on a CPU, compiled: what network_bits does, tile after tile (field.tiles)."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba import uintp
 
 from ..arrays import Float32Array, Float64Array
 from ..coding.context_model import LOG2_SCALE_SHIFT
 from ..coding.laplace import SCALE_LOW_LOG2
+from ..field.tiles import TILE, compiled, outer, product
 
-TILE = 128
 SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
 LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
 TABLE_BITS = 0.0004  # what the 24-bit table costs a symbol
 
-_compiled = numba.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 
-
-@_compiled
+@compiled
 def _exp2(x):  # type: ignore[no-untyped-def]
     """2**x of a float32 up to 127, 2**-126 below -126; relative error under 3e-7. The library's cannot become vector instructions.
 
@@ -40,7 +31,7 @@ def _exp2(x):  # type: ignore[no-untyped-def]
     return series * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@_compiled
+@compiled
 def _log2(x):  # type: ignore[no-untyped-def]
     """log2 of a normal float32; absolute error about 1e-6. The exponent, and twice the series of artanh for the rest, in 0.7..1.4."""
     bits = np.float32(x).view(np.int32)
@@ -52,57 +43,7 @@ def _log2(x):  # type: ignore[no-untyped-def]
     return np.float32(exponent) + np.float32(2 / math.log(2)) * s * (np.float32(1) + z * (c3 + z * (c5 + z * (c7 + z * c9))))
 
 
-@_compiled
-def _product(out, o, matrix, x, count, n):  # type: ignore[no-untyped-def]
-    """out[o] += sum_i matrix[o, i] x[i], tiles of n."""
-    first = uintp(o) * uintp(TILE)
-    i = 0
-    while i + 4 <= count:
-        m0, m1, m2, m3 = matrix[o, i], matrix[o, i + 1], matrix[o, i + 2], matrix[o, i + 3]
-        a = uintp(i) * uintp(TILE)
-        b, c, d = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
-        for k in range(n):
-            out[first + k] += m0 * x[a + k] + m1 * x[b + k] + m2 * x[c + k] + m3 * x[d + k]
-        i += 4
-    while i < count:
-        m0 = matrix[o, i]
-        a = uintp(i) * uintp(TILE)
-        for k in range(n):
-            out[first + k] += m0 * x[a + k]
-        i += 1
-
-
-@_compiled
-def _outer(total, left, rows, right, columns, n):  # type: ignore[no-untyped-def]
-    """total[r, c] += left[r] . right[c], tiles of n."""
-    for r in range(rows):
-        p = uintp(r) * uintp(TILE)
-        c = 0
-        while c + 4 <= columns:
-            a = uintp(c) * uintp(TILE)
-            b, d, e = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
-            s0 = s1 = s2 = s3 = np.float32(0)
-            for k in range(n):
-                value = left[p + k]
-                s0 += value * right[a + k]
-                s1 += value * right[b + k]
-                s2 += value * right[d + k]
-                s3 += value * right[e + k]
-            total[r, c] += s0
-            total[r, c + 1] += s1
-            total[r, c + 2] += s2
-            total[r, c + 3] += s3
-            c += 4
-        while c < columns:
-            a = uintp(c) * uintp(TILE)
-            s0 = np.float32(0)
-            for k in range(n):
-                s0 += left[p + k] * right[a + k]
-            total[r, c] += s0
-            c += 1
-
-
-@_compiled
+@compiled
 def _laplace(out, top, n):  # type: ignore[no-untyped-def]
     """Bits of n latents, in all; see laplace_bits of network_bits.
 
@@ -136,7 +77,7 @@ def _laplace(out, top, n):  # type: ignore[no-untyped-def]
     return total + np.float32(n) * np.float32(TABLE_BITS)
 
 
-@_compiled
+@compiled
 def _rows(  # type: ignore[no-untyped-def]
     network, seen, starts, offsets, row_length, features, places, target, wanted, sums, g_seen, g_features, g_target
 ):
@@ -185,14 +126,14 @@ def _rows(  # type: ignore[no-untyped-def]
                 p = uintp(o) * uintp(TILE)
                 for k in range(n):
                     h1[p + k] = b1[o]
-                _product(h1, o, w1, x, read, n)
+                product(h1, o, w1, x, read, n)
                 for k in range(n):
                     h1[p + k] = max(h1[p + k], zero)
             for o in range(hidden):
                 p = uintp(o) * uintp(TILE)
                 for k in range(n):
                     a2[p + k] = b2[o]
-                _product(a2, o, w2, h1, hidden, n)
+                product(a2, o, w2, h1, hidden, n)
                 for k in range(n):
                     a2[p + k] = max(a2[p + k], zero)
                     h2[p + k] = h1[p + k] + a2[p + k]
@@ -200,8 +141,8 @@ def _rows(  # type: ignore[no-untyped-def]
                 p = uintp(o) * uintp(TILE)
                 for k in range(n):
                     out[p + k] = b3[o]
-                _product(out, o, ws, x, read, n)
-                _product(out, o, w3, h2, hidden, n)
+                product(out, o, ws, x, read, n)
+                product(out, o, w3, h2, hidden, n)
             for k in range(n):
                 out[uintp(2 * TILE) + k] = target[here + k]
             total += _laplace(out, top, n)
@@ -214,13 +155,13 @@ def _rows(  # type: ignore[no-untyped-def]
                     g_a2[p + k] = g_h2[p + k] if a2[p + k] > zero else zero
             for o in range(hidden):
                 p = uintp(o) * uintp(TILE)
-                _product(g_h2, o, w2t, g_a2, hidden, n)
+                product(g_h2, o, w2t, g_a2, hidden, n)
                 for k in range(n):
                     g_h1[p + k] = g_h2[p + k] if h1[p + k] > zero else zero
-            _outer(g3, top, 2, h2, hidden, n)
-            _outer(gin, top, 2, x, read, n)
-            _outer(g2, g_a2, hidden, h1, hidden, n)
-            _outer(g1, g_h1, hidden, x, read, n)
+            outer(g3, top, 2, h2, hidden, n)
+            outer(gin, top, 2, x, read, n)
+            outer(g2, g_a2, hidden, h1, hidden, n)
+            outer(g1, g_h1, hidden, x, read, n)
             for o in range(2):
                 p, part = uintp(o) * uintp(TILE), np.float32(0)
                 for k in range(n):
@@ -237,7 +178,7 @@ def _rows(  # type: ignore[no-untyped-def]
                 p = uintp(i) * uintp(TILE)
                 for k in range(n):
                     g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[uintp(TILE) + k]
-                _product(g_x, i, w1t, g_h1, hidden, n)
+                product(g_x, i, w1t, g_h1, hidden, n)
             for i in range(neighbours):
                 p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
                 for k in range(n):

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 
+from ..field.tiles import helped_by
+
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -30,6 +32,8 @@ class Pair:
     wait for each other. And with two threads each term has one, so what it returns is that of one thread in all. A signal of up to
     `serial_up_to` samples gets one thread whatever there are: it is faster than two that hand each other Python's lock.
 
+    Compiled loops (field.tiles) of the first also use threads that the second leaves idle.
+
     torch's number of threads changes meanwhile, and a thread that something else starts just then takes it over.
 
     Args:
@@ -43,7 +47,8 @@ class Pair:
         self._own = count - count // 2 if samples > serial_up_to else 1
         self._pool: ThreadPoolExecutor | None = None
         if device.type == "cpu" and samples > serial_up_to and count > 1:
-            self._pool = ThreadPoolExecutor(1, initializer=_begin, initargs=(count // 2,))
+            self._pool = ThreadPoolExecutor(count - 1, initializer=_begin, initargs=(count // 2,))
+        self._helpers = count - 1
 
     def __call__(self, first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
         """What both return; the second may run in another thread, in which gradients are enabled as in any new one."""
@@ -52,7 +57,8 @@ class Pair:
                 return first(), second()
             other = self._pool.submit(second)
             try:
-                return first(), other.result()
+                with helped_by(self._pool, self._helpers):
+                    return first(), other.result()
             finally:
                 wait([other])  # also where the first was interrupted: nothing is left running
 

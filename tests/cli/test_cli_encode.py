@@ -55,6 +55,16 @@ def test_options_reach_the_settings(codec: FakeMedium, i2c: Tool) -> None:
     assert (used.threads, used.seed, used.explicit, used.width, used.strip) == (2, 5, True, 12, True)
 
 
+def test_a_target_that_is_missed_is_exit_code_6_and_no_file(codec: FakeMedium, i2c: Tool) -> None:
+    picture("a.png")
+    assert i2c("encode", "a.png", "--target-size", "100") == 6
+    assert "bytes, " in i2c.err and "% over 100" in i2c.err and os.listdir() == ["a.png"]
+    assert i2c("encode", "a.png", "--target-size", "1M") == 0
+    assert "% under 1000000" in i2c.err
+    assert i2c("encode", "a.png", "--target-psnr", "30", "-q", "50", "-f") == 2
+    assert i2c("encode", "a.png", "--target-size", "lots", "-f") == 2
+
+
 def test_what_the_encoder_notes_is_a_warning(codec: FakeMedium, i2c: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     picture("a.png")
     real = codec.encode

@@ -17,6 +17,7 @@ from ...records import Json
 from ...signal import Layout, Metadata
 from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
+from .dither import dithered
 
 
 class Picture:
@@ -35,8 +36,13 @@ class Picture:
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: rows `[h, W, C]` in [0, 1], top to bottom."""
-        for band in self.plane.renderer.bands(spans(self.layout.grid, view)):
-            yield np.clip(band, 0, 1)
+        down, across = spans(self.layout.grid, view)
+        row, column = (round(span.start * span.out / span.size) for span in (down, across))
+        depth = view.bit_depth or self.layout.bit_depth
+        for band in self.plane.renderer.bands((down, across)):
+            values = np.clip(band, 0, 1)
+            yield dithered(values, depth, row=row, column=column) if view.dither else values
+            row += len(band)
 
 
 def load(data: bytes, *, partial: bool, threads: int | None) -> Picture:

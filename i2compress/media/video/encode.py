@@ -33,7 +33,7 @@ STEP_CODE, STEP_LAMBDA = 50, 1e-3  # as of pictures
 COLOUR_GAIN = 6 / 64  # of each plane on its channel at first, where channels are luma and chroma
 PART = (16, 256, 256)  # samples of a group on which the decoder's iterations are counted
 INPUT_SCALE = (128, 640)  # of coordinate fields: (Implicit)^2's, and the longest side of the videos that it is for
-FEWEST_STEPS = 20
+FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
 

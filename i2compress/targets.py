@@ -1,0 +1,175 @@
+"""A file of a wanted size or quality: what to ask of a fit, and what of the next one where the first missed.
+
+A fit is made again with lambda where a straight line through what is known (ln lambda against ln bytes or dB) meets the target, as
+bench/search.py does for whole qualities. Sound has a bitrate, which is met within a fit; a size is asked of that.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .config import DEFAULT_FIELD, SQUARES, EncodeSettings, Target, View, lambda_of_quality
+from .errors import TargetError, UsageError
+from .kinds import Kind
+from .media.protocol import Coded, Hooks, Source
+from .media.table import medium_of_file
+from .signal import Layout
+
+FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
+BELOW = 0.03  # of a size: how far below it a file may end
+NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
+MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
+SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
+LAMBDAS = (1e-7, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A file, and how close it is to its source."""
+
+    coded: Coded
+    figures: Mapping[str, float]
+
+
+def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSettings], Attempt], hooks: Hooks) -> Attempt:
+    """The best file that meets `settings.target`: of sizes the largest, of qualities the smallest.
+
+    Args:
+        settings: how to encode; quality and lambda are found here.
+        source: what is encoded.
+        attempt: encodes it once.
+        hooks: a fit that was told to stop ends the search.
+
+    Raises:
+        TargetError: none does, and by how much.
+        UsageError: a measure that this kind of media does not have.
+    """
+    goal = _Goal(settings.target, source)
+    settings = replace(settings, target=Target(), lam=_first(goal, source.layout))
+    if goal.name == "psnr" and settings.tune is None and source.layout.kind is Kind.IMAGE:
+        settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
+    tried: list[_Try] = []
+    most = FITS
+    if settings.time_limit is not None:
+        most, settings = HURRIED, replace(settings, time_limit=settings.time_limit / HURRIED)
+    while len(tried) < most and not (hooks.stopped and tried):
+        ask = _ask(settings, goal, source.layout, tried)
+        if any(ask.settings == entry.settings for entry in tried):
+            break  # at the end of what can be asked for
+        made = attempt(ask.settings)
+        tried.append(replace(ask, found=goal.found(made), made=made))
+        if goal.met(tried[-1].found) and goal.near(tried[-1].found):
+            break
+    meeting = [entry for entry in tried if goal.met(entry.found)]
+    if not meeting:
+        raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
+    best = min(meeting, key=lambda entry: abs(entry.found - goal.limit))
+    assert best.made is not None  # it was made above
+    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
+    return replace(best.made, coded=replace(best.made.coded, notes=notes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Try:
+    """One encode: what was asked for (ln(lambda), or what a fit aimed at), with which settings, and what came of it."""
+
+    asked: float
+    settings: EncodeSettings
+    found: float = math.nan
+    made: Attempt | None = None
+
+
+def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
+    """What to try next."""
+    assert settings.lam is not None  # the first guess
+    if settings.field == DEFAULT_FIELD and layout.seconds is not None and goal.name == "size":
+        aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
+        return _Try(asked=aimed, settings=replace(settings, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / layout.seconds)))
+    lam = _clamped(_next(goal, tried)) if tried else settings.lam
+    return _Try(asked=math.log(lam), settings=replace(settings, lam=lam))
+
+
+class _Goal:
+    """A target as a number, found values of it, and what to say of them. Sizes are ln(bytes)."""
+
+    def __init__(self, target: Target, source: Source) -> None:
+        layout = source.layout
+        self._source = source
+        size = target.size if target.bpp is None else math.floor(target.bpp * layout.samples / 8)
+        if size is not None:
+            self.name, self.limit = "size", math.log(max(size, 1))
+        elif target.psnr is not None:
+            self.name, self.limit = "psnr", target.psnr
+        else:
+            assert target.ssimulacra2 is not None  # one is given
+            self.name, self.limit = "ssimulacra2", target.ssimulacra2
+            if layout.kind is not Kind.IMAGE or layout.channels not in (1, 3) or min(layout.grid) < 8:
+                raise UsageError("--target-ssimulacra2 is for pictures of at least 8x8 without transparency; use --target-psnr or --target-size")
+        self.wanted = self.limit + MARGIN[self.name]
+
+    def found(self, made: Attempt) -> float:
+        """What a file comes to."""
+        if self.name == "size":
+            return math.log(len(made.coded.data))
+        return made.figures["psnr"] if self.name == "psnr" else _judged(self._source, made.coded.data)
+
+    def met(self, found: float) -> bool:
+        """Whether that is within the limit."""
+        return found <= self.limit if self.name == "size" else found >= self.limit
+
+    def near(self, found: float) -> bool:
+        """Whether it is close enough to it."""
+        return abs(found - self.limit) <= (-math.log(1 - BELOW) if self.name == "size" else NEAR[self.name])
+
+    def miss(self, found: float) -> str:
+        """Why no file is written."""
+        if self.name == "size":
+            over = math.exp(found) / math.exp(self.limit) - 1
+            size, limit = math.exp(found), math.exp(self.limit)
+            return f"the smallest file has {size:.0f} bytes, {100 * over:.1f} % over {limit:.0f}; ask for more, or make the source smaller"
+        return (
+            f"the best file has {self._shown(found)}, {self.limit - found:.2f} less than {self._shown(self.limit)}; ask for less, or raise the effort"
+        )
+
+    def said(self, found: float) -> str:
+        """What to say of a file that meets the target by more than was needed."""
+        if self.name == "size":
+            return f"the file has {math.exp(found):.0f} bytes, {100 - 100 * math.exp(found - self.limit):.1f} % under {math.exp(self.limit):.0f}"
+        return f"the file has {self._shown(found)}, more than {self._shown(self.limit)}"
+
+    def _shown(self, value: float) -> str:
+        return f"{value:.2f} dB PSNR" if self.name == "psnr" else f"SSIMULACRA 2 {value:.2f}"
+
+
+def _first(goal: _Goal, layout: Layout) -> float:
+    """Lambda of a usual photograph: at quality 50 it has about 0.4 bits a pixel, 34 dB, 65 of SSIMULACRA 2. Of sound: half the noise's power."""
+    if layout.kind is not Kind.IMAGE:
+        return float(10 ** (-goal.limit / 10)) * layout.peak**2 / 2 if goal.name == "psnr" else 1e-6
+    usual = {"size": math.log(0.4 * layout.samples / 8), "psnr": 34.0, "ssimulacra2": 65.0}[goal.name]
+    return _clamped(math.log(lambda_of_quality(50)) + (goal.limit - usual) / SLOPES[goal.name])
+
+
+def _next(goal: _Goal, tried: "list[_Try]") -> float:
+    """ln(lambda) at which the line through the two tries nearest the target meets it; with one try, the usual slope."""
+    near = sorted(tried, key=lambda entry: abs(entry.found - goal.wanted))[:2]
+    slope = SLOPES[goal.name]
+    if len(near) == 2 and near[0].asked != near[1].asked:
+        rise = (near[1].found - near[0].found) / (near[1].asked - near[0].asked)
+        slope = rise if 3 * slope < rise < slope / 3 else slope  # two tries close together say little about the slope
+    return near[0].asked + (goal.wanted - near[0].found) / slope
+
+
+def _clamped(place: float) -> float:
+    return min(max(math.exp(min(max(place, -30.0), 0.0)), LAMBDAS[0]), LAMBDAS[1])
+
+
+def _judged(source: Source, data: bytes) -> float:
+    """SSIMULACRA 2 of a file."""
+    from .fit import ssimulacra2
+
+    rows = source.layout.grid[0]
+    content = medium_of_file(data).load(data, partial=False, threads=None)
+    decoded = np.concatenate(list(content.blocks(View())))
+    return ssimulacra2(np.asarray(source.read(0, rows), np.float32), decoded)

@@ -1,0 +1,64 @@
+"""The compiled loops of the fit on a CPU: the values and gradients of a field, the same on any number of threads, and what is kept of them."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2compress.field import pyramid
+from i2compress.field.pyramid import PyramidField
+from i2compress.field.spatial import FORMATS
+from i2compress.field.spec import PyramidSpec, prior
+from i2compress.field.tiles import helped_by
+
+
+def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, list[Tensor]]:
+    spec = PyramidSpec(grid=grid, channels=3, levels=4, width=width)
+    field = PyramidField(spec, prior(0, spec), iterations=4)
+    generator = torch.Generator().manual_seed(0)
+    for tensor in field.tensors.values():
+        tensor.data += 0.05 * torch.randn(tensor.shape, generator=generator)
+    features = torch.randn(1, 4, *grid, generator=generator).to(memory_format=FORMATS[len(grid)]).requires_grad_()
+    wanted = torch.randn(1, 3, *grid, generator=generator)
+    found = field.values(features)
+    leaves = [features, *(tensor for name, tensor in field.tensors.items() if name != "up")]
+    return found.detach(), list(torch.autograd.grad((found * wanted).sum(), leaves))
+
+
+GRIDS = [(40, 300), (1, 30), (30, 1), (5, 20, 150), (1, 9, 9)]
+
+
+@pytest.mark.parametrize("width", [16, 5])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_compiled_values_and_their_gradients_are_those_of_torch(grid: tuple[int, ...], width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = values_and_gradients(grid, width)
+    monkeypatch.setattr(pyramid, "suits", lambda tensors: False)
+    plain = values_and_gradients(grid, width)
+    torch.testing.assert_close(compiled[0], plain[0], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(compiled[1], plain[1], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+
+
+def test_threads_that_help_change_no_bit() -> None:
+    alone = values_and_gradients((40, 300), 16)
+    with ThreadPoolExecutor(3) as threads, helped_by(threads, 3):
+        helped = values_and_gradients((40, 300), 16)
+    assert torch.equal(alone[0], helped[0])
+    assert all(torch.equal(a, b) for a, b in zip(alone[1], helped[1], strict=True))
+
+
+@pytest.mark.parametrize("home", ["cache", "file/cache"])
+def test_compiled_loops_are_kept_in_the_users_cache_where_it_can_be_written(home: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    script = "import numpy as np; from i2compress.field.tiles import product, TILE; a = np.zeros(TILE, np.float32);"
+    script += "product(a, 0, np.ones((1, 1), np.float32), a + 1, 1, 3); print(a[:4])"
+    run = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / home)}, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout.split()) == (0, ["[1.", "1.", "1.", "0.]"]), run.stderr
+    assert bool(list(tmp_path.glob("cache/i2compress/*/*/*.nbi"))) == (home == "cache")

@@ -1,0 +1,127 @@
+"""Files of a wanted size or quality: the search over fits, and real files."""
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from sounds import chord, wav
+
+from i2compress import codec, media
+from i2compress.codec import Encoded
+from i2compress.config import EncodeSettings, Target
+from i2compress.errors import TargetError, UsageError
+from i2compress.media.protocol import Coded, Hooks
+from i2compress.targets import FITS, Attempt, meet
+
+FAST = EncodeSettings(threads=1, device="cpu", steps=60)
+
+
+def blobs(height: int = 48, width: int = 64) -> bytes:
+    """A PNG with smooth colours and some noise."""
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 7) * np.cos(y / 5), np.sin((x + y) / 9), np.cos(x / 4)], -1)
+    codes = 127 + 90 * waves + np.random.default_rng(0).normal(0, 6, waves.shape)
+    file = io.BytesIO()
+    Image.fromarray(np.clip(codes, 0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def encoded(data: bytes, target: Target, settings: EncodeSettings = FAST) -> Encoded:
+    with media.open_source(data) as opened:
+        return codec.encode(opened.source, replace(settings, target=target))
+
+
+# The search
+
+
+class Coder:
+    """Pretends that ln(bytes) and dB are lines in ln(lambda), counted."""
+
+    def __init__(self, size: float = 3e5, slope: float = -0.7, least: float = 200) -> None:
+        self.size, self.slope, self.least, self.lambdas = size, slope, least, list[float]()
+
+    def __call__(self, settings: EncodeSettings) -> Attempt:
+        lam = settings.rate_weight
+        self.lambdas.append(lam)
+        count = round(max(self.least, self.size * (lam / 1e-5) ** self.slope))
+        return Attempt(coded=Coded(data=bytes(count), steps=1, passes=1), figures={"psnr": 60 - 2 * math.log(lam / 1e-5)})
+
+
+def searched(target: Target, coder: Callable[[EncodeSettings], Attempt]) -> Attempt:
+    with media.open_source(blobs()) as opened:
+        return meet(replace(FAST, field="siren", target=target), opened.source, coder, Hooks())
+
+
+@pytest.mark.parametrize("size", [2_000, 20_000, 150_000])
+def test_a_size_is_met_from_below_within_three_percent(size: int) -> None:
+    coder = Coder()
+    assert 0.97 * size <= len(searched(Target(size=size), coder).coded.data) <= size
+    assert len(coder.lambdas) <= FITS
+
+
+@pytest.mark.parametrize("psnr", [42.0, 48.0, 55.0])
+def test_a_quality_is_met_from_above(psnr: float) -> None:
+    assert psnr <= searched(Target(psnr=psnr), Coder()).figures["psnr"] <= psnr + 0.2
+
+
+def test_bits_a_sample_are_a_size() -> None:
+    assert 0.97 * 3072 <= len(searched(Target(bpp=8.0), Coder()).coded.data) <= 3072
+
+
+def test_a_miss_is_an_error_that_says_by_how_much() -> None:
+    with pytest.raises(TargetError, match=r"the smallest file has 2000 bytes, 100\.0 % over 1000"):
+        searched(Target(size=1000), Coder(least=2000))
+    with pytest.raises(TargetError, match=r"the best file has [\d.]+ dB PSNR, [\d.]+ less than 119\.00 dB PSNR"):
+        searched(Target(psnr=119.0), Coder())
+
+
+def test_a_file_far_below_its_limit_is_written_with_a_word() -> None:
+    made = searched(Target(size=10**9), Coder())
+    assert any("% under 1000000000" in note for note in made.coded.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": 1000, "psnr": 30.0}, "exclude each other"),
+        ({"size": 3}, "target size is 3"),
+        ({"bpp": -1.0}, "target bpp is -1"),
+        ({"psnr": math.inf}, "target psnr is inf"),
+        ({"ssimulacra2": math.nan}, "target ssimulacra2 is nan"),
+    ],
+)
+def test_targets_that_make_no_sense_are_refused(given: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Target(**given)  # type: ignore[arg-type]
+
+
+def test_a_measure_of_pictures_is_not_for_sound() -> None:
+    with pytest.raises(UsageError, match="is for pictures"):
+        encoded(wav(chord(0.1)), Target(ssimulacra2=70))
+
+
+# Real files
+
+
+def test_a_picture_of_a_wanted_size() -> None:
+    made = encoded(blobs(), Target(size=700))
+    assert len(made.data) <= 700
+    assert len(made.data) >= 0.97 * 700 or any("under" in note for note in made.coded.notes)
+    assert len(codec.I2File.from_bytes(made.data).render().values) == 48
+
+
+def test_a_picture_of_a_wanted_quality() -> None:
+    assert encoded(blobs(), Target(psnr=24.0)).psnr >= 24.0
+    judged = encoded(blobs(), Target(ssimulacra2=-50.0), replace(FAST, steps=20))
+    assert judged.data
+
+
+def test_a_sound_of_a_wanted_size_and_quality() -> None:
+    sound = wav(chord(1.0))
+    made = encoded(sound, Target(size=600), replace(FAST, steps=30))
+    assert len(made.data) <= 600
+    assert encoded(sound, Target(psnr=40.0), replace(FAST, steps=30)).psnr >= 40.0
