@@ -3,6 +3,7 @@
 Decoding needs numpy only; torch is imported when something is encoded.
 """
 
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import numpy as np
 from .arrays import Float32Array
 from .config import EncodeSettings, View
 from .container import chunk_sizes
-from .media import SignalSource, Source
+from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
 from .signal import Layout, Metadata, Signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
 
 
+SHOWN = 1024  # samples of the longest side of what a notebook shows
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
@@ -163,6 +165,19 @@ class I2File:
     def render(self, view: View | None = None) -> Signal:
         """The whole view as a signal, its metadata with it. Raises UsageError."""
         return Signal.of(self.output(view), np.concatenate(list(self.blocks(view))), self.metadata)
+
+    def __repr__(self) -> str:
+        return f"<I2File: {self.medium.describe(self.layout)}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows of it: a PNG of at most SHOWN samples a side, where its kind of media can be one."""
+        if not any(form.name == "png" for form in self.medium.formats):
+            return None
+        view, file = View(max_size=SHOWN), io.BytesIO()
+        with open_writer(file, self.output(view), format="png", metadata=self.metadata) as writer:
+            for block in self.blocks(view):
+                writer.write(block)
+        return file.getvalue()
 
     def score(self, source: Source | Signal) -> Mapping[str, float]:
         """How close it is to a source of the same layout; see Medium.score."""

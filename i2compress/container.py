@@ -20,7 +20,7 @@ TruncatedError, a changed byte some FormatError.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .errors import BadMagicError, ChecksumError, LimitError, MalformedError, SignalError, TruncatedError, UnsupportedVersionError
 from .header import MAX_VALUE, Cursor, decode_header, encode_header, encode_varint
@@ -33,6 +33,7 @@ VERSION = 1
 SIGNATURE = MAGIC + bytes([VERSION])
 
 MAX_METADATA = 2**24  # bytes of one metadata block, unpacked
+START = 4096  # bytes that are read at once where only the start of a file is wanted
 
 CHUNKS = {
     "H": "header",
@@ -130,6 +131,24 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
     if content.complete:
         reader.finish()
     return content
+
+
+def read_start(file: BinaryIO) -> tuple[Header, dict[str, bytes]]:
+    """Header and metadata of a file that begins with them, of which not much more is read.
+
+    Raises:
+        FormatError: no such file, or one that is damaged so far.
+    """
+    data = b""
+    while True:
+        more = file.read(max(START, len(data)))
+        data += more
+        try:
+            reader = ChunkReader(data)
+            return decode_header(reader.expect("H")), reader.metadata()[0]
+        except TruncatedError:
+            if not more:
+                raise
 
 
 def chunk_sizes(data: bytes) -> list[ChunkSize]:

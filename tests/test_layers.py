@@ -34,6 +34,8 @@ LAYERS = {
     "codec": 6,
     "api": 7,
     "cli": 7,
+    "pillow": 7,
+    "imageio_plugin": 7,
     "bench": 7,
     "reproduce": 7,
 }
