@@ -4,6 +4,7 @@ Decoding needs numpy only; torch is imported when something is encoded.
 """
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,11 @@ import numpy as np
 from .arrays import Float32Array
 from .config import EncodeSettings, View
 from .container import chunk_sizes
+from .errors import ResourceError
 from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
+from .memory import installed
 from .signal import Layout, Metadata, Signal
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 
 SHOWN = 1024  # samples of the longest side of what a notebook shows
+MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
+MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
@@ -110,6 +115,35 @@ def encode(
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
     return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes)
+
+
+def check_cost(data: bytes, view: View | None = None, *, threads: int | None = None) -> None:
+    """Refuses a file that would take much more time or memory than one that is worth it; see MOST_SECONDS and MOST_MEMORY.
+
+    Args:
+        data: the file, of which only headers are read.
+        view: what is to be decoded of it; None for all.
+        threads: CPU threads that would decode it; None for all.
+
+    Raises:
+        ResourceError: it would take too much.
+        FormatError, UsageError: no such file, or no such view of it.
+    """
+    view, medium = View() if view is None else view, medium_of_file(data)
+    check_options(medium, view)
+    cost, memory = medium.cost(data, view), installed()
+    cores = os.cpu_count() or 1
+    seconds = cost.seconds / min(threads or cores, cores)
+    if seconds > MOST_SECONDS:
+        raise ResourceError(
+            f"decoding would take about {seconds / 60:.0f} minutes, and over {MOST_SECONDS / 60:.0f} are refused; decode a part, "
+            "or less of its size, or add --any-cost if you trust the file"
+        )
+    if memory is not None and cost.memory > MOST_MEMORY * memory:
+        raise ResourceError(
+            f"decoding would take about {cost.memory / 1e9:.1f} GB of memory, and over {MOST_MEMORY * memory / 1e9:.1f} GB are refused here; "
+            "decode it on a larger machine, or add --any-cost if you trust the file"
+        )
 
 
 class I2File:

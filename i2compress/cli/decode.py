@@ -12,7 +12,7 @@ from ..config import Limits, View
 from ..errors import FormatError, UsageError
 from ..files import STDIO, default_output
 from . import batch
-from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_scale, parse_size, parse_time
+from .options import AnyCost, AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_scale, parse_size, parse_time
 from .output import Json, Output, duration
 
 MAX_PIXELS = 2**28
@@ -44,6 +44,7 @@ class _Wish:
     allow_partial: bool
     threads: int | None
     force: bool
+    any_cost: bool
 
 
 def decode(
@@ -62,6 +63,7 @@ def decode(
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     max_samples: MaxSamples = MAX_SAMPLES,
+    any_cost: AnyCost = False,
     threads: Threads = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -76,7 +78,7 @@ def decode(
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     _check_format(output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
-    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force)
+    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force, any_cost=any_cost)
     out, files = Output("decode", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
 
     def name(source: str) -> Path:
@@ -116,9 +118,11 @@ def _own_format(head: bytes) -> str:
 
 def _decode_one(job: batch.Job, data: bytes, wish: _Wish, out: Output) -> None:
     from .. import media
-    from ..codec import I2File
+    from ..codec import I2File, check_cost
 
     start = perf_counter()
+    if not wish.any_cost:
+        check_cost(data, wish.view, threads=wish.threads)
     file = I2File.from_bytes(data, threads=wish.threads, allow_partial=wish.allow_partial)
     layout = file.output(wish.view)
     file.medium.check_output(layout, wish.limits)

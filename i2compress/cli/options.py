@@ -69,3 +69,4 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Neither progress nor summa
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", envvar="I2C_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads; all by default.")]
+AnyCost = Annotated[bool, typer.Option("--any-cost", help="Decode also what would take over 20 minutes, or more memory than there is.")]

@@ -11,7 +11,7 @@ import typer
 from ..errors import SignalError, TargetError, UsageError
 from ..files import STDIO
 from . import batch
-from .options import AsJson, Debug, Inputs, Quiet, Threads
+from .options import AnyCost, AsJson, Debug, Inputs, Quiet, Threads
 from .output import Output, duration, figures
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def verify(
     inputs: Inputs,
     against: Against = None,
     min_psnr: MinPsnr = None,
+    any_cost: AnyCost = False,
     threads: Threads = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -40,10 +41,12 @@ def verify(
     out, files = Output("verify", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
 
     def work(index: int) -> None:
-        from ..codec import I2File
+        from ..codec import I2File, check_cost
 
-        start = time.perf_counter()
-        file = I2File.from_bytes(files.read(inputs[index]), threads=threads)
+        start, data = time.perf_counter(), files.read(inputs[index])
+        if not any_cost:
+            check_cost(data, threads=threads)
+        file = I2File.from_bytes(data, threads=threads)
         found = _decoded(file) if against is None else _score(file, against, out)
         _report(inputs[index], file, found, time.perf_counter() - start, min_psnr, out)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ..arrays import Float32Array
 from ..config import EncodeSettings, Limits, View
 from ..kinds import Kind
+from ..planes import Cost
 from ..records import Json
 from ..signal import Codes, Layout, Metadata, Values
 
@@ -193,6 +194,9 @@ class Medium(Protocol):
 
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
         """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""
+
+    def cost(self, data: bytes, view: View) -> Cost:
+        """What decoding a view of a file takes, about, from its headers alone. Raises FormatError and UsageError."""
 
     def score(self, source: Source, content: Content) -> Mapping[str, float]:
         """How close the content is to its source, by the names of metrics.FIGURES: the one place of every figure that is reported."""

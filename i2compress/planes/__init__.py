@@ -1,7 +1,20 @@
 """A signal on a grid becomes the header, weights and latents of a field, and they become the signal again: of any kind of media."""
 
+from .cost import Cost, plane_cost
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid
 
-__all__ = ["MAX_SAMPLES", "TOLERANCE_ERROR", "FittedPlane", "Plane", "PlaneJob", "Settle", "code_tolerance", "fit_pyramid", "open_plane"]
+__all__ = [
+    "MAX_SAMPLES",
+    "TOLERANCE_ERROR",
+    "Cost",
+    "FittedPlane",
+    "Plane",
+    "PlaneJob",
+    "Settle",
+    "code_tolerance",
+    "fit_pyramid",
+    "open_plane",
+    "plane_cost",
+]

@@ -1,5 +1,6 @@
 """An .i2 file of a picture: what it says of itself, and its values at any size or in any part."""
 
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from ...config import Limits, View
 from ...errors import MalformedError, UsageError
 from ...header import MAX_AXIS, Header
 from ...kinds import Kind
-from ...planes import open_plane
+from ...planes import Cost, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
 from ...render.span import Span, Spans
@@ -89,6 +90,12 @@ def _output_size(width: int, height: int, view: View) -> tuple[int, int]:
         return max(1, (2 * width * top + longest) // (2 * longest)), max(1, (2 * height * top + longest) // (2 * longest))
     scale = 1.0 if view.scale is None else min(view.scale, 2.0 * MAX_AXIS)
     return max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
+
+
+def cost(data: bytes, view: View) -> Cost:
+    """See Medium."""
+    header = container.read_start(io.BytesIO(data))[0]
+    return plane_cost(header, spans(header.grid, view))
 
 
 def describe(layout: Layout) -> str:
