@@ -14,8 +14,8 @@ import numpy as np
 
 from .arrays import Float32Array
 from .config import EncodeSettings, View
-from .container import chunk_sizes
-from .errors import ResourceError
+from .container import chunk_sizes, insert_origin
+from .errors import ResourceError, SignalError
 from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
@@ -73,9 +73,11 @@ class Encoded:
     @property
     def loss(self) -> float | None:
         """D + lambda R, D the mean squared error of the decoded file, R the bits a sample of all of it; None where errors were weighed otherwise."""
-        if self.coded.rate_weight is None:
-            return None
-        return self.layout.peak**2 * 10 ** (-self.psnr / 10) + self.coded.rate_weight * self.bpp
+        return None if self.coded.rate_weight is None else self.loss_of(self.psnr, len(self.data))
+
+    def loss_of(self, psnr: float, count: int) -> float:
+        """The loss of a file of so many bytes and that PSNR, of the same source and under the same lambda."""
+        return self.layout.peak**2 * 10 ** (-psnr / 10) + (self.coded.rate_weight or 0.0) * 8 * count / self.layout.samples
 
 
 def encode(
@@ -85,6 +87,7 @@ def encode(
     on_step: "Callable[[StepInfo], None] | None" = None,
     stop: Callable[[], bool] | None = None,
     began: float | None = None,
+    origin: bytes | None = None,
 ) -> Encoded:
     """Fit a field to the samples of a source and write it as an .i2 file.
 
@@ -94,6 +97,7 @@ def encode(
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
         began: the time.monotonic() from which a time limit counts; None for now.
+        origin: what the file is to say that it was made from (origin.origin_of); None for nothing.
 
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
@@ -110,6 +114,8 @@ def encode(
 
         settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
     coded = medium.encode(source, settings, Hooks(on_step=on_step, stop=stop))
+    if origin is not None:
+        coded = replace(coded, data=insert_origin(coded.data, origin))
     figures = I2File.from_bytes(coded.data, threads=settings.threads).score(source)
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):
@@ -144,6 +150,62 @@ def check_cost(data: bytes, view: View | None = None, *, threads: int | None = N
             f"decoding would take about {cost.memory / 1e9:.1f} GB of memory, and over {MOST_MEMORY * memory / 1e9:.1f} GB are refused here; "
             "decode it on a larger machine, or add --any-cost if you trust the file"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """What more effort on a file came to.
+
+    Args:
+        encoded: the new fit.
+        before: figures of the file that there was, by the names of metrics.FIGURES.
+        better: whether the new file is the better one of the two.
+    """
+
+    encoded: Encoded
+    before: Mapping[str, float]
+    better: bool
+
+
+def refine(
+    source: Source | Signal,
+    data: bytes,
+    settings: EncodeSettings | None = None,
+    *,
+    on_step: "Callable[[StepInfo], None] | None" = None,
+    stop: Callable[[], bool] | None = None,
+    began: float | None = None,
+) -> Refined:
+    """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better.
+
+    That is the one of the smaller D + lambda R, both as measured on the decoded file; and where errors were weighed otherwise, the new one
+    if it is no larger and no figure of it is worse.
+
+    Args:
+        source: what the file was made from.
+        data: the file.
+        settings: effort, steps, time limit, device, threads, seed and strip; the rest is the file's own. None for the defaults.
+        on_step, stop, began: see encode.
+
+    Raises:
+        SignalError: a source of another layout than the file's.
+        FormatError: a file that is damaged.
+        UsageError, ResourceError: see encode.
+    """
+    source = SignalSource(source) if isinstance(source, Signal) else source
+    file = I2File.from_bytes(data, threads=None if settings is None else settings.threads)
+    if source.layout != file.layout:
+        found, expected = (file.medium.describe(layout) for layout in (source.layout, file.layout))
+        raise SignalError(f"the source is {found}; expected {expected} as in the .i2 file: give the source that it was made from")
+    before = file.score(source)
+    said = file.medium.outline(data).settings
+    asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
+    encoded = encode(source, asked, on_step=on_step, stop=stop, began=began)
+    if encoded.loss is None:
+        better = len(encoded.data) <= len(data) and all(encoded.figures[name] >= value for name, value in before.items())
+    else:
+        better = encoded.loss < encoded.loss_of(before["psnr"], len(data))
+    return Refined(encoded=encoded, before=before, better=better and encoded.data != data)
 
 
 class I2File:

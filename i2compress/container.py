@@ -2,6 +2,7 @@
 
     signature       f1 69 32, format version (1 byte)
     'H' header      what the file holds; see Header
+    'o'             what it was made from and how, two hashes: optional; see origin.py
     'c' 'e' 'x' 't' ICC profile, Exif, XMP, tags: optional, each at most once, zlib
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
@@ -46,7 +47,9 @@ CHUNKS = {
     "Y": "latents",
     "A": "sound",
     "S": "segment",
+    "o": "origin",
 }
+ORIGIN, ORIGIN_SIZE = "o", 16
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
 
 
@@ -214,12 +217,16 @@ class ChunkReader:
     def metadata(self) -> tuple[dict[str, bytes], tuple[str, memoryview]]:
         """The optional chunks that are known, by name, and the chunk after them."""
         found: dict[str, bytes] = {}
+        seen: set[str] = set()
         while (chunk := self.chunk())[0].islower():
             letter, payload = chunk
             name = CHUNKS.get(letter)
-            if name in found:
+            if letter in seen and name is not None:
                 raise MalformedError(f"{self.where} is a second {name} chunk; expected at most one")
-            if name is not None:
+            seen.add(letter)
+            if letter == ORIGIN:
+                _check_origin(payload)
+            elif name is not None:
                 found[name] = _unpack(payload, name)
         return found, chunk
 
@@ -241,6 +248,29 @@ class ChunkReader:
         extra = len(self.data) - self.position
         if extra:
             raise MalformedError(f"{extra} bytes follow the last chunk at byte {self.position}; expected the end of the file")
+
+
+def insert_origin(data: bytes, origin: bytes) -> bytes:
+    """A file that says what it was made from, of one that does not; see origin.py."""
+    reader = ChunkReader(data)
+    reader.chunk()
+    return data[: reader.position] + write_chunk(ORIGIN, origin) + data[reader.position :]
+
+
+def read_origin(data: bytes) -> bytes | None:
+    """What a file says that it was made from; None where it does not. Its first two chunks suffice. Raises FormatError."""
+    reader = ChunkReader(data)
+    reader.chunk()
+    letter, payload = reader.chunk()  # where insert_origin puts it
+    if letter != ORIGIN:
+        return None
+    _check_origin(payload)
+    return bytes(payload)
+
+
+def _check_origin(payload: memoryview) -> None:
+    if len(payload) != ORIGIN_SIZE:
+        raise MalformedError(f"the origin chunk has {len(payload)} bytes; expected {ORIGIN_SIZE}: the file was written wrongly")
 
 
 def write_chunk(letter: str, payload: bytes) -> bytes:

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,11 +13,17 @@ from typing import BinaryIO, Literal
 
 from .errors import I2Error, OutputExistsError, ResourceError, UsageError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed anyhow
+    fcntl = None  # type: ignore[assignment]
+
 SUFFIX = ".i2"
 STDIO = "-"
 
 _PathLike = str | os.PathLike[str]
 _TEMPORARY = ".i2tmp"
+_FRESH = 10.0  # seconds in which a temporary file may not be locked yet
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -69,7 +76,11 @@ def _exists(shown: _PathLike) -> OutputExistsError:
 def _open_temporary(target: Path) -> tuple[Path, BinaryIO]:
     """A new file beside `target`; made with open() and not with tempfile, so that the user's umask applies."""
     temporary = target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY}")
-    return temporary, _opened(temporary, target.parent, "xb")
+    file = _opened(temporary, target.parent, "xb")
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return temporary, file
 
 
 def _opened(path: Path, place: Path, mode: Literal["wb", "xb"]) -> BinaryIO:
@@ -115,7 +126,49 @@ def _said(shown: _PathLike) -> Iterator[None]:
         raise
 
 
-def default_output(path: _PathLike, verb: Literal["encode", "decode"], *, scale: float | None = None, extension: str = "png") -> Path:
+def sweep(folder: _PathLike) -> None:
+    """Remove temporary files that processes left in a folder when they were killed.
+
+    A file that is being written is locked by its writer. One that was made a moment ago may not be locked yet, and stays too, as does
+    everything where the file system has no locks.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and entry.name.endswith(_TEMPORARY):
+                with suppress(OSError):
+                    _sweep(entry.path)
+
+
+def _sweep(path: str) -> None:
+    if fcntl is None or time.time() - os.stat(path).st_mtime < _FRESH:
+        return
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an OSError where its writer lives
+        os.unlink(path)
+
+
+def copy_times_and_mode(source: _PathLike, target: _PathLike) -> None:
+    """Give `target` the times and permissions of `source`."""
+    found = os.stat(source)
+    os.chmod(target, stat.S_IMODE(found.st_mode) & 0o777)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def make_durable(path: _PathLike) -> None:
+    """Return when a file and its name are on the disk, so that a loss of power does not take it."""
+    for place, flags in ((os.fspath(path), os.O_RDONLY), (os.path.dirname(os.path.realpath(path)), getattr(os, "O_DIRECTORY", None))):
+        if flags is None:  # Windows cannot open folders
+            continue
+        handle = os.open(place, flags)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def default_output(
+    path: _PathLike, verb: Literal["encode", "decode"], *, scale: float | None = None, extension: str = "png", whole: bool = False
+) -> Path:
     """Where the output goes when no name is given: beside the input, and never the input itself.
 
     photo.png -> photo.i2; photo.i2 -> photo.i2.png, or photo.i2@4x.png at scale 4.
@@ -125,6 +178,7 @@ def default_output(path: _PathLike, verb: Literal["encode", "decode"], *, scale:
         verb: "encode" replaces the extension by .i2 (adds it where the input already ends so); "decode" adds one.
         scale: of the decoded picture, where it is not 1.
         extension: of the decoded file, with or without its dot.
+        whole: "encode" keeps the extension in any case: photo.png.i2.
 
     Raises:
         UsageError: the input is standard input, which has no name.
@@ -133,7 +187,7 @@ def default_output(path: _PathLike, verb: Literal["encode", "decode"], *, scale:
         raise UsageError("standard input has no name to derive the output's from; give one with --output, or '-' for standard output")
     source = Path(path)
     if verb == "encode":
-        plain = source.suffix.lower() != SUFFIX and source.suffix != ""
+        plain = source.suffix.lower() != SUFFIX and source.suffix != "" and not whole
         return source.with_suffix(SUFFIX) if plain else source.with_name(source.name + SUFFIX)
     at = "" if scale is None or scale == 1 else f"@{scale:g}x"
     return source.with_name(f"{source.name}{at}.{extension.removeprefix('.')}")

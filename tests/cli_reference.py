@@ -14,6 +14,7 @@ def reference() -> str:
     """The page."""
     group = typer.main.get_command(app)
     parts = ["# The i2c command line", "", "Generated from the parser by `python tests/cli_reference.py`; a test keeps it equal.", ""]
+    parts += ["Many files, several processes, many machines, and what a signal or a kill leaves: [batch.md](batch.md).", ""]
     for name, command in leaves(group, "i2c"):
         parts += [f"## {name}", "", str(getattr(command, "help", "")).strip(), "", "| option | value | default | meaning |", "|---|---|---|---|"]
         parts += [row(parameter) for parameter in getattr(command, "params", [])]

@@ -16,17 +16,21 @@ from ..memory import keep_freed_memory
 from . import bench, output
 from .compare import compare
 from .decode import decode
+from .doctor import doctor
 from .encode import encode
 from .errors import Terminated, exit_code
 from .info import info
 from .options import Debug
+from .refine import refine
 from .reproduce import reproduce
 from .verify import verify
+from .work import Failure
 
 EPILOG = """\b
 Examples:
   i2c encode photo.png                    photo.i2, beside it
   i2c encode *.png -O packed              many; every argument is an input
+  i2c encode photos -r -O packed -j auto  a folder, several at once
   i2c encode photo.png -q 90 -e 7         better, slower
   i2c encode photo.png --time-limit 2m
   i2c decode photo.i2                     photo.i2.png, never the source
@@ -37,6 +41,8 @@ Examples:
   i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
   i2c info photo.i2                       what it holds, and where its bytes are
   i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
+  i2c refine photo.i2 --from photo.png -e 7   more effort, never worse
+  i2c doctor                              is all well here?
   i2c reproduce --help                    the experiments of the paper
 
 \b
@@ -46,16 +52,35 @@ Exit codes:
   130 interrupted    143 terminated
 """
 
-FITTING = ("encode", "compare", "reproduce", "bench")
+FITTING = ("encode", "refine", "doctor", "compare", "reproduce", "bench")
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=HELP,
+    context_settings={**HELP, "auto_envvar_prefix": "I2C"},
     epilog=EPILOG,
 )
+
+
+SHOWN = (
+    "i2c encode photo.png  ",
+    "i2c encode photos",
+    "i2c encode photo.png -q",
+    "i2c decode photo.i2  ",
+    "--scale 4",
+    "i2c verify",
+    "i2c info",
+    "i2c doctor",
+)
+
+
+def _first(context: typer.Context) -> str:
+    """What i2c alone shows: what it is, eight examples, and where there is more."""
+    lines = EPILOG.splitlines()
+    examples = [next(line for line in lines if words in line) for words in SHOWN]
+    return "\n".join([context.command.help or "", "", *examples, "", "i2c --help shows all verbs, i2c VERB --help the options of one."])
 
 
 def _examples(verb: str) -> str | None:
@@ -67,7 +92,7 @@ def _examples(verb: str) -> str | None:
 @app.callback(invoke_without_command=True)
 def i2c(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("-V", "--version", help="Show the version.")] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", allow_from_autoenv=False, help="Show the version.")] = False,
     debug: Debug = False,
 ) -> None:
     """A neural codec: a picture or a sound becomes a small implicit network, decoded at any resolution."""
@@ -75,13 +100,13 @@ def i2c(
         output.show(f"i2c {_version()}")
         raise typer.Exit()
     if context.invoked_subcommand is None:
-        output.show(context.get_help())
+        output.show(_first(context))
         raise typer.Exit()
     if context.invoked_subcommand in FITTING:
         keep_freed_memory()
 
 
-for verb in (encode, decode, info, verify, compare, reproduce):
+for verb in (encode, decode, info, verify, refine, compare, doctor, reproduce):
     app.command(no_args_is_help=False, epilog=_examples(verb.__name__))(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
 
@@ -103,10 +128,10 @@ def main(args: Sequence[str] | None = None) -> int:
         output.hush_stdout()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED
     except BaseException as error:
-        output.fail(error, debug=debug)
+        output.fail(Failure.of(error), debug=debug)
         return exit_code(error)
     if code == ExitCode.INTERRUPTED:  # Typer has turned the exception into its exit code
-        output.fail(KeyboardInterrupt(), debug=debug)
+        output.fail(Failure.of(KeyboardInterrupt()), debug=debug)
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -1,97 +1,65 @@
-"""Several inputs in one run: where each output goes, what is refused before any work starts, and what the run returns."""
+"""The plan of a run: where each output goes, and what is refused or left out before any work starts."""
 
 import os
-import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ExitCode, I2Error, OutputExistsError, SignalError, UsageError
-from ..files import STDIO, atomic_writer, refuse_same_file, same_file
-from .errors import exit_code
-from .output import Output, refuse_terminal, write_stdout
+from ..errors import I2Error, OutputExistsError, SignalError, UsageError
+from ..files import STDIO, atomic_writer, copy_times_and_mode, make_durable, refuse_same_file, sweep
+from .inputs import Input, gather, in_shard
+from .options import Existing, Placing, Running, Selection, parse_shard
+from .output import refuse_terminal, write_stdout
+from .work import Job, read_input
+
+Name = Callable[[str, bool], Path]
+"""The output's default path for an input; True: with the input's extension, for inputs that differ in nothing else."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One input and its output, paths or "-"; `refused` is why its work will not be started."""
-
-    source: str
-    target: str
-    refused: I2Error | None = None
-
-    @property
-    def shown(self) -> str:
-        """What a line about it begins with."""
-        return self.source if self.target == STDIO else self.target
-
-
-def plan(inputs: Sequence[str], output: str | None, folder: str | None, *, force: bool, name: Callable[[str], Path]) -> list[Job]:
+def plan(selection: Selection, placing: Placing, running: Running, *, takes: Callable[[str], bool], name: Name) -> list[Job]:
     """The jobs of a run.
 
     Args:
-        inputs: paths, at most one of them "-".
-        output: output of the only input, or "-".
-        folder: where outputs go instead of beside their inputs; made here.
-        force: outputs may be there already.
-        name: the output's default path for an input.
+        selection: which inputs there are.
+        placing: where their outputs go.
+        running: which part of them is this run's.
+        takes: whether a file of a folder is an input.
+        name: of outputs.
 
     Raises:
-        UsageError: options that exclude each other, two inputs with one output, an output that is an input, binary data to a terminal.
+        UsageError: options that exclude each other, inputs with one output, an output that is an input, binary data to a terminal.
     """
-    if output is not None and folder is not None:
-        raise UsageError("--output and --output-dir exclude each other; give one")
-    if output is not None and len(inputs) > 1:
-        raise UsageError(f"--output names one file but there are {len(inputs)} inputs; use --output-dir")
-    check_inputs(inputs)
-    targets = [_default(source, folder, name) for source in inputs] if output is None else [output]
-    _check_collisions(inputs, targets)
-    if folder is not None:
-        _make_folder(folder)
-    if output == STDIO:
+    _check(placing)
+    found = gather(selection, takes)
+    if placing.output is not None and len(found) > 1:
+        raise UsageError(f"--output names one file but there are {len(found)} inputs; use --output-dir")
+    targets = _targets(found, placing, name) if placing.output is None else [placing.output] * len(found)
+    _check_collisions(found, targets)
+    pairs = [(entry.path, target) for entry, target in zip(found, targets, strict=True) if is_ours(entry, running)]
+    if placing.output == STDIO:
         refuse_terminal()
-    return [Job(source=source, target=target, refused=_refusal(target, force)) for source, target in zip(inputs, targets, strict=True)]
+    for folder in sorted({os.path.dirname(target) or os.curdir for _, target in pairs if target != STDIO}):
+        if placing.output_dir is not None:
+            _make_folder(folder)
+        sweep(folder)
+    return [_job(source, target, placing.policy) for source, target in pairs]
 
 
-def check_inputs(inputs: Sequence[str]) -> None:
-    """Raises UsageError where standard input is asked for twice."""
-    if inputs.count(STDIO) > 1:
-        raise UsageError("standard input is given more than once; expected at most one '-'")
+def is_ours(entry: Input, running: Running) -> bool:
+    """Whether an input belongs to this run's shard."""
+    return running.shard is None or in_shard(entry, parse_shard(running.shard))
 
 
-def run(sources: Sequence[str], work: Callable[[int], None], out: Output) -> ExitCode:
-    """Do `work(i)` for each source; one that fails does not stop the others.
-
-    Returns:
-        The error's own exit code where there is a single source, else FAILED where any failed, else OK.
-    """
-    codes: list[ExitCode] = []
-    for index, source in enumerate(sources):
-        try:
-            work(index)
-            codes.append(ExitCode.OK)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            out.failure(source, error)
-            codes.append(exit_code(error))
-    if len(codes) == 1:
-        return codes[0]
-    failed = sum(code != ExitCode.OK for code in codes)
-    out.line(f"{len(codes) - failed} of {len(codes)} files done" + (f", {failed} failed" if failed else ""))
-    return ExitCode.FAILED if failed else ExitCode.OK
-
-
-def run_jobs(jobs: Sequence[Job], work: Callable[[Job], None], out: Output) -> ExitCode:
-    """As `run`, for jobs; refused ones fail without any work."""
-
-    def start(index: int) -> None:
-        job = jobs[index]
-        if job.refused is not None:
-            raise job.refused
-        work(job)
-
-    return run([job.source for job in jobs], start, out)
+def _check(placing: Placing) -> None:
+    if placing.output is not None and placing.output_dir is not None:
+        raise UsageError("--output and --output-dir exclude each other; give one")
+    if placing.flat and placing.output_dir is None:
+        raise UsageError("--flat says how outputs lie in a folder; give it with --output-dir")
+    if placing.force and placing.existing not in (Existing.ERROR, Existing.OVERWRITE):
+        raise UsageError(f"--force replaces outputs and --existing {placing.existing.value} does not; give one")
+    if placing.output == STDIO and (placing.rm or placing.preserve):
+        raise UsageError("--rm and --preserve need an output that is a file; standard output is none")
 
 
 class Inputs:
@@ -106,7 +74,7 @@ class Inputs:
             return b""
         try:
             if not os.path.isfile(source):  # what is read of a pipe is gone
-                self._held[source] = read_input(source)
+                self._held[source] = self._held.get(source) or read_input(source)
                 return self._held[source][:count]
             with open(source, "rb") as file:
                 return file.read(count)
@@ -117,53 +85,87 @@ class Inputs:
         """All bytes of a path, or of standard input for "-"; SignalError where it cannot be read."""
         return self._held.pop(source) if source in self._held else read_input(source)
 
-
-def read_input(source: str) -> bytes:
-    """All bytes of a path, or of standard input for "-"; SignalError where it cannot be read."""
-    from ..media import open_binary
-
-    if source == STDIO:
-        return sys.stdin.buffer.read()
-    with open_binary(source) as file:
-        return file.read()
+    def filled(self, job: Job) -> Job:
+        """The job with what has been read of its source."""
+        return replace(job, data=self._held.pop(job.source)) if job.source in self._held else job
 
 
-def write_output(target: str, data: bytes, *, force: bool, verify: bool = False) -> None:
+def write_output(job: Job, data: bytes, *, verify: bool = False) -> None:
     """Write all bytes to a path, whole or not at all, or to standard output for "-".
 
     Raises:
         I2Error: `verify`, and the path reads back differently.
     """
-    if target == STDIO:
+    if job.target == STDIO:
         write_stdout(data)
         return
-    with atomic_writer(target, force=force) as file:
+    with atomic_writer(job.target, force=job.replace) as file:
         file.write(data)
-    if verify and read_input(target) != data:
-        raise I2Error(f"{target} reads back differently from what was written; check the disk and encode again")
+    if verify and read_input(job.target) != data:
+        raise I2Error(f"{job.target} reads back differently from what was written; check the disk and encode again")
 
 
-def _default(source: str, folder: str | None, name: Callable[[str], Path]) -> str:
+def finish(source: str, target: str, placing: Placing) -> None:
+    """What follows a file that is written, and checked: --preserve and --rm. Raises I2Error where the system refuses."""
+    if not os.path.isfile(source) or not os.path.isfile(target):  # pipes and devices
+        return
     try:
-        beside = name(source)
+        if placing.preserve:
+            copy_times_and_mode(source, target)
+        if placing.rm:
+            make_durable(target)
+            os.remove(source)
+    except OSError as error:
+        raise I2Error(f"{target} is written, but {error.filename or source} could not be changed: {error.strerror}; do that by hand") from error
+
+
+def _targets(found: Sequence[Input], placing: Placing, name: Name) -> list[str]:
+    """Default paths of outputs. Inputs beside each other whose outputs would have one name keep their extensions in it."""
+    targets = [_default(entry, placing, name, whole=False) for entry in found]
+    count = Counter((target, _folder(entry)) for entry, target in zip(found, targets, strict=True))
+    return [
+        _default(entry, placing, name, whole=True) if count[target, _folder(entry)] > 1 else target
+        for entry, target in zip(found, targets, strict=True)
+    ]
+
+
+def _folder(entry: Input) -> str:
+    return os.path.realpath(os.path.dirname(entry.path))
+
+
+def _default(entry: Input, placing: Placing, name: Name, *, whole: bool) -> str:
+    try:
+        beside = name(entry.path, whole)
     except ValueError as error:  # "." and "/" have no last part to rename
-        raise UsageError(f"{source} is a directory; give the files in it") from error
-    return str(beside if folder is None else Path(folder) / beside.name)
+        raise UsageError(f"{entry.path} is a directory; give the files in it") from error
+    if placing.output_dir is None:
+        return str(beside)
+    place = "" if placing.flat else os.path.dirname(entry.place)
+    return os.path.join(placing.output_dir, place, beside.name)
 
 
-def _check_collisions(inputs: Sequence[str], targets: Sequence[str]) -> None:
+def _check_collisions(found: Sequence[Input], targets: Sequence[str]) -> None:
+    sources = {_identity(entry.path): entry.path for entry in found if entry.path != STDIO and os.path.exists(entry.path)}
     taken: dict[str, str] = {}
-    for source, target in zip(inputs, targets, strict=True):
+    for entry, target in zip(found, targets, strict=True):
         if target == STDIO:
             continue
-        refuse_same_file(source, target)
+        refuse_same_file(entry.path, target)
         place = os.path.normcase(os.path.realpath(target))
         if place in taken:
-            raise UsageError(f"{taken[place]} and {source} would both be written to {target}; run them apart, with --output")
-        taken[place] = source
-        other = next((path for path in inputs if same_file(path, target)), None)
-        if other is not None:
-            raise UsageError(f"the output of {source} would replace the input {other}; choose another name or --output-dir")
+            raise UsageError(
+                f"{taken[place]} and {entry.path} would both be written to {target}; "
+                "run them apart, with --output, or keep their folders: -r or --files-from with --output-dir, without --flat"
+            )
+        taken[place] = entry.path
+        if os.path.isfile(target) and _identity(target) in sources:
+            other = sources[_identity(target)]
+            raise UsageError(f"the output of {entry.path} would replace the input {other}; choose another name or --output-dir")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _make_folder(folder: str) -> None:
@@ -173,7 +175,15 @@ def _make_folder(folder: str) -> None:
         raise UsageError(f"the folder {folder} cannot be made ({error.strerror}); choose another one") from error
 
 
-def _refusal(target: str, force: bool) -> I2Error | None:
+def _job(source: str, target: str, policy: Existing) -> Job:
+    there = target != STDIO and os.path.isfile(target)
+    job = Job(source=source, target=target, replace=policy in (Existing.OVERWRITE, Existing.UPDATE))
+    if there and policy is Existing.SKIP:
+        return replace(job, skipped="it exists already")
+    return replace(job, refused=_refusal(target, replaceable=job.replace))
+
+
+def _refusal(target: str, *, replaceable: bool) -> I2Error | None:
     """What atomic_writer would say in the end, said before minutes of work."""
     if target == STDIO:
         return None
@@ -184,6 +194,6 @@ def _refusal(target: str, force: bool) -> I2Error | None:
         return UsageError(f"{target} cannot be written: the folder {parent} does not exist; create it first")
     if not os.access(parent, os.W_OK):
         return I2Error(f"the folder {parent} cannot be written to; choose another one")
-    if os.path.isfile(target) and not force:
+    if os.path.isfile(target) and not replaceable:
         return OutputExistsError(f"{target} exists already; add --force to replace it or choose another name")
     return None

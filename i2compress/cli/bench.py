@@ -28,6 +28,7 @@ from .bench_options import (
 )
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Json, Output
+from .work import Failure
 
 if TYPE_CHECKING:
     from ..bench.codec import FitOptions
@@ -140,7 +141,7 @@ def scale(
     with out.progress("scale") as on_step:
         rows, failed = bench_scale.bench(files, peers, store, options, qualities=numbers, factors=wanted, on_case=counted(on_step))
     for name, error in failed.items():
-        out.failure(name, error)
+        out.failure(name, Failure.of(error))
     if not rows:
         raise typer.Exit(ExitCode.FAILED)
     bench_scale.write_all(rows, failed, store.folder)
@@ -211,7 +212,7 @@ def bench(benchmark: str, plan: Plan, out_dir: str, out: Output) -> ExitCode:
 
         points, failures = bench_run.run(tasks, store, measured, jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total))
     for failure in failures:
-        out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", failure.error)
+        out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", Failure.of(failure.error))
     points += store.others(points)
     if not points:
         return ExitCode.FAILED

@@ -11,6 +11,7 @@ from ..errors import ExitCode, UsageError
 from .bench_options import DEFAULT_CODECS, Codecs, Effort, Jobs, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list, scorers
 from .options import AsJson, Debug, Device, Quiet, Threads, parse_crop
 from .output import Output
+from .work import Failure
 
 if TYPE_CHECKING:
     from ..bench.benchmark import Source
@@ -99,7 +100,7 @@ def _report(found: "Comparison", out: Output, folder: Path) -> ExitCode:
     """Says what happened; TARGET where no codec met the target."""
     for row in found.rows:
         if row.error is not None:
-            out.failure(f"{found.source.path}, {row.codec}", row.error)
+            out.failure(f"{found.source.path}, {row.codec}", Failure.of(row.error))
         elif row.point is not None:
             point = row.point
             scores = dict(point.metrics)

@@ -1,23 +1,31 @@
 """i2c decode: solve the fixed point where the output's samples are, and write them band by band."""
 
+import os
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import Limits, View
-from ..errors import FormatError, UsageError
-from ..files import STDIO, default_output
+from ..errors import FormatError, I2Error, UsageError
+from ..files import STDIO, SUFFIX, default_output
 from . import batch
-from .options import AnyCost, AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_scale, parse_size, parse_time
+from .options import AnyCost, Existing, Placing, Running, Selection, parse_crop, parse_scale, parse_size, parse_time, spread
 from .output import Json, Output, duration
+from .run import run_jobs
+from .work import Desk, Job, Tally
+
+if TYPE_CHECKING:
+    from ..signal import Layout
 
 MAX_PIXELS = 2**28
 MAX_SAMPLES = 2**33
 DEFAULT_FORMAT = "png"
+ROWS = 4096  # along the first axis, read back at once
 
 Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="Output pixels per source pixel: 4, 0.5, 2x, 150%.")]
 Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Size of the output; 640x and x480 keep its proportions.")]
@@ -42,16 +50,15 @@ class _Wish:
     limits: Limits
     format: str | None
     allow_partial: bool
-    threads: int | None
-    force: bool
+    check: bool
     any_cost: bool
 
 
+@spread
 def decode(
     *,
-    inputs: Inputs,
-    output: OutputFile = None,
-    output_dir: OutputDir = None,
+    selection: Selection,
+    placing: Placing,
     scale: Scale = None,
     size: Size = None,
     max_size: MaxSize = None,
@@ -64,28 +71,32 @@ def decode(
     max_pixels: MaxPixels = MAX_PIXELS,
     max_samples: MaxSamples = MAX_SAMPLES,
     any_cost: AnyCost = False,
-    threads: Threads = None,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    running: Running,
 ) -> None:
     """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav."""
-    if as_json and output == STDIO:
+    if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
-    _check_format(output, format)
+    _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
-    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force, any_cost=any_cost)
-    out, files = Output("decode", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
+    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm, any_cost=any_cost)
+    if placing.rm and (view != View() or allow_partial):
+        raise UsageError("--rm removes sources of which everything is decoded; leave it out, or the options that choose a part or a size")
+    out, files = Output("decode", as_json=running.as_json, quiet=running.quiet, debug=running.debug), batch.Inputs()
 
-    def name(source: str) -> Path:
+    def name(source: str, whole: bool) -> Path:
         return default_output(source, "decode", scale=factor, extension=_extension(format) or _own_format(files.head(source)))
 
-    jobs = batch.plan(inputs, output, output_dir, force=force, name=name)
-    raise typer.Exit(batch.run_jobs(jobs, lambda job: _decode_one(job, files.read(job.source), wish, out), out))
+    jobs = [files.filled(job) for job in batch.plan(selection, placing, running, takes=is_packed, name=name)]
+    prepare = _prepared if placing.policy is Existing.UPDATE else lambda job: job
+    raise typer.Exit(run_jobs(jobs, partial(_decode_one, wish=wish), running, out, placing=placing, prepare=prepare))
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file of a folder is an .i2 file, by its extension."""
+    return name.lower().endswith(SUFFIX)
 
 
 def _extension(format: str | None) -> str | None:
@@ -116,18 +127,18 @@ def _own_format(head: bytes) -> str:
         return DEFAULT_FORMAT
 
 
-def _decode_one(job: batch.Job, data: bytes, wish: _Wish, out: Output) -> None:
+def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     from .. import media
     from ..codec import I2File, check_cost
 
-    start = perf_counter()
+    start, out, data = perf_counter(), desk.out, job.read()
     if not wish.any_cost:
-        check_cost(data, wish.view, threads=wish.threads)
-    file = I2File.from_bytes(data, threads=wish.threads, allow_partial=wish.allow_partial)
+        check_cost(data, wish.view, threads=desk.threads)
+    file = I2File.from_bytes(data, threads=desk.threads, allow_partial=wish.allow_partial)
     layout = file.output(wish.view)
     file.medium.check_output(layout, wish.limits)
     target, form = (sys.stdout.buffer, wish.format or _own_format(data)) if job.target == STDIO else (job.target, wish.format)
-    with media.open_writer(target, layout, format=form, metadata=file.metadata, force=wish.force) as writer:
+    with media.open_writer(target, layout, format=form, metadata=file.metadata, force=job.replace) as writer:
         if wish.view.bit_depth not in (None, writer.layout.bit_depth):
             raise UsageError(f"--depth is {wish.view.bit_depth}, and {job.target} would hold {writer.layout.bit_depth} bits; choose another --format")
         for block in file.blocks(wish.view):
@@ -140,3 +151,25 @@ def _decode_one(job: batch.Job, data: bytes, wish: _Wish, out: Output) -> None:
     out.line(f"{job.shown}: {file.medium.describe(writer.layout)}, {duration(seconds)}")
     facts: dict[str, Json] = {"output": job.target, "kind": file.medium.kind.name.lower(), **file.medium.facts(writer.layout)}
     out.record(job.source, "ok", {**facts, "complete": file.complete, "seconds": seconds})
+    if wish.check:
+        _check_written(job.target, writer.layout)
+    return Tally(read=len(data), written=os.path.getsize(job.target) if os.path.isfile(job.target) else 0)
+
+
+def _prepared(job: Job) -> Job:
+    """For --existing update: whether an output is there that was made after its source."""
+    source, target = job.source, job.target
+    newer = os.path.isfile(target) and os.path.isfile(source) and os.stat(target).st_mtime_ns >= os.stat(source).st_mtime_ns
+    return replace(job, skipped="it is not older than its source") if newer else job
+
+
+def _check_written(target: str, layout: "Layout") -> None:
+    """Reads an output to its end. Raises I2Error where it is not what was written."""
+    from .. import media
+
+    with media.open_source(target) as opened:
+        found, count = opened.source.layout, 0
+        while (block := opened.source.read(count, ROWS)).shape[0]:
+            count += block.shape[0]
+    if (found.grid, found.channels, count) != (layout.grid, layout.channels, layout.grid[0]):
+        raise I2Error(f"{target} reads back differently from what was written, and its source is kept; check the disk and decode again")

@@ -15,6 +15,7 @@ from ..kinds import SAMPLES, Kind
 from .errors import exit_code, sentence
 from .options import AsJson, Debug, Device
 from .output import Json, Output, duration, fail, size
+from .work import Failure
 
 if TYPE_CHECKING:
     from ..media.protocol import Medium
@@ -63,12 +64,12 @@ def doctor(*, device: Device = "auto", as_json: AsJson = False, debug: Debug = F
     trials = [trial(medium, chosen) for medium in MEDIA.values()]
     for one in trials:
         if one.error is not None:
-            fail(one.error, source=one.medium.kind.name.lower(), debug=debug)
+            fail(Failure.of(one.error), source=one.medium.kind.name.lower(), debug=debug)
         else:
             out.text(f"{one.medium.noun}: encoded, decoded, {one.psnr:.1f} dB after {STEPS} steps, {duration(one.seconds)}")
     missing = [name for name, (version, use) in libraries.items() if version is None and use == NEEDED]
     if missing:
-        fail(I2Error(f"{', '.join(missing)} cannot be found; install i2compress again"))
+        fail(Failure.of(I2Error(f"{', '.join(missing)} cannot be found; install i2compress again")))
     well = all(one.passed for one in trials) and not missing
     out.text("all is well" if well else "something is wrong; see above")
     facts: dict[str, Json] = {

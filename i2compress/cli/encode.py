@@ -2,23 +2,27 @@
 
 import os
 import signal as signals
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
-from ..errors import UsageError
+from ..container import read_origin
+from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
+from ..origin import origin_of
 from . import batch
-from .options import AsJson, Debug, Device, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_bitrate, parse_duration
+from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_duration, spread
 from .output import Json, Output, duration, figures, rate, size
+from .run import run_jobs, share_out
+from .work import Desk, Job, Tally, Transcript, read_input, readable_once
 
 if TYPE_CHECKING:
     from ..codec import Encoded
@@ -64,11 +68,11 @@ Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the wri
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
 
+@spread
 def encode(
     *,
-    inputs: Inputs,
-    output: OutputFile = None,
-    output_dir: OutputDir = None,
+    selection: Selection,
+    placing: Placing,
     quality: Quality = None,
     lam: Lambda = None,
     effort: Effort = DEFAULT_EFFORT,
@@ -85,13 +89,9 @@ def encode(
     strip: Strip = False,
     seed: Seed = 0,
     device: Device = "auto",
-    threads: Threads = None,
-    force: Force = False,
     verify: Verify = True,
     on_interrupt: Interrupt = OnInterrupt.ABORT,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    running: Running,
 ) -> None:
     """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
     if sum(value is not None for value in (quality, lam, bitrate)) > 1:
@@ -100,15 +100,55 @@ def encode(
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
     fit = replace(fit, bitrate=bitrate, tune=tune.value)
-    settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
-    if as_json and output == STDIO:
+    settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
+    if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
-    out = Output("encode", as_json=as_json, quiet=quiet, debug=debug)
-    jobs = batch.plan(inputs, output, output_dir, force=force, name=lambda source: default_output(source, "encode"))
-    _refuse_foreign_name(output)
+    if placing.rm and not verify:
+        raise UsageError("--rm removes sources whose files have been read back; leave --no-verify out")
+    out = Output("encode", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
+    jobs = batch.plan(selection, placing, running, takes=is_medium, name=lambda source, whole: default_output(source, "encode", whole=whole))
+    _refuse_foreign_name(placing.output)
+    devices = _devices(device, running, len(jobs))
+    wish = _Wish(settings=settings, verify=verify, devices=devices)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
-        code = batch.run_jobs(jobs, lambda job: _encode_one(job, settings, out, stop=stop, force=force, verify=verify), out)
+        code = run_jobs(
+            jobs,
+            partial(_encode_one, wish=wish),
+            running,
+            out,
+            placing=placing,
+            prepare=partial(_prepared, settings=settings) if placing.policy is Existing.UPDATE else lambda job: job,
+            stop=stop,
+            workers=len(devices) or None,
+            gpu=device != "cpu",
+        )
     raise typer.Exit(code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wish:
+    """How to make each file; `devices`: one for each worker, where there is a choice."""
+
+    settings: EncodeSettings
+    verify: bool
+    devices: Sequence[str] = ()
+
+
+def _devices(device: str, running: Running, files: int) -> Sequence[str]:
+    """The GPUs that the workers of this machine share; none where one process does all, or the CPU."""
+    if device == "cpu" or running.cluster is not None or share_out(running.jobs, running.threads, files)[0] == 1:
+        return ()
+    from ..fit import gpus
+
+    return gpus(device)
+
+
+def is_medium(name: str) -> bool:
+    """Whether a file of a folder is one to encode: by its extension."""
+    from ..media.table import find_format
+
+    suffix = os.path.splitext(name)[1]
+    return bool(suffix) and find_format(suffix) is not None
 
 
 def _refuse_foreign_name(output: str | None) -> None:
@@ -123,22 +163,47 @@ def _refuse_foreign_name(output: str | None) -> None:
         )
 
 
-def _encode_one(job: batch.Job, settings: EncodeSettings, out: Output, *, stop: Stop, force: bool, verify: bool) -> None:
-    name, began = job.shown, time.monotonic()  # before the imports, which a time limit counts
+def _encode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
+    name, began, out = job.shown, time.monotonic(), desk.out  # before the imports, which a time limit counts
     from .. import codec, media
 
-    with media.open_source(sys.stdin.buffer if job.source == STDIO else job.source) as file:
-        if stop():  # nothing to finalise yet
+    settings = replace(wish.settings, threads=desk.threads)
+    settings = replace(settings, device=wish.devices[desk.slot % len(wish.devices)]) if wish.devices else settings
+    with media.open_source(job.opened()) as file:
+        if desk.stop():  # nothing to finalise yet
             raise KeyboardInterrupt
-        with out.progress(name) as on_step:
-            encoded = codec.encode(file.source, settings, on_step=on_step, stop=stop, began=began)
-        batch.write_output(job.target, encoded.data, force=force, verify=verify)
+        encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)
+        batch.write_output(job, encoded.data, verify=wish.verify)
         _report(job, file, encoded, out)
-    if stop():
+    if desk.stop():
         out.line(f"{name}: stopped early, after {encoded.coded.steps} steps")
+    return Tally(read=file.size, written=len(encoded.data))
 
 
-def _report(job: batch.Job, file: "InputFile", encoded: "Encoded", out: Output) -> None:
+def _prepared(job: Job, *, settings: EncodeSettings) -> Job:
+    """For --existing update: what the file is to say that it was made from, and whether one that says so is there."""
+    from ..media import open_binary
+
+    if job.data is None and readable_once(job.source):
+        job = replace(job, data=job.read())
+    if job.data is not None:
+        origin = origin_of(job.data, settings)
+    else:
+        with open_binary(job.source) as file:
+            origin = origin_of(file, settings)
+    done = _is_made_from(job.target, origin)
+    return replace(job, origin=origin, skipped="its source and the settings are still the same" if done else "")
+
+
+def _is_made_from(target: str, origin: bytes) -> bool:
+    """Whether a file is there that says so; one that is damaged is not."""
+    try:
+        return os.path.isfile(target) and read_origin(read_input(target)) == origin
+    except (FormatError, SignalError):
+        return False
+
+
+def _report(job: Job, file: "InputFile", encoded: "Encoded", out: Transcript) -> None:
     from ..media import MEDIA
 
     medium, coded, count = MEDIA[encoded.layout.kind], encoded.coded, len(encoded.data)

@@ -1,12 +1,18 @@
 """Options that several verbs share, and how their values are read."""
 
+import functools
+import inspect
 import math
 import re
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from ..errors import UsageError
+from .presets import Preset
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -63,10 +69,108 @@ def parse_crop(text: str) -> tuple[int, int, int, int]:
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files to read; - is stdin.", show_default=False)]
 OutputFile = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Output of a single input; - is stdout.")]
 OutputDir = Annotated[str | None, typer.Option("-O", "--output-dir", metavar="DIR", help="Folder for the outputs, made if need be.")]
-Force = Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Neither progress nor summary.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", envvar="I2C_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads; all by default.")]
 AnyCost = Annotated[bool, typer.Option("--any-cost", help="Decode also what would take over 20 minutes, or more memory than there is.")]
+
+
+class Existing(str, Enum):
+    """What becomes of outputs that are there already."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    UPDATE = "update"
+    OVERWRITE = "overwrite"
+
+
+def parse_jobs(text: str | None) -> int | None:
+    """Processes; None for as many as there are cores; 1 where nothing is said."""
+    if text is None or text == "auto":
+        return 1 if text is None else None
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise UsageError(f"jobs is {text!r}; expected a number from 1 on, or auto")
+    return int(text)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(i, n) of 2/8."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"shard is {text!r}; expected I/N with I from 1 to N, such as 1/8")
+    return int(match[1]), int(match[2])
+
+
+Some = list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which inputs there are."""
+
+    inputs: Annotated[Some, typer.Argument(metavar="INPUT", help="Files, or folders with -r; - is stdin.", show_default=False)] = None
+    recursive: Annotated[bool, typer.Option("-r", "--recursive", help="Take the files in folders, and in their folders.")] = False
+    include: Annotated[Some, typer.Option("--include", metavar="GLOB", help="Of folders only these, such as '*.png'; repeat it.")] = None
+    exclude: Annotated[Some, typer.Option("--exclude", metavar="GLOB", help="Of folders not these files or folders; repeat it.")] = None
+    files_from: Annotated[str | None, typer.Option("--files-from", metavar="LIST", help="Read inputs from a file, one a line; - is stdin.")] = None
+    null: Annotated[bool, typer.Option("-0", "--null", help="NUL bytes end the paths of the list, as find -print0 writes them.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """Where outputs go, and what becomes of what is there."""
+
+    output: OutputFile = None
+    output_dir: OutputDir = None
+    flat: Annotated[bool, typer.Option("--flat", help="All outputs in the folder itself; the tree of the inputs is kept otherwise.")] = False
+    existing: Annotated[Existing, typer.Option("--existing", help="Outputs that exist: fail, leave, renew if out of date, replace.")] = Existing.ERROR
+    force: Annotated[bool, typer.Option("-f", "--force", help="Replace outputs that exist: --existing overwrite.")] = False
+    rm: Annotated[bool, typer.Option("--rm", help="Remove each source once its output is written and has been read back.")] = False
+    preserve: Annotated[bool, typer.Option("--preserve", help="Give outputs the times and permissions of their sources.")] = False
+
+    @property
+    def policy(self) -> Existing:
+        """What becomes of outputs that exist."""
+        return Existing.OVERWRITE if self.force else self.existing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How the files of a run are gone through."""
+
+    jobs: Annotated[
+        str | None, typer.Option("-j", "--jobs", metavar="N|auto", help="Files at once; processes times threads never pass the cores.")
+    ] = None
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further file after one has failed.")] = False
+    shard: Annotated[str | None, typer.Option("--shard", metavar="I/N", help="Only part I of N, for many machines.")] = None
+    preset: Preset = None
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="Run on Ray: local, auto or ray://HOST:PORT.")] = None
+    threads: Threads = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are dataclasses of options are replaced by their fields, one option each."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {name: parameter.annotation for name, parameter in signature.parameters.items() if is_dataclass(parameter.annotation)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name not in groups:
+            parameters.append(parameter)
+            continue
+        hints = get_type_hints(groups[name], include_extras=True)
+        for each in fields(groups[name]):
+            parameters.append(inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name]))
+
+    @functools.wraps(command)
+    def run(**given: object) -> None:
+        packed = {name: group(**{each.name: given.pop(each.name) for each in fields(group)}) for name, group in groups.items()}
+        command(**given, **packed)
+
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    vars(run)["__signature__"] = signature.replace(parameters=parameters)
+    return run

@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from ..errors import UsageError
 from ..metrics import FIGURES
 from ..records import Json as Json
 from ..records import dumps
-from .errors import exit_code, sentence
+from .work import Failure
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -58,32 +57,19 @@ class Output:
             record = {"schema": SCHEMA, "verb": self.verb, "input": source, "status": status, **fields}
             _print(dumps(record))
 
-    def failure(self, source: str, error: BaseException) -> None:
+    def failure(self, source: str, failure: Failure) -> None:
         """An error about one file, on stderr and as a JSON object."""
-        fail(error, source=source, debug=self.debug)
-        self.record(source, "error", {"exit_code": int(exit_code(error)), "error": sentence(error)})
+        fail(failure, source=source, debug=self.debug)
+        self.record(source, "error", {"exit_code": int(failure.code), "error": failure.text})
 
     @contextmanager
     def progress(self, name: str) -> Iterator["Callable[[StepInfo], None] | None"]:
         """A progress bar on stderr, where that is a terminal; yields what to call at each step, or None."""
-        if self.quiet or not sys.stderr.isatty():
-            yield None
-            return
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TextColumn
+        from .progress import Display
 
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TextColumn("{task.fields[state]}")
-        with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-            task, course = bar.add_task(escape(name), total=1.0, state="loading"), Course()
-
-            def on_step(info: "StepInfo") -> None:
-                done, left = course.at(info.phase, info.step, info.steps, info.eta)
-                shown = ((info.psnr, f"{info.psnr:.2f} dB"), (info.bpp, f"{info.bpp:.3f} bpp"))
-                state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(left)} left"])
-                bar.update(task, description=f"{escape(name)} {info.phase}", completed=done, state=state)
-
-            yield on_step
+        with Display([name], [0], quiet=self.quiet) as display:
+            display.start(0)
+            yield (lambda info: display.step(0, info)) if display.shows else None
 
 
 # Where each phase of an encode begins and ends on its one bar; any other phase has the whole bar.
@@ -107,13 +93,16 @@ class Course:
         return start + (stop - start) * share, eta
 
 
-def fail(error: BaseException, *, source: str | None = None, debug: bool = False) -> None:
+def fail(failure: Failure, *, source: str | None = None, debug: bool = False) -> None:
     """An error on stderr in one sentence, and its traceback where `debug`."""
     if debug:
-        _say("".join(traceback.format_exception(error)).rstrip())
-    text = sentence(error)
-    named = source is None or source in text
-    _say(f"error: {text}" if named else f"error: {source}: {text}")
+        _say(failure.trace)
+    _say(f"error: {failure.text if source is None else about(source, failure.text)}")
+
+
+def about(source: str, text: str) -> str:
+    """A sentence that names the file that it is about."""
+    return text if source in text else f"{source}: {text}"
 
 
 def show(text: str) -> None:

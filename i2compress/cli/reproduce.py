@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from . import batch
+from .inputs import check_stdin
 from .options import AsJson, Debug, Device, Quiet
 from .output import Output
 
@@ -82,7 +82,7 @@ def reproduce(
     if threads < 1:
         raise UsageError(f"threads is {threads}; expected at least 1")
     if paths:
-        batch.check_inputs([str(path) for path in paths])
+        check_stdin([str(path) for path in paths])
     out = Output("reproduce", as_json=as_json, quiet=quiet, debug=debug)
 
     from ..fit import cpu_threads, pick_device

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +12,12 @@ import typer
 from ..errors import SignalError, TargetError, UsageError
 from ..files import STDIO
 from . import batch
-from .options import AnyCost, AsJson, Debug, Inputs, Quiet, Threads
+from .decode import is_packed
+from .inputs import check_stdin, gather
+from .options import AnyCost, Running, Selection, spread
 from .output import Output, duration, figures
+from .run import run_jobs
+from .work import Desk, Job, Tally, Transcript
 
 if TYPE_CHECKING:
     from ..codec import I2File
@@ -21,36 +26,37 @@ Against = Annotated[str | None, typer.Option("--against", metavar="SRC", help="T
 MinPsnr = Annotated[float | None, typer.Option("--min-psnr", metavar="DB", help="Fail (exit 6) below this PSNR; needs --against.")]
 
 
+@spread
 def verify(
     *,
-    inputs: Inputs,
+    selection: Selection,
     against: Against = None,
     min_psnr: MinPsnr = None,
     any_cost: AnyCost = False,
-    threads: Threads = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    running: Running,
 ) -> None:
     """Check .i2 files: their checksums, and that they decode to the end."""
-    if against is not None and len(inputs) > 1:
-        raise UsageError(f"--against names one source but there are {len(inputs)} files; verify them one by one")
     if min_psnr is not None and against is None:
         raise UsageError("--min-psnr needs the source to compare with; give it with --against SRC")
-    batch.check_inputs([*inputs, against] if against is not None else inputs)
-    out, files = Output("verify", as_json=as_json, quiet=quiet, debug=debug), batch.Inputs()
+    found = gather(selection, is_packed)
+    if against is not None and len(found) > 1:
+        raise UsageError(f"--against names one source but there are {len(found)} files; verify them one by one")
+    check_stdin([*(entry.path for entry in found), *([] if against is None else [against])])
+    jobs = [Job(source=entry.path, target=entry.path) for entry in found if batch.is_ours(entry, running)]
+    out = Output("verify", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
+    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, min_psnr=min_psnr, any_cost=any_cost), running, out))
 
-    def work(index: int) -> None:
-        from ..codec import I2File, check_cost
 
-        start, data = time.perf_counter(), files.read(inputs[index])
-        if not any_cost:
-            check_cost(data, threads=threads)
-        file = I2File.from_bytes(data, threads=threads)
-        found = _decoded(file) if against is None else _score(file, against, out)
-        _report(inputs[index], file, found, time.perf_counter() - start, min_psnr, out)
+def _verify_one(job: Job, desk: Desk, *, against: str | None, min_psnr: float | None, any_cost: bool) -> Tally:
+    from ..codec import I2File, check_cost
 
-    raise typer.Exit(batch.run(inputs, work, out))
+    start, data = time.perf_counter(), job.read()
+    if not any_cost:
+        check_cost(data, threads=desk.threads)
+    file = I2File.from_bytes(data, threads=desk.threads)
+    found = _decoded(file) if against is None else _score(file, against, desk.out)
+    _report(job.source, file, found, time.perf_counter() - start, min_psnr, desk.out)
+    return Tally(read=len(data))
 
 
 def _decoded(file: "I2File") -> dict[str, float]:
@@ -60,7 +66,7 @@ def _decoded(file: "I2File") -> dict[str, float]:
     return {}
 
 
-def _score(file: "I2File", against: str, out: Output) -> Mapping[str, float]:
+def _score(file: "I2File", against: str, out: Transcript) -> Mapping[str, float]:
     """The figures of the file, which is decoded to its end, beside its source."""
     from .. import media
 
@@ -78,11 +84,10 @@ def _score(file: "I2File", against: str, out: Output) -> Mapping[str, float]:
         return figures
 
 
-def _report(path: str, file: "I2File", found: Mapping[str, float], seconds: float, min_psnr: float | None, out: Output) -> None:
+def _report(path: str, file: "I2File", found: Mapping[str, float], seconds: float, min_psnr: float | None, out: Transcript) -> None:
     psnr = found.get("psnr")
     if psnr is not None and min_psnr is not None and psnr < min_psnr:
         raise TargetError(f"{path} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q or -e")
     what = ", ".join([file.medium.describe(file.layout), *([figures(found)] if found else [])])
-    if not out.quiet:
-        out.text(f"{path}: OK, {what}, decoded in {duration(seconds)}")
+    out.text(f"{path}: OK, {what}, decoded in {duration(seconds)}")
     out.record(path, "ok", {"kind": file.medium.kind.name.lower(), "psnr": None, **found, "lossless": psnr == math.inf, "seconds": seconds})

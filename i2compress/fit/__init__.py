@@ -43,6 +43,7 @@ __all__ = [
     "cpu_threads",
     "fit_coordinates",
     "fit_signal",
+    "gpus",
     "pick_device",
     "pyramid_schedule",
     "started_schedule",
@@ -184,6 +185,13 @@ def pick_device(name: str) -> torch.device:
     if not here[device.type]:
         raise ResourceError(f"device '{name}' is not available on this machine; use --device auto or cpu")
     return device
+
+
+def gpus(name: str) -> list[str]:
+    """The accelerators that a device name leaves to choose from, by their own names; none where it means the CPU. Errors are those of pick_device."""
+    if pick_device(name).type == "cpu":
+        return []
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] if name in ("auto", "cuda") else [name]
 
 
 @contextmanager

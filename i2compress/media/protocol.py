@@ -149,12 +149,14 @@ class Outline:
         lam: lambda, where the file says it.
         what: the field and what else there is to know, in a few words.
         facts: the same as data.
+        settings: the fields of EncodeSettings that the file says.
     """
 
     layout: Layout
     lam: float | None
     what: str
     facts: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Medium(Protocol):

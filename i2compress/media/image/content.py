@@ -15,7 +15,7 @@ from ...errors import MalformedError, UsageError
 from ...header import MAX_AXIS, Header
 from ...kinds import Kind
 from ...planes import Cost, open_plane, plane_cost
-from ...planes.outline import describe_field, field_facts
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...render.span import Span, Spans
 from ...signal import Layout, Metadata
@@ -120,7 +120,7 @@ def check_output(layout: Layout, limits: Limits) -> None:
 def outline(data: bytes) -> Outline:
     """See Medium."""
     header = container.read(data).header
-    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header))
+    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=field_settings(header))
 
 
 def output_format(head: bytes) -> str:

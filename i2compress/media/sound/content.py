@@ -14,7 +14,7 @@ from ...config import Limits, View
 from ...container import SIGNATURE, ChunkReader
 from ...errors import FormatError, UsageError
 from ...planes import Cost, open_plane, plane_cost
-from ...planes.outline import describe_field, field_facts
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...signal import Layout, Metadata
 from ..protocol import Outline
@@ -176,12 +176,17 @@ def outline(data: bytes) -> Outline:
     if not in_segments(data):
         content = container.read(data)
         layout, header = waveform_chunk.layout_of(content.header, content.metadata), content.header
-        return Outline(layout=layout, lam=header.lam, what=describe_field(header), facts=field_facts(header))
+        return Outline(layout=layout, lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=field_settings(header))
     file = read_sound(data)
     count, hop = file.header.segments, file.header.hop
     what = f"{count} segment{'s' if count > 1 else ''}, frames of {hop} samples"
     bins: list[Json] = [segment.bins for segment in file.segments]
-    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"hop": hop, "segments": count, "bins": bins})
+    tune = "hearing" if any(segment.weights for segment in file.segments) else "snr"
+    settings: dict[str, Json] = {"lam": file.header.lam, "tune": tune}
+    first = next((segment.content for segment in file.segments if segment.content is not None), None)
+    if first is not None:  # of the planes lambda is always the same one
+        settings = {**field_settings(first.header), **settings}
+    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"hop": hop, "segments": count, "bins": bins}, settings=settings)
 
 
 def output_format(head: bytes) -> str:

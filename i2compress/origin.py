@@ -1,0 +1,34 @@
+"""What an .i2 file was made from and how, in 16 bytes: enough to tell whether making it again would make anything else."""
+
+import dataclasses
+import hashlib
+import json
+from typing import BinaryIO
+
+from .config import EncodeSettings
+from .container import ORIGIN_SIZE
+
+PART = ORIGIN_SIZE // 2  # bytes of each of the two hashes
+ELSEWHERE = frozenset({"device", "threads"})  # settings that say where the work is done, not what comes out
+
+
+def source_digest(source: BinaryIO | bytes) -> bytes:
+    """The first bytes of the SHA-256 of a source's bytes; a file is read from where it stands to its end."""
+    digest = hashlib.sha256()
+    if isinstance(source, bytes):
+        digest.update(source)
+    else:
+        while block := source.read(1 << 20):
+            digest.update(block)
+    return digest.digest()[:PART]
+
+
+def settings_digest(settings: EncodeSettings) -> bytes:
+    """The first bytes of the SHA-256 of all settings that shape a file."""
+    given = {key: value for key, value in dataclasses.asdict(settings).items() if key not in ELSEWHERE}
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).digest()[:PART]
+
+
+def origin_of(source: BinaryIO | bytes, settings: EncodeSettings) -> bytes:
+    """Both together, as a file holds them."""
+    return source_digest(source) + settings_digest(settings)
