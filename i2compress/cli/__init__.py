@@ -1,5 +1,6 @@
 """The command line: i2c encode, decode, info, verify, compare, reproduce and bench."""
 
+import os
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ import typer
 
 from ..errors import ExitCode
 from ..memory import keep_freed_memory
-from . import bench, output
+from . import bench, output, presets
 from .compare import compare
 from .decode import decode
 from .doctor import doctor
@@ -59,21 +60,13 @@ HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={**HELP, "auto_envvar_prefix": "I2C"},
+    context_settings=HELP,
     epilog=EPILOG,
 )
 
 
-SHOWN = (
-    "i2c encode photo.png  ",
-    "i2c encode photos",
-    "i2c encode photo.png -q",
-    "i2c decode photo.i2  ",
-    "--scale 4",
-    "i2c verify",
-    "i2c info",
-    "i2c doctor",
-)
+# The lines of the examples that i2c alone shows, by what only they say.
+SHOWN = ("encode photo.png  ", "encode photos", "-q 90", "decode photo.i2  ", "--scale 4", "verify", "i2c info", "doctor")
 
 
 def _first(context: typer.Context) -> str:
@@ -92,7 +85,7 @@ def _examples(verb: str) -> str | None:
 @app.callback(invoke_without_command=True)
 def i2c(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("-V", "--version", allow_from_autoenv=False, help="Show the version.")] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", help="Show the version.")] = False,
     debug: Debug = False,
 ) -> None:
     """A neural codec: a picture or a sound becomes a small implicit network, decoded at any resolution."""
@@ -123,7 +116,8 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     try:
         with _sigterm_raises():
-            code = app(words, prog_name="i2c", standalone_mode=False)
+            command = typer.main.get_command(app)
+            code = command(words, prog_name="i2c", standalone_mode=False, default_map=presets.environment(command, os.environ))
     except SystemExit as error:  # Typer's way to say that the reader of stdout has gone
         output.hush_stdout()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED

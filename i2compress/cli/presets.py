@@ -1,4 +1,6 @@
-"""Options from a file: --preset web.toml.
+"""Options from elsewhere than the command line: from a file and from the environment.
+
+--preset web.toml:
 
     quality = 60
     effort = 3
@@ -7,7 +9,9 @@
     depth = 16
 
 Keys are the long names of options. Those before the first table are for every verb that has them, those of a table for the verb of that name.
-What the command line or the environment says goes first.
+
+I2C_ENCODE_QUALITY=60 in the environment is --quality 60 of encode, and so for every option of every verb. The command line goes before the
+environment, and that before a preset.
 """
 
 import sys
@@ -30,8 +34,21 @@ PRESET = "preset"
 def load(context: typer.Context, path: str | None) -> str | None:
     """Makes what a preset says the defaults of a verb's options. Raises UsageError."""
     if path is not None and not context.resilient_parsing:
-        context.default_map = {**(context.default_map or {}), **defaults(read(path), context, path)}
+        context.default_map = {**defaults(read(path), context, path), **(context.default_map or {})}
     return path
+
+
+def environment(group: Any, variables: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment says of the options of each verb: the values of its parameters by name, by verb."""
+    found: dict[str, Any] = {}
+    for verb, command in group.commands.items():
+        if hasattr(command, "commands"):
+            continue
+        named = {f"I2C_{verb}_{option}".upper().replace("-", "_"): name for option, name in _options(command, also=(PRESET,)).items()}
+        said = {name: variables[variable] for variable, name in named.items() if variable in variables}
+        if said:
+            found[verb] = said
+    return found
 
 
 def read(path: str) -> dict[str, Any]:
@@ -61,12 +78,12 @@ def defaults(said: Mapping[str, Any], context: typer.Context, path: str) -> dict
     return {name: value if isinstance(value, (bool, list)) else str(value) for name, value in found.items()}
 
 
-def _options(command: Any) -> dict[str, str]:
-    """The parameters of a verb by the long names of their options."""
+def _options(command: Any, *, also: tuple[str, ...] = ()) -> dict[str, str]:
+    """The parameters of a verb by the long names of their options; --help and --preset, of which no preset can speak, only where in `also`."""
     found = {}
     for parameter in command.params:
         for option in parameter.opts:
-            if option.startswith("--") and option not in ("--help", f"--{PRESET}"):
+            if option.startswith("--") and option[2:] not in {"help", PRESET} - set(also):
                 found[option[2:]] = str(parameter.name)
     return found
 
