@@ -1,7 +1,8 @@
 """Where the states of long fits are kept, so that an encode that was interrupted goes on from there.
 
-An encode makes one fit or several, always in the same order. Each has a file of its own in the folder of the encode, which is named by what decides the
-result: the source's bytes, the settings, and the version of this package. So a state of anything else is never found. The folder goes when the encode is done.
+An encode makes one fit or several, always in the same order. Each has a file of its own in the folder of the encode, which is named by what decides
+the result: the source's bytes, the settings, and the version of this package. So a state of anything else is never found. The folder goes when the
+encode is done.
 """
 
 import os

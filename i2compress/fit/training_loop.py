@@ -149,10 +149,12 @@ class TrainingLoop(ABC, Generic[State]):
         self._begun = True
         if data is None:
             return
-        found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-        own = found["loop"]
-        if own["total"] != self.total:
+        try:
+            found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        except Exception:  # damaged, or of another version of torch: the fit begins anew
+            logger.info("a state that cannot be read is left alone")
             return
+        own = found["loop"]
         self.restore(found["fit"])
         self.done, self.best_loss, self._has_time = own["done"], own["best_loss"], own["time"]
         self.began = time.monotonic() - own["elapsed"]
