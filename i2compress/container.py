@@ -148,10 +148,13 @@ def read_start(file: BinaryIO) -> tuple[Header, dict[str, bytes]]:
         data += more
         try:
             reader = ChunkReader(data)
-            return decode_header(reader.expect("H")), reader.metadata()[0]
+            header, blobs = decode_header(reader.expect("H")), reader.blobs()
         except TruncatedError:
             if not more:
                 raise
+            continue
+        if reader.position < len(data) or not more:
+            return header, blobs
 
 
 def chunk_sizes(data: bytes) -> list[ChunkSize]:
@@ -216,10 +219,14 @@ class ChunkReader:
 
     def metadata(self) -> tuple[dict[str, bytes], tuple[str, memoryview]]:
         """The optional chunks that are known, by name, and the chunk after them."""
+        return self.blobs(), self.chunk()
+
+    def blobs(self) -> dict[str, bytes]:
+        """Those of the next chunks that are optional and known, by name."""
         found: dict[str, bytes] = {}
         seen: set[str] = set()
-        while (chunk := self.chunk())[0].islower():
-            letter, payload = chunk
+        while self._next().islower():
+            letter, payload = self.chunk()
             name = CHUNKS.get(letter)
             if letter in seen and name is not None:
                 raise MalformedError(f"{self.where} is a second {name} chunk; expected at most one")
@@ -228,7 +235,11 @@ class ChunkReader:
                 _check_origin(payload)
             elif name is not None:
                 found[name] = _unpack(payload, name)
-        return found, chunk
+        return found
+
+    def _next(self) -> str:
+        """Type letter of the next chunk; "" at the end."""
+        return "".join(map(chr, self.data[self.position : self.position + 1]))
 
     def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
         """Weights, whose chunk has been read, and latents."""
