@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from plugin_pictures import QUICK, picture
 
-from i2compress import View, codec
+from i2compress import View, codec, imageio_plugin
 from i2compress.signal import to_codes
+
+imageio_plugin.register()
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, 8), (1, 16), (2, 8), (3, 8), (3, 16), (4, 16)])
