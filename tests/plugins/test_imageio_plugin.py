@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from plugin_pictures import QUICK, picture
 
-from i2compress import View, codec
+from i2compress import View, codec, imageio_plugin
 from i2compress.signal import to_codes
+
+imageio_plugin.register()
 
 
 @pytest.mark.parametrize(("channels", "depth"), [(1, 8), (1, 16), (2, 8), (3, 8), (3, 16), (4, 16)])
@@ -46,9 +48,9 @@ def test_pictures_are_written_with_their_settings_to_paths_and_bytes(tmp_path: P
     values = np.arange(24 * 32 * 3).reshape(24, 32, 3).astype(np.uint8)
     iio.imwrite(tmp_path / "a.i2", values, quality=40, **QUICK)
     data = iio.imwrite("<bytes>", values[None], extension=".i2", quality=40, is_batch=True, **QUICK)
-    assert data == (tmp_path / "a.i2").read_bytes() and iio.imread(data).shape == values.shape
+    assert data == (tmp_path / "a.i2").read_bytes() and iio.imread(data, extension=".i2").shape == values.shape
     assert iio.immeta(data, plugin="i2") == {} and iio.immeta(picture(3, 8, xmp=b"<x/>"), plugin="i2") == {"xmp": b"<x/>"}
-    assert iio.imread(io.BytesIO(data)).shape == values.shape
+    assert iio.imread(io.BytesIO(data), extension=".i2").shape == values.shape
     with pytest.raises(TypeError, match="colour is no setting"):
         iio.imwrite(tmp_path / "b.i2", values, colour=1)
     with pytest.raises(ValueError, match="quality is 101"):
@@ -67,7 +69,7 @@ def test_what_is_no_picture_is_refused_and_other_formats_stay_as_they_were(song:
         iio.imread(broken)
     renamed = tmp_path / "photo.i2.renamed"
     renamed.write_bytes(data)
-    assert iio.imread(renamed).shape == (36, 52, 3)
+    assert iio.imread(renamed, plugin="i2").shape == (36, 52, 3)
     iio.imwrite(tmp_path / "a.png", np.zeros((3, 4), np.uint8))
     assert iio.imread(tmp_path / "a.png").shape == (3, 4)
     gc.collect()
