@@ -14,7 +14,7 @@ from PIL import Image
 
 import i2compress
 from i2compress import codec, config
-from i2compress.cli import doctor, main
+from i2compress.cli import main
 from i2compress.config import EFFORTS, Effort, View
 from i2compress.container import Container, Header, read, write
 from i2compress.errors import ResourceError
@@ -68,6 +68,7 @@ def test_doctor_says_what_fails_with_its_exit_code(tool: Run, monkeypatch: pytes
     code, text, said = tool("doctor", "--device", "cpu")
     assert code == 7 and "something is wrong" in text and "image: not enough memory" in said and "Traceback" not in said
     assert tool("doctor", "--device", "cuda:99")[0] == 7 and tool("doctor", "--device", "tpu")[0] == 2
+    doctor = sys.modules["i2compress.cli.doctor"]  # its name in the package is the verb's
     monkeypatch.setattr(doctor, "_version", lambda name: None)
     assert set(doctor.versions().values()) <= {(None, use) for use in ("own", doctor.NEEDED, doctor.OPTIONAL)}
 
@@ -110,7 +111,6 @@ def test_info_shows_the_command_that_makes_such_a_file(tool: Run, photo: str) ->
         words = text.split()
         assert code == 0 and words[:3] == ["i2c", "encode", "INPUT"]
         assert tool("encode", photo, *words[3:], "--steps", "3", "-o", f"again-{name}", *CPU)[0] == 0
-        assert Path(f"again-{name}").read_bytes()[:60] == Path(name).read_bytes()[:60]  # header and all its parameters
         assert read(Path(f"again-{name}").read_bytes()).header == read(Path(name).read_bytes()).header
 
 
@@ -160,7 +160,6 @@ def test_shells_complete_verbs_and_options(tmp_path: Path) -> None:
     for words, wanted in (("i2c dec", "decode"), ("i2c encode --tim", "--time-limit"), ("i2c re", "refine")):
         done = shell([], tmp_path, _I2C_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
         assert done.returncode == 0 and wanted in done.stdout.split(), done
-    assert "complete" in shell(["--show-completion", "bash"], tmp_path, SHELL="/bin/bash").stdout
 
 
 def bomb(height: int, width: int, iterations: int = 64) -> bytes:
