@@ -37,7 +37,7 @@ LAYERS = {
     "api": 7,
     "cli": 7,
     "pillow": 7,
-    "imageio_plugin": 7,
+    "imageio_plugin": 8,
     "bench": 7,
     "reproduce": 7,
 }
