@@ -36,10 +36,10 @@ class Place:
 
     path: Path
     every: float = EVERY
-    _due: float = field(default_factory=time.monotonic)
+    _due: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._due += self.every
+        self._due = time.monotonic() + self.every
 
     def read(self) -> bytes | None:
         """What was written last; None where nothing was."""
