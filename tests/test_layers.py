@@ -21,6 +21,7 @@ LAYERS = {
     "signal": 0,
     "files": 0,
     "memory": 0,
+    "checkpoints": 1,
     "header": 1,
     "container": 1,
     "metrics": 1,
@@ -36,6 +37,8 @@ LAYERS = {
     "codec": 6,
     "api": 7,
     "cli": 7,
+    "pillow": 7,
+    "imageio_plugin": 8,
     "bench": 7,
     "reproduce": 7,
 }

@@ -4,7 +4,7 @@ import os
 import signal as signals
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..checkpoints import kept
 from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings, Target
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
@@ -186,12 +187,23 @@ def _encode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     with media.open_source(job.opened(), raw=wish.raw) as file:
         if desk.stop():  # nothing to finalise yet
             raise KeyboardInterrupt
-        encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)
+        with _checkpoints(job, settings):
+            encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)
         batch.write_output(job, encoded.data, verify=wish.verify)
         _report(job, file, encoded, out)
     if desk.stop():
         out.line(f"{name}: stopped early, after {encoded.coded.steps} steps")
     return Tally(read=file.size, written=len(encoded.data))
+
+
+def _checkpoints(job: Job, settings: EncodeSettings) -> AbstractContextManager[None]:
+    """Keeps the states of the fits of a file that can be read once more, so that they can be gone on with."""
+    if job.origin is not None:
+        return kept(job.origin)
+    if job.data is not None or not os.path.isfile(job.source):
+        return nullcontext()
+    with open(job.source, "rb") as source:
+        return kept(origin_of(source, settings))
 
 
 def _prepared(job: Job, *, settings: EncodeSettings) -> Job:
