@@ -38,7 +38,18 @@ EFFORTS = {
     9: Effort(15000, 5),
 }
 
+# Larger pictures get fewer of them, as their networks move with each of their windows: so an effort takes a time that grows with the samples
+# to the power 1 - STEPS_FALL.
+FULL_STEPS = 1 << 19  # samples of the largest picture with all its effort's steps
+STEPS_FALL = 0.4
+
 FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
+
+
+def effort_steps(effort: int, samples: int) -> int:
+    """Steps of an effort for a field of so many samples; see EFFORTS and FULL_STEPS."""
+    return round(EFFORTS[effort].steps * math.pow(FULL_STEPS / max(samples, FULL_STEPS), STEPS_FALL))
+
 
 # Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
 COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}

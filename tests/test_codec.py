@@ -206,7 +206,7 @@ def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:
     ],
 )
 def test_a_time_limit_that_leaves_too_few_steps_is_noted(steps: int, passes: int, more: dict[str, object], expected: str | None) -> None:
-    notes = hurried(steps, passes, EncodeSettings(**{"time_limit": 120.0, **more}))
+    notes = hurried(steps, passes, EncodeSettings(**{"time_limit": 120.0, **more}), 1000)
     assert expected in notes[0] if expected else notes == ()
 
 

@@ -5,7 +5,7 @@ import torch
 
 from i2compress.errors import ConvergenceError, UsageError
 from i2compress.field.solver import FULL, ONE_STEP, Gradient, fixed_point, phantom, picard
-from i2compress.field.spatial import contract, contraction, solve
+from i2compress.field.spatial import contract, contraction, norm_bound, solve
 
 
 def linear(seed: int, size: int = 5, norm: float = 0.6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,3 +102,13 @@ def test_the_spatial_layer_reaches_one_sample_further_with_each_iteration() -> N
     for iterations in range(1, 5):
         reached = solve(u, matrix, taps, iterations=iterations, gradient=ONE_STEP)[0, 0, 0].nonzero().flatten().tolist()
         assert reached == list(range(5 - iterations + 1, 5 + iterations))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 16, 64])
+def test_the_norm_s_bound_is_tight_and_from_above(channels: int) -> None:
+    generator = torch.Generator().manual_seed(channels)
+    for scale in (1e-6, 1.0, 1e6):
+        for matrix in (torch.randn(channels, channels, generator=generator) * scale, torch.eye(channels) * scale):
+            norm = float(torch.linalg.matrix_norm(matrix, 2))
+            assert norm * (1 - 1e-5) <= float(norm_bound(matrix)) <= norm * 1.01
+    assert float(norm_bound(torch.zeros(channels, channels))) < 1e-6

@@ -67,7 +67,7 @@ class PyramidSpec:
         step_code: 0..127; the features are the latents times the step 2**((step_code - 64) / 8).
         context_inputs: what the context model reads.
         planes: latent grids of each of the three levels from `split` on, 1..4; the other levels have one.
-        split: 1..12 where planes > 1, else 0.
+        split: 0..12 where planes > 1, else 0.
         steady: bit l is set where the first of three axes (time) does not halve from level l to l + 1; 0 of two axes.
         sharp: bit l is set where the other axes do not; a step that halves nothing does not exist.
 
@@ -103,7 +103,7 @@ class PyramidSpec:
             ("iterations", 1, MAX_ITERATIONS),
             ("step_code", 0, MAX_STEP_CODE),
             ("planes", 1, MAX_PLANES),
-            ("split", min(1, self.planes - 1), MAX_LEVELS if self.planes > 1 else 0),
+            ("split", 0, MAX_LEVELS if self.planes > 1 else 0),
             ("steady levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
             ("sharp levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
         ):

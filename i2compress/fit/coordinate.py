@@ -25,7 +25,7 @@ from ..field.spec import Arrays
 from .distortion import PointDistortion
 from .quantise import search
 from .schedule import CoordinateSchedule
-from .soap import Soap
+from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 
 CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
@@ -103,10 +103,10 @@ class CoordinateFit(TrainingLoop[State]):
         self.residual = 0.0
         self._queue = torch.empty(0, dtype=torch.int64)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    def _optimizer(self) -> Soap | torch.optim.Optimizer:
         parameters = list(self.field.parameters())
         if self.schedule.optimiser == "soap":
-            return Soap(parameters, lr=self.schedule.rate, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=5)
+            return Soap([Group(params=parameters, lr=self.schedule.rate)], betas=(0.9, 0.95), every=5, clip=CLIP)
         return torch.optim.Adam(parameters, lr=self.schedule.rate)
 
     def run(self) -> int:
@@ -128,8 +128,6 @@ class CoordinateFit(TrainingLoop[State]):
         loss = self._mean(output.values, index)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.schedule.optimiser == "soap":
-            torch.nn.utils.clip_grad_norm_(self.field.parameters(), CLIP)
         self.optimizer.step()
         self.iterations, self.residual = output.solution.iterations, output.solution.residual
         value = float(loss.detach()) * self.distortion.unit

@@ -1,5 +1,6 @@
 """How far a field's values are from the signal: what a fit makes small, beside the rate."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..arrays import Float32Array
 from .windows import Part, Window, cut
@@ -25,6 +27,9 @@ class Distortion(Protocol):
 
     def curvature(self, window: Window, part: Part) -> Tensor:
         """`[1, D, *part]`, not negative: on a part of what the window sees, the second derivatives by the output of the sum before the mean."""
+
+    def halved(self) -> "Distortion":
+        """The same, or what stands for it, of the signal at half its resolution: `ceil(size / 2)` samples along each axis."""
 
 
 class SquaredError:
@@ -59,6 +64,21 @@ class SquaredError:
         if self._importance is None:
             return torch.full_like(cut(cut(self._target, window.whole[0]), part), 2.0)
         return 2 * cut(cut(self._importance, window.whole[0]), part)
+
+    def halved(self) -> "SquaredError":
+        """See Distortion: of means of two samples along each axis, weighed by their importance."""
+        new = copy.copy(self)
+        new._target = _pairs(self._target)
+        if self._importance is not None:
+            new._importance = _pairs(self._importance)
+            weighed = _pairs(self._target * self._importance) / new._importance
+            new._target = torch.where(new._importance > 0, weighed, new._target)
+        return new
+
+
+def _pairs(values: Tensor) -> Tensor:
+    """Means of two samples along each axis of the grid; of one where a last one is alone."""
+    return {2: F.avg_pool2d, 3: F.avg_pool3d}[values.ndim - 2](values, 2, ceil_mode=True)
 
 
 def _channels_first(values: Float32Array, device: torch.device) -> Tensor:

@@ -89,6 +89,10 @@ class Perceptual:
             self._kept[key] = found
         return self._kept[key]
 
+    def halved(self) -> SquaredError:
+        """See Distortion: the squared error alone, as what is seen of details waits for them."""
+        return self._squares.halved()
+
     def curvature(self, window: Window, part: Part) -> Tensor:
         """See Distortion: what the slope says at random small errors, which is the diagonal of the Gauss-Newton matrix on average."""
         whole = window.whole[0]

@@ -79,8 +79,12 @@ class Problem:
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))
-        self.start = Start() if start is None else start
-        for name, value in self.start.weights.items():
+        self.begin_at(Start() if start is None else start)
+
+    def begin_at(self, start: Start) -> None:
+        """Have the fit begin there."""
+        self.start = start
+        for name, value in start.weights.items():
             self.weights()[name].data.copy_(torch.from_numpy(value))
 
     def weights(self) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ rounded and frozen while the weights settle (fit.schedule). The best rounded sta
 import copy
 import logging
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +20,12 @@ from torch import Tensor
 
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
+from .adam import Adam
+from .coarse import halved_spec, joined
 from .parallel import Pair, cpu_threads
-from .problem import FittedPyramid, Problem
+from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed
-from .soap import Soap
+from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 from .windows import Window, cut
 
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 UNIT = 1e3  # times the loss is what is differentiated
+LEAST_TIME = 0.01  # seconds that are left for the whole signal, at least
+READ_EVERY = 10  # steps from one look at a GPU's loss to the next
 CLIP = 0.1  # largest norm of the weights' gradient
 
 
@@ -40,10 +45,25 @@ class _State:
 
 
 class PyramidFit(TrainingLoop[_State]):
-    """The loop's state; `run` does it all."""
+    """The loop's state; `run` does it all.
 
-    def __init__(self, problem: Problem, *, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> None:
-        self.problem, self.schedule = problem, problem.schedule
+    Args:
+        problem: what to fit.
+        seed: of the noise, and of the order of windows.
+        shares: of the schedule, where the loop begins and where it ends.
+        on_step, stop: see TrainingLoop.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        seed: int,
+        shares: tuple[float, float] = (0.0, 1.0),
+        on_step: Callable[[StepInfo], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self.problem, self.schedule, self.shares = problem, problem.schedule, shares
         total, limit, compensation = self.schedule.steps * len(problem.windows), self.schedule.time_limit, self.schedule.compensation
         samples = math.prod(problem.spec.grid)
         optional = compensation.cost(samples) if compensation is not None and self._compensates(self.schedule.steps) else 0
@@ -57,20 +77,16 @@ class PyramidFit(TrainingLoop[_State]):
         self.cores = [self._core(window) for window in problem.windows]
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
-        self.others = [tensor for name, tensor in weights.items() if name not in ("A", "K")]
         field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
-        groups = [{"params": field}, {"params": list(self.problem.context.tensors.values())}]
-        groups += [{"params": self.recursive}] if self.recursive else []
-        self.weight_optimizer = Soap(
-            groups, lr=self.schedule.weight_rate, betas=self.schedule.weight_betas, weight_decay=0.0, precondition_frequency=1
-        )
+        moved = [field, list(self.problem.context.tensors.values()), *([self.recursive] if self.recursive else [])]
+        groups = [Group(params=tensors, lr=self.schedule.weight_rate) for tensors in moved]
+        self.weight_optimizer = Soap(groups, betas=self.schedule.weight_betas, every=self.schedule.refresh_every, clip=CLIP)
         self._queue: list[int] = []
+        self._read = (math.inf, math.inf)
 
-    def _core(self, window: Window) -> tuple[list[Tensor], torch.optim.Optimizer]:
+    def _core(self, window: Window) -> tuple[list[Tensor], Adam]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
-        return leaves, torch.optim.Adam(
-            leaves, lr=self.schedule.latent_rate, betas=self.schedule.latent_betas, fused=self.problem.device.type != "mps"
-        )
+        return leaves, Adam(leaves, betas=self.schedule.latent_betas)
 
     def _compensates(self, steps: int) -> bool:
         """Whether the weights are worth it after so many steps."""
@@ -140,7 +156,6 @@ class PyramidFit(TrainingLoop[_State]):
         if not frozen:
             torch.autograd.backward(seen, [a + b for a, b in zip(by_distortion, by_rate, strict=True)])
         with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
-            torch.nn.utils.clip_grad_norm_([*self.others, *self.recursive], CLIP)
             self.weight_optimizer.step()
         if not frozen:
             latent_optimizer.step()
@@ -148,8 +163,17 @@ class PyramidFit(TrainingLoop[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if len(self.recursive) == 2:
             contract(self.recursive[0], self.recursive[1], self.schedule.rho)
-        error = distortion if self.problem.distortion.is_error else math.nan
-        self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
+        self._tell(share, distortion, rate)
+
+    def _tell(self, share: float, distortion: Tensor, rate: Tensor) -> None:
+        """Report the step; a GPU, which would have to wait for it, is only now and then asked for its numbers."""
+        if self.on_step is None:
+            return
+        if self.problem.device.type == "cpu" or self.done % READ_EVERY == 0:
+            self._read = float(distortion), float(rate)
+        value, bits = self._read
+        error = value if self.problem.distortion.is_error else math.nan
+        self.report(share, loss=value + self.problem.lam * bits, error=error, rate=bits)
 
     def _next(self) -> int:
         if not self._queue:
@@ -170,12 +194,11 @@ class PyramidFit(TrainingLoop[_State]):
             seen.append(relaxed(grid * GAIN, temperature, noise, self.generator))
         return seen
 
-    def _set_rates(self, share: float, latent_optimizer: torch.optim.Optimizer) -> None:
+    def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)
         for group, rate in zip(self.weight_optimizer.param_groups, (rates.field, rates.context, rates.recursion), strict=False):
             group["lr"] = rate
-        for group in latent_optimizer.param_groups:
-            group["lr"] = rates.latents
+        latent_optimizer.rate = rates.latents
 
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
@@ -189,10 +212,21 @@ class PyramidFit(TrainingLoop[_State]):
 def fit_pyramid(
     problem: Problem, *, seed: int = 0, on_step: Callable[[StepInfo], None] | None = None, stop: Callable[[], bool] | None = None
 ) -> FittedPyramid:
-    """Fit `problem`'s networks (left holding the best state) and its latents.
+    """Fit `problem`'s networks (left holding the best state) and its latents, at half the resolution first where that pays.
 
     With several candidates each makes the first steps with its own seed and slightly other weights; the best goes on.
     """
+    began = time.monotonic()
+    before = _begin_coarse(problem, seed, on_step, stop)
+    if before:
+        on_step = _after(on_step, before, time.monotonic() - began)
+    run = _best_candidate(problem, seed, on_step, stop)
+    fitted = run.run()
+    return replace(fitted, steps=fitted.steps + before)
+
+
+def _best_candidate(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> PyramidFit:
+    """The fit that is to go on, and `problem`'s networks as it left them."""
     count = problem.schedule.candidates
     start = copy.deepcopy(problem.weights())
     chosen: tuple[float, PyramidFit, dict[str, Tensor]] | None = None
@@ -200,7 +234,7 @@ def fit_pyramid(
         _perturb(problem, start, number, seed)
         run = PyramidFit(problem, seed=seed + number, on_step=on_step, stop=stop)
         if count == 1:
-            return run.run()
+            return run
         run.advance(problem.schedule.candidate_share)
         run.keep()
         assert run.best is not None
@@ -212,15 +246,58 @@ def fit_pyramid(
     _, run, weights = chosen
     for name, tensor in problem.weights().items():
         tensor.data.copy_(weights[name])
-    return run.run()
+    return run
 
 
-def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[float, list[Tensor]]:
+def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> int:
+    """Fit the halved signal where the schedule says so, and have `problem` start there; what that cost, in steps of the whole."""
+    coarse, schedules = problem.schedule.coarse, problem.schedule.with_coarse(problem.spec)
+    if coarse is None or schedules is None or problem.start.weights or problem.start.latents:
+        return 0
+    began = time.monotonic()
+    first, then = schedules
+    smaller = Problem(problem.distortion.halved(), halved_spec(problem.spec), problem.lam * coarse.rate, device=problem.device, schedule=first)
+    cost = len(problem.windows) / len(smaller.windows) / 2.0**problem.spec.axes  # of a step, in steps of the whole
+    told = _before(on_step, cost, then.steps * len(problem.windows))
+    before = _begin_coarse(smaller, seed, told, stop)
+    run = PyramidFit(smaller, seed=seed, on_step=told if not before else _after(told, before, time.monotonic() - began), stop=stop)
+    run.tail, run.keep_from = 0, math.inf
+    run.advance(1.0)
+    weights = joined(problem.spec, problem.weights(), smaller.weights())
+    finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
+    problem.begin_at(Start(weights=weights, latents=[finest, *(np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in run.latents)]))
+    cost_made = round(cost * (run.done + before))
+    steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
+    left = None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))
+    problem.schedule = replace(then, steps=steps, time_limit=left)
+    return cost_made
+
+
+def _before(on_step: Callable[[StepInfo], None] | None, cost: float, after: int) -> Callable[[StepInfo], None] | None:
+    """Tells of a fit whose steps cost so much, with so many of 1 to follow, as of the one that both are."""
+    if on_step is None:
+        return None
+
+    def tell(info: StepInfo) -> None:
+        left = info.eta + after / cost * info.elapsed / info.step
+        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left))
+
+    return tell
+
+
+def _after(on_step: Callable[[StepInfo], None] | None, before: int, seconds: float) -> Callable[[StepInfo], None] | None:
+    """Tells of a fit that so many steps went before, which took so long, as of the one that both are."""
+    if on_step is None:
+        return None
+    return lambda info: on_step(replace(info, step=info.step + before, steps=info.steps + before, elapsed=info.elapsed + seconds))
+
+
+def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[Tensor, list[Tensor]]:
     """A term of the loss, and `scale` times its gradients by the latents; those by its tensors are added to theirs."""
     leaves = [grid.detach().requires_grad_(grid.requires_grad) for grid in latents]
     value = term(leaves)
     (value * scale).backward()  # type: ignore[no-untyped-call]
-    return float(value.detach()), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+    return value.detach(), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 
 def _perturb(problem: Problem, start: dict[str, Tensor], number: int, seed: int) -> None:

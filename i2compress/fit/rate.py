@@ -33,18 +33,25 @@ class ContextModel(nn.Module):
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole signal.
         """
-        grids = [self.grid(latents, number, window) for number in range(len(latents))]
-        return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], grids)
+        return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
+
+    def grids(self, latents: Sequence[Tensor], window: Window | None = None) -> list[GridInputs]:
+        """What the network reads of each grid of the latents; arguments as in `forward`."""
+        features = self._features(range(self.spec.context.maps), latents, window)
+        return [self._grid(values, number, features.get(number), window) for number, values in enumerate(latents)]
 
     def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> GridInputs:
-        """What the network reads of one grid of the latents; arguments as in `forward`."""
-        values = latents[number]
+        """What the network reads of one of them."""
+        wanted = range(number, min(number + 1, self.spec.context.maps))
+        return self._grid(latents[number], number, self._features(wanted, latents, window).get(number), window)
+
+    def _grid(self, values: Tensor, number: int, features: Tensor | None, window: Window | None) -> GridInputs:
         core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
         target = cut(values, core)[0, 0]
         reach = [max(abs(o[axis]) for o in self.offsets) for axis in range(self.spec.axes)]
         return GridInputs(
             seen=F.pad(self.spec.context.reads.relaxed(values), [side for r in reversed(reach) for side in (r, r)])[0, 0],
-            features=self._features(latents, number, window, target),
+            features=target.new_zeros(FEATURES, *target.shape) if features is None else features,
             places=self._places(values, number, core),
             target=target,
             begin=[part.start or 0 for part in core],
@@ -61,35 +68,43 @@ class ContextModel(nn.Module):
             self._known_places[level, shape] = found.to(latents).reshape(-1, *shape)
         return cut(self._known_places[level, shape], core)
 
-    def _features(self, latents: Sequence[Tensor], level: int, window: Window | None, like: Tensor) -> Tensor:
-        """`[F, *core]`: M_g times the grids after it at the same place."""
-        if level >= self.spec.context.maps:
-            return like.new_zeros(FEATURES, *like.shape)
-        matrix, shifts = self.tensors[f"m{level}"], self.spec.shifts
-        axes = self.spec.axes
+    def _features(self, wanted: range, latents: Sequence[Tensor], window: Window | None) -> dict[int, Tensor]:
+        """`[F, *core]` by grid, of those `wanted`, which have maps: M_g times the grids after it at the same place.
 
-        def places(at: int, core: bool = False) -> Part:
-            if window is None:
-                return tuple(slice(0, size) for size in latents[at].shape[2:])
-            return window.core[at] if core else window.whole[at]
-
+        All maps at once, level after level from the coarsest: what they make of a level is one product, and goes on upsampled.
+        """
+        found: dict[int, Tensor] = {}
+        if not wanted:
+            return found
+        # [wanted, F, G]: columns for all grids, zeros for those that are not after the map's own.
+        matrices = torch.stack([F.pad(self.tensors[f"m{number}"], (number + 1, 0)) for number in wanted])
+        levels, first = self.spec.grid_levels, wanted[0]
         total: Tensor | None = None
-        for column in reversed(range(matrix.shape[1])):
-            above = level + 1 + column
-            grid = latents[above][0].clamp(-INPUT_LIMIT, INPUT_LIMIT)
-            part = matrix[:, column].reshape(-1, *(1,) * axes) * grid
-            total = part if total is None else _nearest(total, places(above + 1), places(above), _steps(shifts, above)) + part
-        assert total is not None
-        return _nearest(total, places(level + 1), places(level, core=True), _steps(shifts, level))
+        place: Part = ()
+        for level in reversed(range(levels[first], self.spec.levels)):
+            here = [number for number, other in enumerate(levels) if other == level]
+            rows = sum(levels[number] <= level for number in wanted)  # maps of this level's grids and of finer ones
+            above, place = place, tuple(slice(0, size) for size in latents[here[0]].shape[2:]) if window is None else window.whole[here[0]]
+            if total is not None:
+                total = _nearest(total[: rows * FEATURES], above, place, self._doublings(here))
+            if here[-1] > first:
+                values = torch.cat([latents[number][0] for number in here]).clamp(-INPUT_LIMIT, INPUT_LIMIT)
+                columns = matrices[:rows, :, here[0] : here[-1] + 1].reshape(-1, len(here))
+                own = (columns @ values.flatten(1)).view(-1, *values.shape[1:])
+                total = own if total is None else total + own
+            assert total is not None
+            core = (slice(None),) * self.spec.axes if window is None else window.inner[here[0]]
+            found |= {number: cut(total[(number - first) * FEATURES :][:FEATURES], core) for number in here if number in wanted}
+        return found
 
-
-def _steps(shifts: Sequence[Shape], grid: int) -> Shape:
-    """How often each axis halves from a grid to the one after it: once or not at all."""
-    return tuple(after - before for before, after in zip(shifts[grid], shifts[grid + 1], strict=True))
+    def _doublings(self, grids: Sequence[int]) -> Shape:
+        """How often each axis halves from the level of those grids to the next coarser one: once or not at all."""
+        shifts = self.spec.shifts
+        return tuple(after - before for before, after in zip(shifts[grids[-1]], shifts[grids[-1] + 1], strict=True))
 
 
 def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tensor:
-    """Values of the part `coarse` of a grid at the part `fine` of another: nearest upsampling by two (or none) of each axis after the first."""
+    """The part `fine` of a grid, from the part `coarse` of the next coarser one: nearest upsampling by two (or none) of each axis after the first."""
     for axis, (above, here, doubling) in enumerate(zip(coarse, fine, doublings, strict=True), 1):
         if doubling:
             values = values.repeat_interleave(2, axis)

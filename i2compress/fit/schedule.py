@@ -10,12 +10,13 @@ A share is the part of a fit that is done, by steps or by time, 0..1. The values
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings
+from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
+from ..field.spec import PyramidSpec
 
 
 def cosine(share: float, begin: float, end: float) -> float:
@@ -56,17 +57,51 @@ class Compensation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coarse:
+    """How the fit on the halved signal goes (fit.coarse). The values are measured, see docs/results/speed.md.
+
+    Args:
+        steps: made there for each one that follows on the whole signal.
+        rate: what lambda is multiplied with there. With a quarter (of two axes) a bit would weigh as much against the squared errors of
+            what is left of the signal as it does later; somewhat more leaves out what the finest grid will do better.
+        joined: the share of the schedule at which the fit of the whole signal begins; before, it stands still at its beginning.
+        samples: signals of at least so many, so that a step there is much cheaper indeed.
+        levels: and pyramids of at least so many.
+        fewest: steps of the shortest fit that has it.
+    """
+
+    steps: float = 0.8
+    rate: float = 0.4
+    joined: float = 0.05
+    samples: int = 1 << 14
+    levels: int = 4
+    fewest: int = 20
+
+    def pays(self, spec: PyramidSpec, steps: int) -> bool:
+        """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
+        large = steps >= self.fewest and math.prod(spec.grid) >= self.samples and spec.levels >= self.levels
+        return large and spec.axes == 2 and (spec.planes == 1 or spec.split > 0)  # measured of two axes alone
+
+    def share(self, axes: int) -> float:
+        """What the steps on the halved signal cost, for each one on the whole."""
+        return float(self.steps / 2**axes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How a pyramid is fitted.
 
     Args:
-        steps: optimiser steps on each window.
+        steps: optimiser steps on each window; those on the halved signal count as what they cost.
+        coarse: how the fit on the halved signal goes that comes first; None for none.
+        span: the part of what follows that this fit goes through; its own shares are mapped to it.
         candidates: of which the best goes on after `candidate_share`.
         time_limit: seconds; None for no limit.
         weight_rate: learning rate of the context model's tensors.
         field_rate, recursion_rate: those of the field's other tensors and of A and K, as multiples of it.
         latent_rate: learning rate of the latents.
         weight_betas, latent_betas: of the moments. Little momentum: with 0.9 and more the latents overshoot, and bits once spent come back slowly.
+        refresh_every: steps from one refreshing of the weights' bases to the next; see soap.
         temperatures, noises: of the relaxed latents at first, and when they are frozen.
         warm_up: steps in which the rates rise.
         anneal_from: the share after which they fall.
@@ -81,6 +116,8 @@ class Schedule:
     """
 
     steps: int
+    coarse: Coarse | None = Coarse()
+    span: tuple[float, float] = (0.0, 1.0)
     candidates: int = 1
     candidate_share: float = 0.05
     time_limit: float | None = None
@@ -90,6 +127,7 @@ class Schedule:
     latent_rate: float = 1e-2
     weight_betas: tuple[float, float] = (0.9, 0.95)
     latent_betas: tuple[float, float] = (0.7, 0.999)
+    refresh_every: int = 1
     temperatures: tuple[float, float] = (0.5, 0.08)
     noises: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
@@ -106,7 +144,7 @@ class Schedule:
 
     def frozen(self, share: float) -> bool:
         """Whether the latents are rounded and no longer move."""
-        return share >= self.frozen_from
+        return self._placed(share) >= self.frozen_from
 
     def temperature(self, share: float) -> float:
         """Of the soft rounding, before the latents are frozen."""
@@ -117,16 +155,20 @@ class Schedule:
         return self._between(self.noises, share)
 
     def _between(self, ends: tuple[float, float], share: float) -> float:
-        return ends[0] + (ends[1] - ends[0]) * (share / self.frozen_from)
+        return ends[0] + (ends[1] - ends[0]) * (self._placed(share) / self.frozen_from)
+
+    def _placed(self, share: float) -> float:
+        return self.span[0] + (self.span[1] - self.span[0]) * share
 
     def rates(self, share: float, done: int) -> Rates:
         """Of the step after `done` ones."""
         warm = min(1.0, (done + 1) / self.warm_up)
-        fall = cosine(share, self.anneal_from, self.frozen_from)
+        placed = self._placed(share)
+        fall = cosine(placed, self.anneal_from, self.frozen_from)
         weights = warm * max(fall, self.least_rate)
         if self.frozen(share):
             first, last = self.settling_rate
-            weights = first * (1 - (1 - last / first) * (share - self.frozen_from) / (1 - self.frozen_from))
+            weights = first * (1 - (1 - last / first) * (placed - self.frozen_from) / (1 - self.frozen_from))
         return Rates(
             field=self.weight_rate * self.field_rate * weights,
             recursion=self.weight_rate * self.recursion_rate * weights,
@@ -134,16 +176,26 @@ class Schedule:
             latents=self.latent_rate * warm * fall,
         )
 
+    def with_coarse(self, spec: PyramidSpec) -> tuple["Schedule", "Schedule"] | None:
+        """The schedules of the fit on the halved signal and of what follows, together of as many steps and seconds; None where there is none."""
+        if self.coarse is None or not self.coarse.pays(spec, self.steps):
+            return None
+        cost = self.coarse.share(spec.axes)
+        steps = max(1, round(self.steps / (1 + cost)))
+        limit = None if self.time_limit is None else self.time_limit * cost / (1 + cost)  # at most; the other has what is left
+        first = replace(self, steps=max(1, round(self.coarse.steps * steps)), time_limit=limit, span=(0.0, 0.0), candidates=1, compensation=None)
+        begin, end = self.span
+        return first, replace(self, steps=steps, coarse=None, span=(begin + (end - begin) * self.coarse.joined, end))
+
     def window_side(self, axes: int) -> int | None:
         """Of the windows of a signal of 2 or 3 axes; None where there is one."""
         return None if self.window_sides is None else self.window_sides[axes - 2]
 
 
-def pyramid_schedule(settings: EncodeSettings) -> Schedule:
-    """Of a pyramid from nothing."""
-    effort = EFFORTS[settings.effort]
-    steps, candidates = (effort.steps if settings.steps is None else settings.steps), effort.candidates
-    return Schedule(steps=steps, candidates=candidates, time_limit=settings.time_limit)
+def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
+    """Of a pyramid from nothing, of so many samples."""
+    steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
+    return Schedule(steps=steps, candidates=EFFORTS[settings.effort].candidates, time_limit=settings.time_limit)
 
 
 def started_schedule(settings: EncodeSettings) -> Schedule:
@@ -157,6 +209,7 @@ def started_schedule(settings: EncodeSettings) -> Schedule:
         anneal_from=0.5,
         iterations=2,
         window_sides=None,
+        coarse=None,
         compensation=None,
     )
 

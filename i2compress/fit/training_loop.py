@@ -79,6 +79,7 @@ class TrainingLoop(ABC, Generic[State]):
         self.on_step, self.stop = on_step, stop
         self.best: State | None = None
         self.best_loss = math.inf
+        self.keep_from = KEEP_FROM
         self.began = time.monotonic()
         self.done = 0
         self._place, self._begun = next_place(), False
@@ -122,7 +123,7 @@ class TrainingLoop(ABC, Generic[State]):
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self.step(share)
             self.done += 1
-            if share >= KEEP_FROM and self.done % check == 0:
+            if share >= self.keep_from and self.done % check == 0:
                 self.keep()
             if self._place is not None and self._place.due:
                 self._place.write(self._packed())

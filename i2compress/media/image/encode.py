@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, EFFORTS, FEWEST_STEPS, SQUARES, EncodeSettings
+from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, EncodeSettings, effort_steps
 from ...errors import SignalError, UsageError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
@@ -50,7 +50,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     fitted = _fit(job, settings, spec)
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
-    notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings)
+    notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     weight = settings.rate_weight if job.distortion == SQUARES else None
     return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=weight, converged=fitted.converged, notes=notes)
 
@@ -70,9 +70,9 @@ def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPl
     return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
 
 
-def hurried(steps: int, passes: int, settings: EncodeSettings) -> tuple[str, ...]:
-    """What to say of a picture whose time limit left so many steps, and of them so many on each part; nothing where they are enough."""
-    wanted = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+def hurried(steps: int, passes: int, settings: EncodeSettings, samples: int) -> tuple[str, ...]:
+    """What to say of a picture of so many samples whose time limit left so many steps, of them so many on each part; nothing if enough."""
+    wanted = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
     if settings.time_limit is None or settings.field != DEFAULT_FIELD or passes >= min(wanted, FEWEST_STEPS):
         return ()
     made = f"{passes} steps" + (" on each part of the picture" if passes < steps else "")

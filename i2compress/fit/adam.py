@@ -1,0 +1,55 @@
+"""Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980) for latents, in one pass over each where torch has such an operation.
+
+torch.optim's own classes import torch._dynamo with their first step, which takes a second.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-8
+FUSED = ("cpu", "cuda")  # devices with torch._fused_adam_
+
+
+class Adam:
+    """The optimiser.
+
+    Args:
+        tensors: leaves on one device.
+        betas: of the moments.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], *, betas: tuple[float, float]) -> None:
+        self.tensors, self.betas = list(tensors), betas
+        self.rate = 0.0
+        self.done = 0
+        self._means, self._squares = ([torch.zeros_like(tensor, requires_grad=False) for tensor in tensors] for _ in range(2))
+        self._steps = [torch.zeros((), device=tensor.device) for tensor in tensors]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for tensor in self.tensors:
+            tensor.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move all tensors by their gradients, at `rate`."""
+        self.done += 1
+        gradients = [tensor.grad for tensor in self.tensors if tensor.grad is not None]
+        assert len(gradients) == len(self.tensors)
+        first, second = self.betas
+        if self.tensors[0].device.type in FUSED:
+            torch._foreach_add_(self._steps, 1)
+            torch._fused_adam_(
+                self.tensors, gradients, self._means, self._squares, [], self._steps, lr=self.rate, beta1=first, beta2=second, weight_decay=0.0,
+                eps=EPSILON, amsgrad=False, maximize=False,
+            )  # fmt: skip
+            return
+        torch._foreach_lerp_(self._means, gradients, 1 - first)
+        torch._foreach_mul_(self._squares, second)
+        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
+        spread = torch._foreach_sqrt(self._squares)
+        torch._foreach_div_(spread, (1 - second**self.done) ** 0.5)
+        torch._foreach_add_(spread, EPSILON)
+        torch._foreach_addcdiv_(self.tensors, self._means, spread, -self.rate / (1 - first**self.done))

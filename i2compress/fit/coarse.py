@@ -1,0 +1,41 @@
+"""Half the resolution first: where the steps of a fit are cheap, and most of what it has to find is found.
+
+All grids of a pyramid but the finest are a pyramid of the signal at half its resolution. A step there costs a quarter of one of the whole
+(of two axes). So a fit begins on the halved signal, with all grids but the finest, and goes on with what that found. The latents stay
+where they are, one level further up; the finest grid begins at zero, and tensors keep their values but for what belongs to that grid alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..arrays import Float64Array
+from ..field.spec import Arrays, PyramidSpec
+
+
+def halved_spec(spec: PyramidSpec) -> PyramidSpec:
+    """The sizes of a pyramid without its finest grid, on half the resolution."""
+    return replace(spec, grid=tuple((size + 1) // 2 for size in spec.grid), levels=spec.levels - 1, split=max(0, spec.split - 1))
+
+
+def joined(spec: PyramidSpec, whole: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> Arrays:
+    """Tensors of the whole pyramid by name: those of the halved one, and those of `whole` where they belong to the finest grid alone."""
+    maps = spec.context.maps_by_name
+    found: Arrays = {}
+    for name, tensor in whole.items():
+        own = _array(tensor)
+        if name == "up":  # a filter for each doubling, finest first
+            own[1:] = _array(coarse[name])
+        elif name in ("B", "S"):  # a column for each grid, finest last
+            own[:, :-1] = _array(coarse[name])
+        elif name not in maps:
+            own = _array(coarse[name])
+        elif maps[name] > 0:  # a map for each of the finest grids, finest first
+            own = _array(coarse[f"m{maps[name] - 1}"])
+        found[name] = own
+    return found
+
+
+def _array(tensor: Tensor) -> Float64Array:
+    return tensor.detach().cpu().double().numpy().copy()
