@@ -36,6 +36,7 @@ LAYERS = {
     "cli": 7,
     "bench": 7,
     "reproduce": 7,
+    "train": 7,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
@@ -49,6 +50,7 @@ ORDERED = [
     ("field", "coding"),
     ("cli", "bench"),
     ("cli", "reproduce"),
+    ("cli", "train"),
     ("reproduce", "bench"),
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: i2c encode, decode, info, verify, compare, reproduce and bench."""
+"""The command line: i2c encode, decode, info, verify, compare, train, reproduce and bench."""
 
 import signal
 import sys
@@ -21,6 +21,7 @@ from .errors import Terminated, exit_code
 from .info import info
 from .options import Debug
 from .reproduce import reproduce
+from .train import train
 from .verify import verify
 
 EPILOG = """\b
@@ -37,6 +38,7 @@ Examples:
   i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
   i2c info photo.i2                       what it holds, and where its bytes are
   i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
+  i2c train photos/*.jpg --out start --minutes 60
   i2c reproduce --help                    the experiments of the paper
 
 \b
@@ -46,7 +48,7 @@ Exit codes:
   130 interrupted    143 terminated
 """
 
-FITTING = ("encode", "compare", "reproduce", "bench")
+FITTING = ("encode", "compare", "train", "reproduce", "bench")
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -81,7 +83,7 @@ def i2c(
         keep_freed_memory()
 
 
-for verb in (encode, decode, info, verify, compare, reproduce):
+for verb in (encode, decode, info, verify, compare, train, reproduce):
     app.command(no_args_is_help=False, epilog=_examples(verb.__name__))(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, EncodeSettings
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, EncodeSettings
 from ..errors import UsageError
 from ..files import STDIO, default_output
 from . import batch
@@ -51,6 +51,7 @@ TimeLimit = Annotated[
 Bitrate = Annotated[
     float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
 ]
+StartOption = Annotated[str, typer.Option("--start", metavar="NAME", help=f"Of pictures: {', '.join(STARTS)}, or a start that i2c train wrote.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -73,6 +74,7 @@ def encode(
     lam: Lambda = None,
     effort: Effort = DEFAULT_EFFORT,
     steps: Steps = None,
+    start: StartOption = "auto",
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
     tune: TuneOption = Tune.HEARING,
@@ -99,7 +101,7 @@ def encode(
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, tune=tune.value)
+    fit = replace(fit, bitrate=bitrate, start=start, tune=tune.value)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

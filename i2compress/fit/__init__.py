@@ -23,13 +23,14 @@ from ..config import EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
+from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
 from .distortion import PointDistortion, SquaredError
 from .parallel import cpu_threads
 from .problem import Problem, Start
 from .pyramid import fit_pyramid
-from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule
+from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .training_loop import StepInfo
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "pick_device",
     "pyramid_schedule",
     "started_schedule",
+    "trained_schedule",
+    "trained_start",
 ]
 
 

@@ -6,16 +6,19 @@ that are interpolated between KNOTS of the step code, which goes with the logari
 decoder never needs it.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..field.priors import KNOTS, knot_weights
+from ..arrays import Float32Array
+from ..field.priors import CHANNELS, KNOTS, StartFile, knot_weights
+from ..field.spec import PyramidSpec
+from .problem import Start
 
-CHANNELS = 3
 WIDTHS = (32, 64, 96, 96, 96)  # at 1/2, 1/4, ... 1/32 of the resolution
 STRIDE = 1 << len(WIDTHS)
 PLANES = (1, 1, 3, 3, 3, 1)  # grids of each level, finest first
@@ -32,7 +35,7 @@ class Block(nn.Module):
         self.last = nn.Conv2d(width, width, 3, padding=1)
         self.condition = nn.Parameter(torch.zeros(len(KNOTS), 2 * width))
         nn.init.normal_(self.last.weight, std=0.2 / math.sqrt(9 * width))
-        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, where: Tensor) -> Tensor:
         """`[N, width, H, W]` of the same, for weights of the knots `[K]`."""
@@ -47,17 +50,14 @@ class Analysis(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+        pairs = list(itertools.pairwise(WIDTHS))
         self.stem = nn.Conv2d(4 * CHANNELS, WIDTHS[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(wide, narrow, 2, stride=2) for wide, narrow in pairs)
         self.analyse = nn.ModuleList(Block(width) for width in WIDTHS)
         self.up = nn.ModuleList(nn.Conv2d(narrow, wide, 1) for wide, narrow in pairs)
         self.refine = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
         outputs = (4 * PLANES[0] + PLANES[1], *PLANES[2:])
-        self.heads = nn.ModuleList(nn.Conv2d(width, count, 1) for width, count in zip(WIDTHS, outputs, strict=True))
-        for head in self.heads:
-            nn.init.normal_(head.weight, std=0.05 / math.sqrt(head.in_channels))
-            nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleList(_head(width, count) for width, count in zip(WIDTHS, outputs, strict=True))
 
     def forward(self, pictures: Tensor, step_code: float) -> list[Tensor]:
         """Latents `[N, 1, H / 2**l, W / 2**l]`, not rounded, finest first, of `[N, 3, H, W]` in [0, 1]; sides are multiples of STRIDE."""
@@ -74,7 +74,15 @@ class Analysis(nn.Module):
             found.append(self.heads[level](x))
         finest = found.pop()
         found += [finest[:, 4:], F.pixel_shuffle(finest[:, :4], 2)]
-        return [grid.float() * UNIT for level in reversed(found) for grid in level.split(1, 1)]
+        return [grid[:, None].float() * UNIT for level in reversed(found) for grid in level.unbind(1)]
+
+
+def _head(width: int, count: int) -> nn.Conv2d:
+    """Latents from features, near zero at first, where they cost little."""
+    head = nn.Conv2d(width, count, 1)
+    nn.init.normal_(head.weight, std=0.05 / math.sqrt(width))
+    nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    return head
 
 
 def analyse(network: Analysis, pictures: Tensor, step_code: float) -> list[Tensor]:
@@ -102,11 +110,20 @@ def _around(start: int, size: int) -> tuple[int, int]:
     return max(0, start - HALO), min(size, start + TILE + HALO)
 
 
-def parameters(network: nn.Module) -> int:
-    """How many weights a network has."""
-    return sum(tensor.numel() for tensor in network.parameters())
+def trained_start(values: Float32Array, spec: PyramidSpec, start: StartFile) -> Start:
+    """Where a fit of a picture begins with a trained start: its priors, and latents as the analysis network guesses them, rounded.
 
-
-def shapes_of(grid: Sequence[int]) -> list[tuple[int, ...]]:
-    """Shapes of the latents of a picture of that size."""
-    return [tuple(-(-size >> level) for size in grid) for level, count in enumerate(PLANES) for _ in range(count)]
+    Args:
+        values: `[H, W, D]` in [0, 1].
+        spec: sizes; see field.priors.fits.
+        start: the start.
+    """
+    network = Analysis()
+    network.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in start.analysis().items()})
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    picture = torch.from_numpy(np.moveaxis(values, -1, 0).copy())[None].expand(-1, CHANNELS, -1, -1)
+    with torch.no_grad():
+        grids = analyse(network, picture, spec.step_code)
+    if spec.planes == 1:  # without colour: the first grid of each level
+        grids = [grids[sum(PLANES[:level])] for level in range(len(PLANES))]
+    return Start(latents=[grid[0, 0].round().numpy() for grid in grids], prior=start.number)

@@ -79,7 +79,8 @@ class PyramidFit(TrainingLoop[_State]):
 
     def run(self) -> FittedPyramid:
         """The whole fit."""
-        self.advance(math.inf if self.total < 1 else 1.0)
+        if self.total:  # else what it begins with is what comes out
+            self.advance(1.0)
         self.keep()
         assert self.best is not None
         for name, tensor in self.problem.weights().items():

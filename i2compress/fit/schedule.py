@@ -3,6 +3,7 @@
 Another way to fit is another object, or another entry here:
 
 - pyramid_schedule: a pyramid from nothing;
+- trained_schedule: a picture's, which begins with a trained start;
 - started_schedule: a pyramid whose latents start at their places;
 - coordinate_schedule: a coordinate field.
 
@@ -10,7 +11,7 @@ A share is the part of a fit that is done, by steps or by time, 0..1. The values
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings
@@ -144,6 +145,19 @@ def pyramid_schedule(settings: EncodeSettings) -> Schedule:
     effort = EFFORTS[settings.effort]
     steps, candidates = (effort.steps if settings.steps is None else settings.steps), effort.candidates
     return Schedule(steps=steps, candidates=candidates, time_limit=settings.time_limit)
+
+
+def trained_schedule(settings: EncodeSettings) -> Schedule:
+    """Of a picture that begins with a trained start: from the middle of the anneal on, and weights slowly, which are in their places."""
+    return replace(
+        pyramid_schedule(settings),
+        candidates=1,
+        weight_rate=6e-3,
+        latent_rate=6e-3,
+        temperatures=(0.3, 0.08),
+        noises=(0.2, 0.15),
+        anneal_from=0.0,
+    )
 
 
 def started_schedule(settings: EncodeSettings) -> Schedule:

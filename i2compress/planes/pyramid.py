@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Float32Array
 from ..coding.context import ContextWeights
 from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
-from ..coding.weights import WeightGroup, decode_weights, encode_weights
+from ..coding.weights import decode_weights, encode_weights
 from ..container import Container
 from ..errors import MalformedError
 from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec, prior
@@ -47,27 +47,28 @@ def fit_pyramid(
         start: weights and latents to begin with; None for the prior and zeros.
         settle: what becomes of the latents before they are coded; None: nothing.
     """
-    from ..fit import fit_signal
+    from ..fit import Start, fit_signal
 
+    start = Start() if start is None else start
     result = fit_signal(job.values, spec, job.settings, importance=job.importance, on_step=job.on_step, stop=job.stop, schedule=schedule, start=start)
-    groups, base = result.groups, prior(0, spec)
-    spec = replace(spec, iterations=_iterations(spec, groups, result.latents, part, job.tolerance(result.distortion)))
+    groups, base = result.groups, start.base(spec)
+    spec = replace(spec, iterations=_iterations(spec, rendering_weights(spec, groups, base), result.latents, part, job.tolerance(result.distortion)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
     streams = _streams(latents, context, spec)
     payloads = tuple(encode_latents(latents, context, tile=spec.tile, levels=grids) for grids in stream_grids(len(latents), streams))
-    content = Container(header=job.header(spec, streams), weights=coded, latents=payloads)
+    content = Container(header=job.header(spec, streams, prior=start.prior), weights=coded, latents=payloads)
     return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes)
 
 
-def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:
+def _iterations(spec: PyramidSpec, weights: dict[str, Float32Array], latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:
     """How many iterations bring the output close to the fixed point on a part of the plane that tells."""
     if spec.explicit:
         return 1
     small = replace(spec, grid=tuple(min(pair) for pair in zip(spec.grid, part, strict=True)))
     grids = [np.ascontiguousarray(grid[tuple(slice(0, size) for size in shape)]) for grid, shape in zip(latents, small.latent_shapes, strict=True)]
-    renderer = Renderer(small, rendering_weights(small, groups, prior(0, small)), grids)
+    renderer = Renderer(small, weights, grids)
     return renderer.iterations_for(tolerance, limit=ITERATION_LIMIT).iterations
 
 
@@ -88,10 +89,10 @@ def stream_grids(grids: int, streams: int) -> list[range]:
     return [range(streams - 1, grids), *(range(grid, grid + 1) for grid in reversed(range(streams - 1)))]
 
 
-def open_field(content: Container, threads: int) -> Plane:
-    """See open_plane."""
+def open_field(content: Container, threads: int, *, reference: Arrays | None = None) -> Plane:
+    """See open_plane; `reference` is what the weights are differences to where it is not the header's prior."""
     spec = PyramidSpec.from_header(content.header)
-    base = prior(content.header.prior, spec)
+    base = prior(content.header.prior, spec) if reference is None else reference
     shapes = spec.weight_shapes
     groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
     weights = rendering_weights(spec, groups, base)

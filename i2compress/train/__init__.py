@@ -2,3 +2,8 @@
 
 crops: pictures of a batch. model: what is trained, and its loss. run: the loop, its checkpoints and its held-out curve.
 """
+
+from .crops import split
+from .run import CURVE, START, Training, TrainSettings, train
+
+__all__ = ["CURVE", "START", "TrainSettings", "Training", "split", "train"]

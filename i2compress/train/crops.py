@@ -108,5 +108,3 @@ def held_out_crops(paths: Sequence[Path], side: int, most: int) -> Tensor:
         part = values[:, top : top + side, left : left + side]
         found.append(F.pad(part[None], (0, side - part.shape[2], 0, side - part.shape[1]), mode="replicate")[0])
     return torch.stack(found)
-
-

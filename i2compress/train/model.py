@@ -3,28 +3,28 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..coding.context_model import FEATURES, INPUT_LIMIT, NETWORK
 from ..coding.wavefront import causal_offsets
-from ..field.priors import KNOTS, knot_weights
+from ..field.priors import KNOTS, StartFile, knot_weights, trained_spec
 from ..field.pyramid import PyramidField
 from ..field.spatial import contract
-from ..field.spec import PyramidSpec, prior
-from ..fit.analysis import CHANNELS, PLANES, Analysis
+from ..field.spec import PRIOR_BITS, prior_0
+from ..files import atomic_writer
+from ..fit.analysis import Analysis
 from ..fit.network_bits import GridInputs, network_bits
 from ..fit.rate import relaxed
 
 ITERATIONS = 4  # of the implicit layer, as in a fit
 RHO = 0.8  # what A and K are scaled to contract with
-
-
-def training_spec(grid: tuple[int, int], step_code: int) -> PyramidSpec:
-    """The field that a picture of three channels has; see media.image.encode.pyramid_spec."""
-    return PyramidSpec(grid=grid, channels=CHANNELS, levels=len(PLANES), planes=max(PLANES), split=PLANES.index(max(PLANES)), step_code=step_code)
+LARGEST = 2000  # a context model's tensor with 12 fractional bits holds 8 at most; this is 7.8
 
 
 class Model(nn.Module):
@@ -36,8 +36,8 @@ class Model(nn.Module):
 
     def __init__(self, side: int) -> None:
         super().__init__()
-        self.spec = training_spec((side, side), KNOTS[0])
-        values = prior(0, self.spec)
+        self.spec = trained_spec(KNOTS[0], (side, side))
+        values = prior_0(self.spec)
         self.base = nn.ParameterDict({name: nn.Parameter(torch.tensor(value, dtype=torch.float32)) for name, value in values.items()})
         self.knots = nn.ParameterDict({name: nn.Parameter(torch.zeros(len(KNOTS), *value.shape)) for name, value in values.items()})
         self.analysis = Analysis()
@@ -56,7 +56,7 @@ class Model(nn.Module):
     def terms(self, latents: Sequence[Tensor], pictures: Tensor, step_code: int) -> tuple[Tensor, Tensor]:
         """D and R of latents `[N, 1, *grid_g]`: the mean squared error and the bits a sample."""
         weights, field = self.weights(step_code), self._field[0]
-        field.spec = replace(self.spec, grid=tuple(pictures.shape[2:]), step_code=step_code)
+        field.spec = replace(self.spec, grid=(pictures.shape[2], pictures.shape[3]), step_code=step_code)
         names = {f"tensors.{name}": weights[name] for name in field.tensors}
         output = torch.func.functional_call(field, names, (list(latents),))
         bits = network_bits(self._offsets, [weights[name] for name in NETWORK], [self._inputs(latents, at, weights) for at in range(len(latents))])
@@ -98,3 +98,26 @@ def _doubled(values: Tensor, doublings: int, shape: Sequence[int]) -> Tensor:
     if doublings:
         values = values.repeat_interleave(2, -2).repeat_interleave(2, -1)
     return values[..., : shape[-2], : shape[-1]]
+
+
+@torch.no_grad()
+def export(model: Model, path: Path) -> None:
+    """Write the model as a start; see field.priors."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for name, base in model.base.items():
+        values = ((base[None] + model.knots[name]) * float(1 << PRIOR_BITS)).round().cpu().numpy()
+        arrays[f"prior/{name}"] = values.clip(-LARGEST, LARGEST).astype(np.int16)
+    for name, tensor in model.analysis.state_dict().items():
+        arrays[f"analysis/{name}"] = tensor.cpu().numpy().astype(np.float16)
+    with atomic_writer(path, force=True) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def load_start(model: Model, start: StartFile) -> None:
+    """Begin with the weights of a start, as far as its precision goes."""
+    for name, table in start.tables.items():
+        values = torch.from_numpy(table.astype(np.float32)) / float(1 << PRIOR_BITS)
+        model.base[name].copy_(values.mean(0))
+        model.knots[name].copy_(values - values.mean(0))
+    model.analysis.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in start.analysis().items()})
