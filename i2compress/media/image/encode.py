@@ -79,7 +79,7 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
         return None
     if not fits(spec):
         raise UsageError(
-            "start is for pictures without opacity, of 49152 samples or more and at least 64 a side, in a field of the default sizes; leave --start out"
+            "start is for pictures without opacity, of 49152 samples or more and 64 or more a side, in a field of the default sizes; leave it out"
         )
     if settings.start in STARTS:
         start = shipped()
