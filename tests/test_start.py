@@ -15,10 +15,10 @@ from i2compress.coding.weights import decode_weights
 from i2compress.errors import MalformedError, UnsupportedVersionError, UsageError
 from i2compress.field import priors
 from i2compress.field.pyramid import PyramidField
-from i2compress.field.spec import prior, prior_0
+from i2compress.field.spec import prior
 from i2compress.fit.analysis import HALO, PLANES, TILE, Analysis, analyse
 from i2compress.media.image.encode import pyramid_spec
-from i2compress.metrics import mse, psnr
+from i2compress.metrics import mean_squared_error, psnr
 from i2compress.train.model import Model, export, load_start
 
 
@@ -52,7 +52,7 @@ def picture() -> np.ndarray:
 def test_a_prior_is_the_table_between_its_knots(known: priors.StartFile, code: int) -> None:
     weights = priors.knot_weights(code)
     assert sum(weights) == pytest.approx(1) and min(weights) >= 0
-    found = prior(known.number, priors.trained_spec(code))
+    found = priors.find_prior(known.number, priors.trained_spec(code))
     for name, table in known.tables.items():
         expected = np.tensordot(weights, table.astype(np.float64), 1) / 256
         np.testing.assert_allclose(found[name], expected, atol=0.501 / 256)
@@ -60,8 +60,8 @@ def test_a_prior_is_the_table_between_its_knots(known: priors.StartFile, code: i
 
 
 def test_priors_differ_from_prior_0_and_between_rates(known: priors.StartFile) -> None:
-    low, high = (prior(known.number, priors.trained_spec(code)) for code in (40, 60))
-    zero = prior_0(priors.trained_spec(40))
+    low, high = (priors.find_prior(known.number, priors.trained_spec(code)) for code in (40, 60))
+    zero = prior(0, priors.trained_spec(40))
     assert any((low[name] != high[name]).any() for name in zero) and any((low[name] != zero[name]).any() for name in zero)
 
 
@@ -73,8 +73,8 @@ def test_a_picture_without_colour_has_the_mean_of_the_three_outputs(known: prior
     grids = []
     for level, latents in enumerate(own):
         grids += [latents, *[torch.zeros_like(latents)] * (PLANES[level] - 1)]
-    three = PyramidField(colour, prior(known.number, colour))(grids).mean(1)
-    one = PyramidField(gray, prior(known.number, gray))(own)[:, 0]
+    three = PyramidField(colour, priors.find_prior(known.number, colour))(grids).mean(1)
+    one = PyramidField(gray, priors.find_prior(known.number, gray))(own)[:, 0]
     assert (three - one).abs().max() < 0.5 / 256 * 3 * 20  # the rounding of W, S and b
     assert (three - one).abs().mean() < 0.02 * three.std()
 
@@ -82,10 +82,16 @@ def test_a_picture_without_colour_has_the_mean_of_the_three_outputs(known: prior
 def test_fields_that_starts_are_not_for(known: priors.StartFile) -> None:
     spec = priors.trained_spec(50)
     assert priors.fits(spec) and priors.fits(replace(spec, grid=(1000, 70), iterations=3, tile_log2=5))
-    for other in (replace(spec, width=8), replace(spec, explicit=True), replace(spec, levels=5), replace(spec, channels=4), replace(spec, planes=1, split=0)):
+    for other in (
+        replace(spec, width=8),
+        replace(spec, explicit=True),
+        replace(spec, levels=5),
+        replace(spec, channels=4),
+        replace(spec, planes=1, split=0),
+    ):
         assert not priors.fits(other)
         with pytest.raises(MalformedError, match="written wrongly"):
-            prior(known.number, other)
+            priors.find_prior(known.number, other)
 
 
 def test_a_picture_begins_with_a_start_and_needs_it(
@@ -102,7 +108,7 @@ def test_a_picture_begins_with_a_start_and_needs_it(
     losses = []
     for data in (none, some):
         values = i2compress.decode(data).values
-        losses.append(mse(values, picture / 255) + 1e-3 * 8 * len(data) / (192 * 256))
+        losses.append(mean_squared_error(values, picture / 255) + 1e-3 * 8 * len(data) / (192 * 256))
     assert losses[1] < losses[0]
     assert i2compress.encode(picture, replace(settings, steps=0)) == none
     monkeypatch.delenv(priors.VARIABLE)
@@ -113,7 +119,7 @@ def test_a_picture_begins_with_a_start_and_needs_it(
 def test_a_picture_without_colour_begins_with_a_start(start: Path, known: priors.StartFile, picture: np.ndarray) -> None:
     data = i2compress.encode(picture[..., 1], EncodeSettings(lam=1e-3, start=str(start), steps=0, threads=1))
     values = i2compress.decode(data).values
-    assert values.shape == (192, 256, 1) and math.isfinite(psnr(mse(values[..., 0], picture[..., 1] / 255)))
+    assert values.shape == (192, 256, 1) and math.isfinite(psnr(mean_squared_error(values[..., 0], picture[..., 1] / 255)))
 
 
 def test_sides_of_any_length_and_tiles_that_join(known: priors.StartFile) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from pictures import COFFEE
+from PIL import Image
 
 from i2compress.cli import main
 from i2compress.errors import OutputExistsError, UsageError
@@ -81,14 +81,15 @@ def test_training_that_goes_on_is_training_that_never_stopped(photos: list[Path]
 def test_training_lowers_the_held_out_loss(photos: list[Path], tmp_path: Path) -> None:
     chosen, held = split(photos)
     crops = Crops(chosen, side=64, batch=2, seed=0)
-    training = Training(crops, crops.at(1000), settings(60), tmp_path, CPU)
+    training = Training(crops, crops.at(1000), settings(50, warm_up=5), tmp_path, CPU)
     before = training.measure()
     training.run()
     after = training.measure()
-    assert after["loss 0.001"] < 0.8 * before["loss 0.001"]
+    assert after["loss 0.001"] < 0.9 * before["loss 0.001"]
     first = read_start(tmp_path / START).number
     again = train((chosen, held), settings(1), tmp_path / "more", device=CPU, begin=str(tmp_path / START))
-    assert again.step == 1 and read_start(tmp_path / "more" / START).number != first
+    assert read_start(tmp_path / "more" / START).number == first  # the first step of a warm-up moves nothing by 1/256
+    assert again.measure()["loss 0.001"] < 0.9 * before["loss 0.001"]
 
 
 def test_held_out_photographs_are_never_trained_on(photos: list[Path]) -> None:

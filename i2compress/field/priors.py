@@ -10,6 +10,8 @@ Between knots, tables are interpolated in integers, so a prior is the same on ev
 
 import hashlib
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MalformedError, UnsupportedVersionError
-from .spec import PRIOR_BITS, Arrays, PyramidSpec, prior_0
+from .spec import PRIOR_BITS, Arrays, PyramidSpec, prior
 
 KNOTS = (28, 38, 48, 58, 68)  # step codes, which go with the logarithm of lambda: from 2.2e-5 to 2.3e-2
 KNOT_GAP = 10
@@ -84,9 +86,9 @@ def read_start(path: Path) -> StartFile:
     if path.stat().st_size > MOST_BYTES:
         raise MalformedError(f"{path} has {path.stat().st_size} bytes; expected a start that i2c train has written, of at most {MOST_BYTES}")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             tables = {name.removeprefix("prior/"): arrays[name] for name in arrays.files if name.startswith("prior/")}
-    except (ValueError, EOFError, KeyError) as error:
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise MalformedError(f"{path} is no start; expected a file that i2c train has written") from error
     expected = {name: (len(KNOTS), *shape) for name, shape in trained_spec(KNOTS[0]).weight_shapes.items()}
     if {name: table.shape for name, table in tables.items()} != expected or any(table.dtype != np.int16 for table in tables.values()):
@@ -136,8 +138,8 @@ def fits(spec: PyramidSpec) -> bool:
     return replace(trained_spec(spec.step_code), **free, iterations=spec.iterations, tile_log2=spec.tile_log2) == spec  # type: ignore[arg-type]
 
 
-def trained_prior(number: int, spec: PyramidSpec) -> Arrays:
-    """The values of every tensor: those of start `number` at the spec's step code, in multiples of 1/256.
+def find_prior(number: int, spec: PyramidSpec) -> Arrays:
+    """What the weights of a file are coded as differences from: prior 0, or that of the start of that number, in multiples of 1/256.
 
     With the step code clamped to the knots a < b around it and t = code - a, a value is floor(((10 - t) T_a + t T_b) / 10 + 1/2) / 256
     of the tables T, in integers. A picture without colour has the first grid of each level alone, maps of its finest levels alone, and one
@@ -147,6 +149,8 @@ def trained_prior(number: int, spec: PyramidSpec) -> Arrays:
         UnsupportedVersionError: the start is not here.
         MalformedError: a field that starts have no prior for.
     """
+    if not number:
+        return prior(0, spec)
     if not fits(spec):
         raise MalformedError(f"file has prior {number} for a field that has none but 0; the file was written wrongly")
     code = min(max(spec.step_code, KNOTS[0]), KNOTS[-1])
@@ -156,11 +160,11 @@ def trained_prior(number: int, spec: PyramidSpec) -> Arrays:
     mixed = {name: ((KNOT_GAP - t) * table[at] + t * table[at + 1] + KNOT_GAP // 2) // KNOT_GAP for name, table in tables.items()}
     if spec.channels == 1:
         mixed = _without_colour(mixed, spec)
-    return {name: mixed[name] / float(1 << PRIOR_BITS) for name in prior_0(spec)}
+    return {name: mixed[name] / float(1 << PRIOR_BITS) for name in spec.weight_shapes}
 
 
 def _without_colour(tables: dict[str, npt.NDArray[np.int64]], spec: PyramidSpec) -> dict[str, npt.NDArray[np.int64]]:
-    """See trained_prior."""
+    """See find_prior."""
     levels = trained_spec(spec.step_code).grid_levels
     first = [levels.index(level) for level in range(spec.levels)]  # grids, finest first
     columns = [len(levels) - 1 - grid for grid in reversed(first)]  # of B and S, coarsest first

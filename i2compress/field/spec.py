@@ -213,24 +213,17 @@ def upsampling_taps() -> Float64Array:
 
 
 def prior(number: int, spec: PyramidSpec) -> Arrays:
-    """The values that the file's weights are coded as differences from: prior_0, or a trained start's (field.priors).
+    """The values that the file's weights are coded as differences from, where they are no trained ones (field.priors has those).
 
-    Raises:
-        UnsupportedVersionError: a prior that this version does not have, or a start that is not here.
-        MalformedError: a prior that is not for such a field.
-    """
-    from .priors import trained_prior
-
-    return trained_prior(number, spec) if number else prior_0(spec)
-
-
-def prior_0(spec: PyramidSpec) -> Arrays:
-    """Prior 0.
-
-    Random matrices from a 32-bit linear congruential generator (multiplier 1664525, increment 1013904223, seed
+    Prior 0: random matrices from a 32-bit linear congruential generator (multiplier 1664525, increment 1013904223, seed
     1), uniform with the standard deviation of `_spread`, everything a multiple of 2**-6; filters start as bicubic
     upsampling, b as 1/2, S of several planes as COLOURS, the rest as 0.
+
+    Raises:
+        UnsupportedVersionError: a prior that this version does not have.
     """
+    if number != 0:
+        raise UnsupportedVersionError(f"weight prior is number {number}; this version has 0: update i2compress")
     state = 1
     values: Arrays = {}
     for name, shape in spec.weight_shapes.items():

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..arrays import Float32Array, Int32Array
+from ..field.priors import find_prior
 from ..field.pyramid import PyramidField
-from ..field.spec import Arrays, PyramidSpec, prior
+from ..field.spec import Arrays, PyramidSpec
 from .distortion import Distortion
 from .rate import ContextModel
 from .schedule import Schedule
@@ -22,20 +23,14 @@ class Start:
     """Where a fit begins, where that is not the prior and zeros.
 
     Args:
-        weights: tensors by name; the others begin at what they are coded as differences from.
+        weights: tensors by name; the others begin at the prior.
         latents: of each level, finest first.
-        prior: number of the weight prior, as the header says it.
-        reference: what the weights are coded as differences from, by name; None for the prior of that number.
+        prior: number of the weight prior that they are coded as differences from.
     """
 
     weights: Arrays = field(default_factory=dict)
     latents: list[Float32Array] = field(default_factory=list)
     prior: int = 0
-    reference: Arrays | None = None
-
-    def base(self, spec: PyramidSpec) -> Arrays:
-        """What the weights of a field of those sizes are coded as differences from."""
-        return prior(self.prior, spec) if self.reference is None else self.reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +70,7 @@ class Problem:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
         self.start = Start() if start is None else start
-        self.prior = self.start.base(spec)
+        self.prior = find_prior(self.start.prior, spec)
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))

@@ -12,7 +12,8 @@ from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import decode_weights, encode_weights
 from ..container import Container
 from ..errors import MalformedError
-from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec, prior
+from ..field.priors import find_prior
+from ..field.spec import MAX_CONTRACTION, Arrays, PyramidSpec
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
 from .plane import FittedPlane, Plane, PlaneJob
@@ -51,7 +52,7 @@ def fit_pyramid(
 
     start = Start() if start is None else start
     result = fit_signal(job.values, spec, job.settings, importance=job.importance, on_step=job.on_step, stop=job.stop, schedule=schedule, start=start)
-    groups, base = result.groups, start.base(spec)
+    groups, base = result.groups, find_prior(start.prior, spec)
     spec = replace(spec, iterations=_iterations(spec, rendering_weights(spec, groups, base), result.latents, part, job.tolerance(result.distortion)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
@@ -89,10 +90,10 @@ def stream_grids(grids: int, streams: int) -> list[range]:
     return [range(streams - 1, grids), *(range(grid, grid + 1) for grid in reversed(range(streams - 1)))]
 
 
-def open_field(content: Container, threads: int, *, reference: Arrays | None = None) -> Plane:
-    """See open_plane; `reference` is what the weights are differences to where it is not the header's prior."""
+def open_field(content: Container, threads: int) -> Plane:
+    """See open_plane."""
     spec = PyramidSpec.from_header(content.header)
-    base = prior(content.header.prior, spec) if reference is None else reference
+    base = find_prior(content.header.prior, spec)
     shapes = spec.weight_shapes
     groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
     weights = rendering_weights(spec, groups, base)

@@ -16,7 +16,7 @@ from ..coding.wavefront import causal_offsets
 from ..field.priors import KNOTS, StartFile, knot_weights, trained_spec
 from ..field.pyramid import PyramidField
 from ..field.spatial import contract
-from ..field.spec import PRIOR_BITS, prior_0
+from ..field.spec import PRIOR_BITS, prior
 from ..files import atomic_writer
 from ..fit.analysis import Analysis
 from ..fit.network_bits import GridInputs, network_bits
@@ -37,7 +37,7 @@ class Model(nn.Module):
     def __init__(self, side: int) -> None:
         super().__init__()
         self.spec = trained_spec(KNOTS[0], (side, side))
-        values = prior_0(self.spec)
+        values = prior(0, self.spec)
         self.base = nn.ParameterDict({name: nn.Parameter(torch.tensor(value, dtype=torch.float32)) for name, value in values.items()})
         self.knots = nn.ParameterDict({name: nn.Parameter(torch.zeros(len(KNOTS), *value.shape)) for name, value in values.items()})
         self.analysis = Analysis()

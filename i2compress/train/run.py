@@ -37,6 +37,7 @@ class TrainSettings:
         rate, weight_rate: learning rates of the analysis network, and of the weights of field and context model.
         temperatures, noises: of the relaxed latents, at first and in the end.
         often, often_share: step codes that so large a share of the steps is drawn from; the others are drawn from all of them.
+        warm_up: steps in which the learning rates rise.
         half: the analysis network's convolutions in bfloat16.
         seed: of everything random.
         every: steps between two points of the held-out curve and two checkpoints.
@@ -52,6 +53,7 @@ class TrainSettings:
     noises: tuple[float, float] = (0.25, 0.18)
     often: tuple[int, int] = (45, 58)
     often_share: float = 0.85
+    warm_up: int = 100
     half: bool = False
     seed: int = 0
     every: int = 500
@@ -150,7 +152,7 @@ class Training:
         code = int(rng.integers(low, high + 1))
         temperature, noise = (a + (b - a) * share for a, b in (settings.temperatures, settings.noises))
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        left = settings.share_left(share) * min(1.0, (step + 1) / 100)
+        left = settings.share_left(share) * min(1.0, (step + 1) / settings.warm_up)
         for group in self.optimizer.param_groups:
             group["lr"] = group["first"] * left
         self.optimizer.zero_grad()
