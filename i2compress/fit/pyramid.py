@@ -79,6 +79,8 @@ class PyramidFit(TrainingLoop[_State]):
 
     def run(self) -> FittedPyramid:
         """The whole fit."""
+        if self.problem.start.prior:  # few steps may make less of a trained start than it was
+            self.keep()
         if self.total:  # else what it begins with is what comes out
             self.advance(1.0)
         self.keep()
