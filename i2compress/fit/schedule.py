@@ -148,16 +148,11 @@ def pyramid_schedule(settings: EncodeSettings) -> Schedule:
 
 
 def trained_schedule(settings: EncodeSettings) -> Schedule:
-    """Of a picture that begins with a trained start: from the middle of the anneal on, and weights slowly, which are in their places."""
-    return replace(
-        pyramid_schedule(settings),
-        candidates=1,
-        weight_rate=6e-3,
-        latent_rate=6e-3,
-        temperatures=(0.3, 0.08),
-        noises=(0.2, 0.15),
-        anneal_from=0.0,
-    )
+    """Of a picture that begins with a trained start: from the middle of the anneal on.
+
+    Its rates are those of a fit from nothing: with a third of them a hardly trained start ended higher (docs/results/training.md).
+    """
+    return replace(pyramid_schedule(settings), candidates=1, temperatures=(0.3, 0.08), noises=(0.2, 0.15))
 
 
 def started_schedule(settings: EncodeSettings) -> Schedule:
