@@ -14,7 +14,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,8 @@ HASHED = 1 << 31  # numbers from here on are hashes
 MOST_BYTES = 1 << 26  # of a start's file
 
 Table = npt.NDArray[np.int16]
+
+_known: dict[int, Path] = {}  # starts that this process has read, so that it can read back what it encodes with them
 
 
 def knot_weights(step_code: float) -> list[float]:
@@ -75,7 +76,6 @@ def hashed_number(tables: Mapping[str, Table]) -> int:
     return HASHED | int.from_bytes(digest.digest()[:4], "big") >> 1
 
 
-@lru_cache(maxsize=8)
 def read_start(path: Path) -> StartFile:
     """Read the priors of a start.
 
@@ -93,8 +93,10 @@ def read_start(path: Path) -> StartFile:
     expected = {name: (len(KNOTS), *shape) for name, shape in trained_spec(KNOTS[0]).weight_shapes.items()}
     if {name: table.shape for name, table in tables.items()} != expected or any(table.dtype != np.int16 for table in tables.values()):
         raise MalformedError(f"{path} is a start for other networks than this version's; train one anew")
-    shipped = path.parent == FOLDER and path.stem.isdigit()
-    return StartFile(number=int(path.stem) if shipped else hashed_number(tables), tables=tables, path=path)
+    ships = path.parent == FOLDER and path.stem.isdigit()
+    number = int(path.stem) if ships else hashed_number(tables)
+    _known[number] = path
+    return StartFile(number=number, tables=tables, path=path)
 
 
 def shipped() -> StartFile | None:
@@ -122,7 +124,7 @@ def find_start(number: int) -> StartFile:
         if not path.exists():
             raise UnsupportedVersionError(f"file's weights build on prior {number}, which this version does not have: update i2compress")
         return read_start(path)
-    for path in _listed():
+    for path in [*([_known[number]] if number in _known else []), *_listed()]:
         if path.exists() and (start := read_start(path)).number == number:
             return start
     raise UnsupportedVersionError(

@@ -30,4 +30,4 @@ __all__ = [
 kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
-options = frozenset({"scale", "size", "max_size", "crop"})
+options = frozenset({"start", "scale", "size", "max_size", "crop"})
