@@ -41,6 +41,7 @@ LAYERS = {
     "imageio_plugin": 8,
     "bench": 7,
     "reproduce": 7,
+    "train": 7,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
@@ -56,6 +57,7 @@ ORDERED = [
     ("codec", "targets"),
     ("cli", "bench"),
     ("cli", "reproduce"),
+    ("cli", "train"),
     ("reproduce", "bench"),
 ]
 

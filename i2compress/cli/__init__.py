@@ -1,4 +1,4 @@
-"""The command line: i2c encode, decode, info, verify, compare, reproduce and bench."""
+"""The command line: i2c encode, decode, info, verify, compare, train, reproduce and bench."""
 
 import os
 import signal
@@ -24,6 +24,7 @@ from .info import info
 from .options import Debug
 from .refine import refine
 from .reproduce import reproduce
+from .train import train
 from .verify import verify
 from .work import Failure
 
@@ -44,6 +45,7 @@ Examples:
   i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
   i2c refine photo.i2 --from photo.png -e 7   more effort, never worse
   i2c doctor                              is all well here?
+  i2c train photos/*.jpg --out start --minutes 60
   i2c reproduce --help                    the experiments of the paper
 
 \b
@@ -53,7 +55,7 @@ Exit codes:
   130 interrupted    143 terminated
 """
 
-FITTING = ("encode", "refine", "doctor", "compare", "reproduce", "bench")
+FITTING = ("encode", "refine", "doctor", "compare", "train", "reproduce", "bench")
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -99,7 +101,7 @@ def i2c(
         keep_freed_memory()
 
 
-for verb in (encode, decode, info, verify, refine, compare, doctor, reproduce):
+for verb in (encode, decode, info, verify, refine, compare, doctor, train, reproduce):
     app.command(no_args_is_help=False, epilog=_examples(verb.__name__))(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
 

@@ -96,7 +96,10 @@ class PyramidFit(TrainingLoop[_State]):
 
     def run(self) -> FittedPyramid:
         """The whole fit."""
-        self.advance(math.inf if self.total < 1 else 1.0)
+        if self.problem.start.prior:  # few steps may make less of a trained start than it was
+            self.keep()
+        if self.total:  # else what it begins with is what comes out
+            self.advance(1.0)
         self.keep()
         assert self.best is not None
         for name, tensor in self.problem.weights().items():
@@ -125,7 +128,8 @@ class PyramidFit(TrainingLoop[_State]):
         for (leaves, _), found in zip(self.cores, state["leaves"], strict=True):
             for leaf, values in zip(leaves, found, strict=True):
                 leaf.data.copy_(values)
-        for optimizer, found in zip([self.weight_optimizer, *(optimizer for _, optimizer in self.cores)], state["optimizers"], strict=True):
+        self.weight_optimizer.load_state_dict(state["optimizers"][0])
+        for (_, optimizer), found in zip(self.cores, state["optimizers"][1:], strict=True):
             optimizer.load_state_dict(found)
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]

@@ -33,4 +33,4 @@ __all__ = [
 kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
-options = frozenset({"scale", "size", "max_size", "crop", "dither"})
+options = frozenset({"scale", "size", "max_size", "crop", "dither", "start"})
