@@ -3,6 +3,8 @@
 Decoding needs numpy only; torch is imported when something is encoded.
 """
 
+import io
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,9 +15,11 @@ import numpy as np
 from .arrays import Float32Array
 from .config import EncodeSettings, View
 from .container import chunk_sizes, insert_origin
-from .media import SignalSource, Source
+from .errors import ResourceError, SignalError
+from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks
 from .media.table import check_options, medium_of, medium_of_file
+from .memory import installed
 from .signal import Layout, Metadata, Signal
 from .targets import Attempt, meet
 
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
 
 
+SHOWN = 1024  # samples of the longest side of what a notebook shows
+MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
+MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
@@ -67,9 +74,11 @@ class Encoded:
     @property
     def loss(self) -> float | None:
         """D + lambda R, D the mean squared error of the decoded file, R the bits a sample of all of it; None where errors were weighed otherwise."""
-        if self.coded.rate_weight is None:
-            return None
-        return self.layout.peak**2 * 10 ** (-self.psnr / 10) + self.coded.rate_weight * self.bpp
+        return None if self.coded.rate_weight is None else self.loss_of(self.psnr, len(self.data))
+
+    def loss_of(self, psnr: float, count: int) -> float:
+        """The loss of a file of so many bytes and that PSNR, of the same source and under the same lambda."""
+        return self.layout.peak**2 * 10 ** (-psnr / 10) + (self.coded.rate_weight or 0.0) * 8 * count / self.layout.samples
 
 
 def encode(
@@ -119,6 +128,91 @@ def encode(
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
     return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes)
+
+
+def check_cost(data: bytes, view: View | None = None, *, threads: int | None = None) -> None:
+    """Refuses a file that would take much more time or memory than one that is worth it; see MOST_SECONDS and MOST_MEMORY.
+
+    Args:
+        data: the file, of which only headers are read.
+        view: what is to be decoded of it; None for all.
+        threads: CPU threads that would decode it; None for all.
+
+    Raises:
+        ResourceError: it would take too much.
+        FormatError, UsageError: no such file, or no such view of it.
+    """
+    view, medium = View() if view is None else view, medium_of_file(data)
+    check_options(medium, view)
+    cost, memory = medium.cost(data, view), installed()
+    cores = os.cpu_count() or 1
+    seconds = cost.seconds / min(threads or cores, cores)
+    if seconds > MOST_SECONDS:
+        raise ResourceError(
+            f"decoding would take about {seconds / 60:.0f} minutes, and over {MOST_SECONDS / 60:.0f} are refused; decode a part, "
+            "or less of its size, or add --any-cost if you trust the file"
+        )
+    if memory is not None and cost.memory > MOST_MEMORY * memory:
+        raise ResourceError(
+            f"decoding would take about {cost.memory / 1e9:.1f} GB of memory, and over {MOST_MEMORY * memory / 1e9:.1f} GB are refused here; "
+            "decode it on a larger machine, or add --any-cost if you trust the file"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """What more effort on a file came to.
+
+    Args:
+        encoded: the new fit.
+        before: figures of the file that there was, by the names of metrics.FIGURES.
+        better: whether the new file is the better one of the two.
+    """
+
+    encoded: Encoded
+    before: Mapping[str, float]
+    better: bool
+
+
+def refine(
+    source: Source | Signal,
+    data: bytes,
+    settings: EncodeSettings | None = None,
+    *,
+    on_step: "Callable[[StepInfo], None] | None" = None,
+    stop: Callable[[], bool] | None = None,
+    began: float | None = None,
+) -> Refined:
+    """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better.
+
+    That is the one of the smaller D + lambda R, both as measured on the decoded file; and where errors were weighed otherwise, the new one
+    if it is no larger and no figure of it is worse.
+
+    Args:
+        source: what the file was made from.
+        data: the file.
+        settings: effort, steps, time limit, device, threads, seed and strip; the rest is the file's own. None for the defaults.
+        on_step, stop, began: see encode.
+
+    Raises:
+        SignalError: a source of another layout than the file's.
+        FormatError: a file that is damaged.
+        UsageError, ResourceError: see encode.
+    """
+    source = SignalSource(source) if isinstance(source, Signal) else source
+    file = I2File.from_bytes(data, threads=None if settings is None else settings.threads)
+    if source.layout != file.layout:
+        found, expected = (file.medium.describe(layout) for layout in (source.layout, file.layout))
+        raise SignalError(f"the source is {found}; expected {expected} as in the .i2 file: give the source that it was made from")
+    before = file.score(source)
+    said = file.medium.outline(data).settings
+    asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
+    encoded = encode(source, asked, on_step=on_step, stop=stop, began=began)
+    if encoded.loss is None:
+        better = len(encoded.data) <= len(data) and all(encoded.figures[name] >= value for name, value in before.items())
+    else:
+        better = encoded.loss < encoded.loss_of(before["psnr"], len(data))
+    return Refined(encoded=encoded, before=before, better=better and encoded.data != data)
 
 
 class I2File:
@@ -174,6 +268,19 @@ class I2File:
     def render(self, view: View | None = None) -> Signal:
         """The whole view as a signal, its metadata with it. Raises UsageError."""
         return Signal.of(self.output(view), np.concatenate(list(self.blocks(view))), self.metadata)
+
+    def __repr__(self) -> str:
+        return f"<I2File: {self.medium.describe(self.layout)}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows of it: a PNG of at most SHOWN samples a side, where its kind of media can be one."""
+        if not any(form.name == "png" for form in self.medium.formats):
+            return None
+        view, file = View(max_size=SHOWN), io.BytesIO()
+        with open_writer(file, self.output(view), format="png", metadata=self.metadata) as writer:
+            for block in self.blocks(view):
+                writer.write(block)
+        return file.getvalue()
 
     def score(self, source: Source | Signal) -> Mapping[str, float]:
         """How close it is to a source of the same layout; see Medium.score."""

@@ -42,6 +42,9 @@ EFFORTS = {
 # to the power 1 - STEPS_FALL.
 FULL_STEPS = 1 << 19  # samples of the largest picture with all its effort's steps
 STEPS_FALL = 0.4
+# Where a picture's fit begins: "trained": with the start that ships with the package; "none": from nothing; "auto": trained where that pays.
+STARTS = ("auto", "trained", "none")
+TRAINED_UP_TO = 120  # steps of the longest fit that "auto" begins with a trained start; see docs/results/training.md
 
 FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
 
@@ -142,6 +145,7 @@ class EncodeSettings:
         target: what the file is to come to, instead of quality and lambda.
         tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
+        start: of pictures: one of STARTS, or the path of a start that i2c train has written.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -161,6 +165,7 @@ class EncodeSettings:
     strip: bool = False
     bitrate: float | None = None
     target: Target = Target()
+    start: str = "auto"
     tune: str | None = None
 
     def __post_init__(self) -> None:
@@ -175,8 +180,8 @@ class EncodeSettings:
             raise UsageError(f"lambda is {self.lam:g}; expected 1e-12 to 1")
         if self.effort not in EFFORTS:
             raise UsageError(f"effort is {self.effort}; expected 1 to 9")
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"steps is {self.steps}; expected at least 1")
+        if self.steps is not None and self.steps < (self.start in ("auto", "none")):
+            raise UsageError(f"steps is {self.steps}; expected at least 1 (0 with a trained start)")
         if self.time_limit is not None and not self.time_limit > 0:
             raise UsageError(f"time limit is {self.time_limit:g} s; expected more than 0")
         if self.field not in FIELDS:
@@ -185,6 +190,8 @@ class EncodeSettings:
             raise UsageError(f"width is {self.width}; expected 1 to {FIELDS[self.field]} for a {self.field} field")
         if self.bitrate is not None and self.field != DEFAULT_FIELD:
             raise UsageError("bitrate is not for coordinate fields; choose a width, or leave the field out")
+        if self.start not in ("auto", "none") and self.field != DEFAULT_FIELD:
+            raise UsageError("a trained start is not for coordinate fields; leave it or the field out")
         self._check_coordinates()
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed is {self.seed}; expected 0 to {2**63 - 1}")

@@ -21,7 +21,7 @@ TruncatedError, a changed byte some FormatError.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .errors import BadMagicError, ChecksumError, LimitError, MalformedError, SignalError, TruncatedError, UnsupportedVersionError
 from .header import MAX_VALUE, Cursor, decode_header, encode_header, encode_varint
@@ -34,6 +34,7 @@ VERSION = 1
 SIGNATURE = MAGIC + bytes([VERSION])
 
 MAX_METADATA = 2**24  # bytes of one metadata block, unpacked
+START = 4096  # bytes that are read at once where only the start of a file is wanted
 
 CHUNKS = {
     "H": "header",
@@ -136,6 +137,27 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
     return content
 
 
+def read_start(file: BinaryIO) -> tuple[Header, dict[str, bytes]]:
+    """Header and metadata of a file that begins with them, of which not much more is read.
+
+    Raises:
+        FormatError: no such file, or one that is damaged so far.
+    """
+    data = b""
+    while True:
+        more = file.read(max(START, len(data)))
+        data += more
+        try:
+            reader = ChunkReader(data)
+            header, blobs = decode_header(reader.expect("H")), reader.blobs()
+        except TruncatedError:
+            if not more:
+                raise
+            continue
+        if reader.position < len(data) or not more:
+            return header, blobs
+
+
 def chunk_sizes(data: bytes) -> list[ChunkSize]:
     """Bytes of each part of a file, in order; they add up to its size. Raises FormatError where a chunk is damaged."""
     reader = ChunkReader(data)
@@ -198,10 +220,14 @@ class ChunkReader:
 
     def metadata(self) -> tuple[dict[str, bytes], tuple[str, memoryview]]:
         """The optional chunks that are known, by name, and the chunk after them."""
+        return self.blobs(), self.chunk()
+
+    def blobs(self) -> dict[str, bytes]:
+        """Those of the next chunks that are optional and known, by name."""
         found: dict[str, bytes] = {}
         seen: set[str] = set()
-        while (chunk := self.chunk())[0].islower():
-            letter, payload = chunk
+        while self._next().islower():
+            letter, payload = self.chunk()
             name = CHUNKS.get(letter)
             if letter in seen and name is not None:
                 raise MalformedError(f"{self.where} is a second {name} chunk; expected at most one")
@@ -210,7 +236,11 @@ class ChunkReader:
                 _check_origin(payload)
             elif name is not None:
                 found[name] = _unpack(payload, name)
-        return found, chunk
+        return found
+
+    def _next(self) -> str:
+        """Type letter of the next chunk; "" at the end."""
+        return "".join(map(chr, self.data[self.position : self.position + 1]))
 
     def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
         """Weights, whose chunk has been read, and latents."""

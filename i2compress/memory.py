@@ -1,6 +1,9 @@
-"""How the C library hands out memory in a process that is ours: a command's, or one that measures."""
+"""How much memory there is, and how the C library hands out memory in a process that is ours: a command's, or one that measures."""
 
 import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of mallopt(3)
 _MOST = 2**31 - 1
@@ -18,3 +21,23 @@ def keep_freed_memory() -> None:
         return
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, _MOST)
+
+
+def installed() -> int | None:
+    """Bytes of memory that this process can have at most: the machine's, or those of its control group; None where that cannot be told."""
+    known = []
+    with suppress(OSError, ValueError, AttributeError):  # AttributeError: Windows has no sysconf
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # "max" is no number
+            known.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    return min(known, default=None)
+
+
+def available() -> int | None:
+    """Bytes of memory that are free or can be made so; None where that cannot be told."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return None

@@ -21,6 +21,7 @@ LAYERS = {
     "signal": 0,
     "files": 0,
     "memory": 0,
+    "checkpoints": 1,
     "header": 1,
     "container": 1,
     "metrics": 1,
@@ -36,8 +37,11 @@ LAYERS = {
     "codec": 6,
     "api": 7,
     "cli": 7,
+    "pillow": 7,
+    "imageio_plugin": 8,
     "bench": 7,
     "reproduce": 7,
+    "train": 7,
 }
 ENTRY_POINTS = {"__init__", "__main__"}  # they may import anything: the package's names and its command
 # allowed inside one layer
@@ -53,6 +57,7 @@ ORDERED = [
     ("codec", "targets"),
     ("cli", "bench"),
     ("cli", "reproduce"),
+    ("cli", "train"),
     ("reproduce", "bench"),
 ]
 

@@ -79,12 +79,8 @@ def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
         "smooth.mkv",
         "frame-0003.png",
     } <= names
-    exec(compile(python_example(), "README.md", "exec"), {})
-
-
-def python_example() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    return str(code)
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(code, "README.md", "exec"), {})
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
-"""The command line: i2c encode, decode, info, verify, compare, reproduce and bench."""
+"""The command line: i2c encode, decode, info, verify, compare, train, reproduce and bench."""
 
+import os
 import signal
 import sys
 import threading
@@ -13,14 +14,17 @@ import typer
 
 from ..errors import ExitCode
 from ..memory import keep_freed_memory
-from . import bench, output
+from . import bench, output, presets
 from .compare import compare
 from .decode import decode
+from .doctor import doctor
 from .encode import encode
 from .errors import Terminated, exit_code
 from .info import info
 from .options import Debug
+from .refine import refine
 from .reproduce import reproduce
+from .train import train
 from .verify import verify
 from .work import Failure
 
@@ -39,6 +43,9 @@ Examples:
   i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
   i2c info photo.i2                       what it holds, and where its bytes are
   i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
+  i2c refine photo.i2 --from photo.png -e 7   more effort, never worse
+  i2c doctor                              is all well here?
+  i2c train photos/*.jpg --out start --minutes 60
   i2c reproduce --help                    the experiments of the paper
 
 \b
@@ -48,7 +55,7 @@ Exit codes:
   130 interrupted    143 terminated
 """
 
-FITTING = ("encode", "compare", "reproduce", "bench")
+FITTING = ("encode", "refine", "doctor", "compare", "train", "reproduce", "bench")
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -58,6 +65,17 @@ app = typer.Typer(
     context_settings=HELP,
     epilog=EPILOG,
 )
+
+
+# The lines of the examples that i2c alone shows, by what only they say.
+SHOWN = ("encode photo.png  ", "encode photos", "-q 90", "decode photo.i2  ", "--scale 4", "verify", "i2c info", "doctor")
+
+
+def _first(context: typer.Context) -> str:
+    """What i2c alone shows: what it is, eight examples, and where there is more."""
+    lines = EPILOG.splitlines()
+    examples = [next(line for line in lines if words in line) for words in SHOWN]
+    return "\n".join([context.command.help or "", "", *examples, "", "i2c --help shows all verbs, i2c VERB --help the options of one."])
 
 
 def _examples(verb: str) -> str | None:
@@ -77,13 +95,13 @@ def i2c(
         output.show(f"i2c {_version()}")
         raise typer.Exit()
     if context.invoked_subcommand is None:
-        output.show(context.get_help())
+        output.show(_first(context))
         raise typer.Exit()
     if context.invoked_subcommand in FITTING:
         keep_freed_memory()
 
 
-for verb in (encode, decode, info, verify, compare, reproduce):
+for verb in (encode, decode, info, verify, refine, compare, doctor, train, reproduce):
     app.command(no_args_is_help=False, epilog=_examples(verb.__name__))(verb)
 app.add_typer(bench.app, name="bench", context_settings=HELP)
 
@@ -100,7 +118,8 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     try:
         with _sigterm_raises():
-            code = app(words, prog_name="i2c", standalone_mode=False)
+            command = typer.main.get_command(app)
+            code = command(words, prog_name="i2c", standalone_mode=False, default_map=presets.environment(command, os.environ))
     except SystemExit as error:  # Typer's way to say that the reader of stdout has gone
         output.hush_stdout()
         return error.code if isinstance(error.code, int) else ExitCode.FAILED

@@ -14,7 +14,7 @@ from ..config import Limits, View
 from ..errors import FormatError, I2Error, UsageError
 from ..files import STDIO, SUFFIX, default_output
 from . import batch
-from .options import Existing, Placing, Running, Selection, parse_crop, parse_fps, parse_frames, parse_scale, parse_size, parse_time, spread
+from .options import AnyCost, Existing, Placing, Running, Selection, parse_crop, parse_fps, parse_frames, parse_scale, parse_size, parse_time, spread
 from .output import Json, Output, duration
 from .run import run_jobs
 from .work import Desk, Job, Tally
@@ -54,6 +54,7 @@ class _Wish:
     format: str | None
     allow_partial: bool
     check: bool
+    any_cost: bool
 
 
 @spread
@@ -75,6 +76,7 @@ def decode(
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     max_samples: MaxSamples = MAX_SAMPLES,
+    any_cost: AnyCost = False,
     running: Running,
 ) -> None:
     """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav, clip.i2 clip.i2.mp4."""
@@ -86,7 +88,7 @@ def decode(
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
-    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm)
+    wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm, any_cost=any_cost)
     if placing.rm and (view != View() or allow_partial):
         raise UsageError("--rm removes sources of which everything is decoded; leave it out, or the options that choose a part or a size")
     out, files = Output("decode", as_json=running.as_json, quiet=running.quiet, debug=running.debug), batch.Inputs()
@@ -134,9 +136,11 @@ def _own_format(head: bytes) -> str:
 
 def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     from .. import media
-    from ..codec import I2File
+    from ..codec import I2File, check_cost
 
     start, out, data = perf_counter(), desk.out, job.read()
+    if not wish.any_cost:
+        check_cost(data, wish.view, threads=desk.threads)
     file = I2File.from_bytes(data, threads=desk.threads, allow_partial=wish.allow_partial)
     layout = file.output(wish.view)
     file.medium.check_output(layout, wish.limits)

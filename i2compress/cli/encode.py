@@ -4,7 +4,7 @@ import os
 import signal as signals
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, TUNES, EncodeSettings, Target
+from ..checkpoints import kept
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, TUNES, EncodeSettings, Target
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
@@ -59,6 +60,7 @@ TargetSsimulacra2 = Annotated[
     float | None,
     typer.Option("--target-ssimulacra2", metavar="S", help="Of pictures: at least so much, 70 is high, 50 medium; instead of -q."),
 ]
+StartOption = Annotated[str, typer.Option("--start", metavar="NAME", help=f"Of pictures: {', '.join(STARTS)}, or a start that i2c train wrote.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -84,6 +86,7 @@ def encode(
     lam: Lambda = None,
     effort: Effort = DEFAULT_EFFORT,
     steps: Steps = None,
+    start: StartOption = "auto",
     time_limit: TimeLimit = None,
     bitrate: Bitrate = None,
     target_size: TargetSize = None,
@@ -112,7 +115,7 @@ def encode(
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, target=target, tune=tune)
+    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
@@ -186,12 +189,23 @@ def _encode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     with media.open_source(job.opened(), raw=wish.raw) as file:
         if desk.stop():  # nothing to finalise yet
             raise KeyboardInterrupt
-        encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)
+        with _checkpoints(job, settings):
+            encoded = codec.encode(file.source, settings, on_step=desk.on_step, stop=desk.stop, began=began, origin=job.origin)
         batch.write_output(job, encoded.data, verify=wish.verify)
         _report(job, file, encoded, out)
     if desk.stop():
         out.line(f"{name}: stopped early, after {encoded.coded.steps} steps")
     return Tally(read=file.size, written=len(encoded.data))
+
+
+def _checkpoints(job: Job, settings: EncodeSettings) -> AbstractContextManager[None]:
+    """Keeps the states of the fits of a file that can be read once more, so that they can be gone on with."""
+    if job.origin is not None:
+        return kept(job.origin)
+    if job.data is not None or not os.path.isfile(job.source):
+        return nullcontext()
+    with open(job.source, "rb") as source:
+        return kept(origin_of(source, settings))
 
 
 def _prepared(job: Job, *, settings: EncodeSettings) -> Job:

@@ -1,9 +1,11 @@
 """i2c info: what a file holds, without decoding it."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config import EncodeSettings
 from ..container import ChunkSize, chunk_sizes
 from .inputs import check_stdin
 from .options import AsJson, Debug, Inputs, Running
@@ -15,22 +17,40 @@ if TYPE_CHECKING:
     from ..media.protocol import Medium, Outline
 
 
-def info(*, inputs: Inputs, as_json: AsJson = False, debug: Debug = False) -> None:
+AsArgs = Annotated[bool, typer.Option("--as-args", help="Show only the command that makes such a file, as far as the file says how.")]
+
+
+def info(*, inputs: Inputs, as_args: AsArgs = False, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show what .i2 files hold and where their bytes are."""
     check_stdin(inputs)
     out = Output("info", as_json=as_json, debug=debug)
-    raise typer.Exit(run_jobs([Job(source=path, target=path) for path in inputs], _show, Running(), out))
+    raise typer.Exit(run_jobs([Job(source=path, target=path) for path in inputs], partial(_show, as_args=as_args), Running(), out))
 
 
-def _show(job: Job, desk: Desk) -> Tally:
+def _show(job: Job, desk: Desk, *, as_args: bool) -> Tally:
     from ..media.table import medium_of_file
 
     data = job.read()
     medium = medium_of_file(data)
     outline, chunks = medium.outline(data), chunk_sizes(data)
-    desk.out.text(_text(job.source, medium, outline, chunks, len(data)))
+    desk.out.text(_command(outline) if as_args else _text(job.source, medium, outline, chunks, len(data)))
     desk.out.record(job.source, "ok", _fields(medium, outline, chunks, len(data)))
     return Tally(read=len(data))
+
+
+def _command(outline: "Outline") -> str:
+    """i2c encode with the options that a file says."""
+    defaults, words = EncodeSettings(), ["i2c", "encode", "INPUT"]
+    for name, value in outline.settings.items():
+        if name == "lam":
+            words += ["--lambda", f"{value:.4g}"]
+        elif value == getattr(defaults, name):
+            continue
+        elif isinstance(value, bool):
+            words += [f"--{name}" if value else f"--no-{name}"]
+        else:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return " ".join(words)
 
 
 def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int) -> str:

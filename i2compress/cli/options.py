@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ..errors import UsageError
+from .presets import Preset
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -104,6 +105,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Neither progress nor summa
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", envvar="I2C_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads; all by default.")]
+AnyCost = Annotated[bool, typer.Option("--any-cost", help="Decode also what would take over 20 minutes, or more memory than there is.")]
 
 
 class Existing(str, Enum):
@@ -174,6 +176,7 @@ class Running:
     ] = None
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no further file after one has failed.")] = False
     shard: Annotated[str | None, typer.Option("--shard", metavar="I/N", help="Only part I of N, for many machines.")] = None
+    preset: Preset = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="Run on Ray: local, auto or ray://HOST:PORT.")] = None
     threads: Threads = None
     as_json: AsJson = False

@@ -131,10 +131,12 @@ def hush_stdout() -> None:
 
 
 def size(count: int) -> str:
-    """Bytes as people read them: 812 B, 13.2 kB, 4.1 MB."""
+    """Bytes as people read them: 812 B, 13.2 kB, 4.1 MB, 2.0 GB."""
     if count < 1000:
         return f"{count} B"
-    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+    if count < 1e6:
+        return f"{count / 1e3:.1f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from ..files import STDIO
 from . import batch
 from .decode import is_packed
 from .inputs import check_stdin, gather
-from .options import Running, Selection, spread
+from .options import AnyCost, Running, Selection, spread
 from .output import Output, duration, figures
 from .run import run_jobs
 from .work import Desk, Job, Tally, Transcript
@@ -34,6 +34,7 @@ def verify(
     against: Against = None,
     min_psnr: MinPsnr = None,
     raw: Raw = None,
+    any_cost: AnyCost = False,
     running: Running,
 ) -> None:
     """Check .i2 files: their checksums, and that they decode to the end."""
@@ -45,13 +46,15 @@ def verify(
     check_stdin([*(entry.path for entry in found), *([] if against is None else [against])])
     jobs = [Job(source=entry.path, target=entry.path) for entry in found if batch.is_ours(entry, running)]
     out = Output("verify", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
-    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, raw=raw, min_psnr=min_psnr), running, out))
+    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, raw=raw, min_psnr=min_psnr, any_cost=any_cost), running, out))
 
 
-def _verify_one(job: Job, desk: Desk, *, against: str | None, raw: str | None, min_psnr: float | None) -> Tally:
-    from ..codec import I2File
+def _verify_one(job: Job, desk: Desk, *, against: str | None, raw: str | None, min_psnr: float | None, any_cost: bool) -> Tally:
+    from ..codec import I2File, check_cost
 
     start, data = time.perf_counter(), job.read()
+    if not any_cost:
+        check_cost(data, threads=desk.threads)
     file = I2File.from_bytes(data, threads=desk.threads)
     found = _decoded(file) if against is None else _score(file, against, raw, desk.out)
     _report(job.source, file, found, time.perf_counter() - start, min_psnr, desk.out)

@@ -84,7 +84,7 @@ class _Join(torch.autograd.Function):
     def forward(ctx: Any, first: Tensor, last: Tensor) -> Tensor:
         channels = first.shape[1]
         ctx.channels = channels
-        joined = first.new_empty(1, channels + last.shape[1], *first.shape[2:]).to(memory_format=FORMATS[first.ndim - 2])
+        joined = first.new_empty(first.shape[0], channels + last.shape[1], *first.shape[2:]).to(memory_format=FORMATS[first.ndim - 2])
         joined[:, :channels], joined[:, channels:] = first, last
         return joined
 

@@ -28,6 +28,11 @@ class Starts:
         zero = torch.zeros(1, width) if like is None else like.new_zeros(1, width)
         self._stored = zero.repeat(points, 1) if reuse else zero.expand(points, width)
 
+    @property
+    def stored(self) -> Tensor | None:
+        """z* of every coordinate `[points, C]`; None where none are stored."""
+        return self._stored if self.reuse else None
+
     def get(self, index: Index = ALL) -> Tensor:
         """The starts `[len(index), C]` of the coordinates in `index`: a copy, since a graph may hold it when `put` writes."""
         return self._stored[index].clone()

@@ -23,7 +23,7 @@ def pointwise(matrix: Tensor, z: Tensor, bias: Tensor | None = None) -> Tensor:
     """`matrix` `[D, C]` times the channels of `z` `[1, C, *grid]`, plus `bias` `[D]`."""
     flat = z.movedim(1, -1).reshape(-1, z.shape[1])
     out = flat @ matrix.t() if bias is None else torch.addmm(bias, flat, matrix.t())
-    return out.view(1, *z.shape[2:], len(matrix)).movedim(-1, 1)
+    return out.view(z.shape[0], *z.shape[2:], len(matrix)).movedim(-1, 1)
 
 
 def depthwise(taps: Tensor, z: Tensor) -> Tensor:

@@ -234,7 +234,7 @@ def upsampling_taps() -> Float64Array:
 
 
 def prior(number: int, spec: PyramidSpec) -> Arrays:
-    """The values that the file's weights are coded as differences from.
+    """The values that the file's weights are coded as differences from, where they are no trained ones (field.priors has those).
 
     Prior 0: random matrices from a 32-bit linear congruential generator (multiplier 1664525, increment 1013904223, seed
     1), uniform with the standard deviation of `_spread`, everything a multiple of 2**-6; filters start as bicubic

@@ -24,6 +24,7 @@ from ..config import SQUARES, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.spec import Arrays, PyramidSpec
+from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
 from .distortion import PointDistortion, SquaredError
@@ -31,7 +32,7 @@ from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import Problem, Start
 from .pyramid import fit_pyramid
-from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule
+from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .ssimulacra2 import Ssimulacra2
 from .training_loop import StepInfo
 from .windows import cut_all
@@ -52,6 +53,8 @@ __all__ = [
     "pyramid_schedule",
     "ssimulacra2",
     "started_schedule",
+    "trained_schedule",
+    "trained_start",
 ]
 
 

@@ -4,6 +4,7 @@ torch.optim's own classes import torch._dynamo with their first step, which take
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,16 @@ class Adam:
         self.done = 0
         self._means, self._squares = ([torch.zeros_like(tensor, requires_grad=False) for tensor in tensors] for _ in range(2))
         self._steps = [torch.zeros((), device=tensor.device) for tensor in tensors]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that later steps depend on; the tensors in it are this optimiser's own."""
+        return {"done": self.done, "means": self._means, "squares": self._squares, "steps": self._steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.done = state["done"]
+        for own, found in ((self._means, state["means"]), (self._squares, state["squares"]), (self._steps, state["steps"])):
+            torch._foreach_copy_(own, found)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

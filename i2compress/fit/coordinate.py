@@ -7,6 +7,7 @@ the one-step gradient; points that are too many to store z* for are solved anew.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,6 +132,23 @@ class CoordinateFit(TrainingLoop[State]):
         self.iterations, self.residual = output.solution.iterations, output.solution.residual
         value = float(loss.detach()) * self.distortion.unit
         self.report(share, loss=value, error=value, rate=math.nan)
+
+    def state(self) -> dict[str, Any]:
+        """See TrainingLoop.state."""
+        chance = {"generator": self.generator.get_state(), "queue": self._queue}
+        field = {"field": self.field.state_dict(), "starts": self.starts.stored, "optimizer": self.optimizer.state_dict()}
+        return {**field, "best": self.best, **chance}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See TrainingLoop.restore."""
+        self.field.load_state_dict(state["field"])
+        if state["starts"] is not None:
+            self.starts.put(state["starts"].to(self.points.x.device))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self._queue = state["queue"]
+        best = state["best"]
+        self.best = None if best is None else {name: tensor.to(self.points.x.device) for name, tensor in best.items()}
 
     def measure(self) -> tuple[float, Callable[[], State]]:
         """The mean loss with the fixed points solved, on the points that are checked."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..arrays import Float32Array, Int32Array
+from ..field.priors import find_prior
 from ..field.pyramid import PyramidField
-from ..field.spec import Arrays, PyramidSpec, prior
+from ..field.spec import Arrays, PyramidSpec
 from .distortion import Distortion
 from .rate import ContextModel
 from .schedule import Schedule
@@ -22,12 +23,14 @@ class Start:
     """Where a fit begins, where that is not the prior and zeros.
 
     Args:
-        weights: tensors by name.
+        weights: tensors by name; the others begin at the prior.
         latents: of each level, finest first.
+        prior: number of the weight prior that they are coded as differences from.
     """
 
     weights: Arrays = field(default_factory=dict)
     latents: list[Float32Array] = field(default_factory=list)
+    prior: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +78,12 @@ class Problem:
     ) -> None:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
-        self.prior = prior(0, spec) if base is None else base
+        self.start = Start() if start is None else start
+        self.prior = find_prior(self.start.prior, spec) if base is None else base
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))
-        self.begin_at(Start() if start is None else start)
+        self.begin_at(self.start)
 
     def begin_at(self, start: Start) -> None:
         """Have the fit begin there."""

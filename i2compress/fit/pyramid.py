@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,10 @@ class PyramidFit(TrainingLoop[_State]):
 
     def run(self) -> FittedPyramid:
         """The whole fit."""
-        self.advance(math.inf if self.total < 1 else 1.0)
+        if self.problem.start.prior:  # few steps may make less of a trained start than it was
+            self.keep()
+        if self.total:  # else what it begins with is what comes out
+            self.advance(1.0)
         self.keep()
         assert self.best is not None
         for name, tensor in self.problem.weights().items():
@@ -105,6 +109,35 @@ class PyramidFit(TrainingLoop[_State]):
         stopped = self.stop is not None and self.stop()
         compensate = self._compensates(min(self.done, self.schedule.steps)) and self.has_time() and not stopped
         return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=self.done, compensate=compensate)
+
+    def state(self) -> dict[str, Any]:
+        """See TrainingLoop.state."""
+        best = None if self.best is None else {"weights": self.best.weights, "latents": self.best.latents}
+        optimizers = [self.weight_optimizer.state_dict(), *(optimizer.state_dict() for _, optimizer in self.cores)]
+        leaves = [[leaf.detach() for leaf in leaves] for leaves, _ in self.cores]
+        chance = {"generator": self.generator.get_state(), "order": self.order.bit_generator.state, "queue": self._queue}
+        weights = {name: tensor.detach() for name, tensor in self.problem.weights().items()}
+        return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **chance}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See TrainingLoop.restore."""
+        for name, tensor in self.problem.weights().items():
+            tensor.data.copy_(state["weights"][name])
+        for grid, values in zip(self.latents, state["latents"], strict=True):
+            grid.copy_(values)
+        for (leaves, _), found in zip(self.cores, state["leaves"], strict=True):
+            for leaf, values in zip(leaves, found, strict=True):
+                leaf.data.copy_(values)
+        self.weight_optimizer.load_state_dict(state["optimizers"][0])
+        for (_, optimizer), found in zip(self.cores, state["optimizers"][1:], strict=True):
+            optimizer.load_state_dict(found)
+        self.generator.set_state(state["generator"])
+        self.order.bit_generator.state = state["order"]
+        self._queue = list(state["queue"])
+        if state["best"] is not None:
+            device = self.problem.device
+            weights = {name: tensor.to(device) for name, tensor in state["best"]["weights"].items()}
+            self.best = _State(weights, [grid.to(device) for grid in state["best"]["latents"]])
 
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""

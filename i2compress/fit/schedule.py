@@ -3,6 +3,7 @@
 Another way to fit is another object, or another entry here:
 
 - pyramid_schedule: a pyramid from nothing;
+- trained_schedule: a picture's, which begins with a trained start;
 - started_schedule: a pyramid whose latents start at their places;
 - coordinate_schedule: a coordinate field.
 
@@ -196,6 +197,14 @@ def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
     """Of a pyramid from nothing, of so many samples."""
     steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
     return Schedule(steps=steps, candidates=EFFORTS[settings.effort].candidates, time_limit=settings.time_limit)
+
+
+def trained_schedule(settings: EncodeSettings) -> Schedule:
+    """Of a picture that begins with a trained start: from the middle of the anneal on.
+
+    Its rates are those of a fit from nothing: with a third of them a hardly trained start ended higher (docs/results/training.md).
+    """
+    return replace(pyramid_schedule(settings), candidates=1, coarse=None, temperatures=(0.3, 0.08), noises=(0.2, 0.15))
 
 
 def started_schedule(settings: EncodeSettings) -> Schedule:

@@ -49,6 +49,16 @@ class Soap:
         self._order = torch.argsort(torch.cat([batch.places for batch in self._batches]))
         self._sizes = sizes
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that later steps depend on; the tensors in it are this optimiser's own."""
+        return {"done": self.done, "batches": [batch.state() for batch in self._batches]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.done = state["done"]
+        for batch, found in zip(self._batches, state["batches"], strict=True):
+            torch._foreach_copy_(batch.state(), found)
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for tensor in self._tensors:
@@ -103,6 +113,10 @@ class _Batch:
         self._padding = [torch.stack([torch.arange(max(sides)) >= side for side in sides]).to(device) for sides in self._sides]
         self._grams = [torch.zeros(*padding.shape, padding.shape[1], device=device, dtype=kind) for padding in self._padding]
         self._bases = [torch.diag_embed(padding.to(kind)) for padding in self._padding]
+
+    def state(self) -> list[Tensor]:
+        """All tensors that steps change."""
+        return [self._mean, self._square, *self._grams, *self._bases]
 
     def padded(self, flat: Tensor) -> Tensor:
         """The batch's part of the elements of all tensors."""

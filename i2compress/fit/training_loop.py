@@ -1,13 +1,17 @@
 """The loop of every fit: its clock, its end, its reports, and the best state seen, which is what comes out."""
 
+import io
 import logging
 import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import torch
+
+from ..checkpoints import next_place
 from ..metrics import psnr
 
 logger = logging.getLogger(__name__)
@@ -78,6 +82,7 @@ class TrainingLoop(ABC, Generic[State]):
         self.keep_from = KEEP_FROM
         self.began = time.monotonic()
         self.done = 0
+        self._place, self._begun = next_place(), False
         self._has_time: bool | None = True if time_limit is None else None
 
     @abstractmethod
@@ -114,11 +119,47 @@ class TrainingLoop(ABC, Generic[State]):
     def advance(self, until: float) -> None:
         """Steps until that share of the fit is done."""
         check = max(5, self.total // CHECKS)
+        self._resume()
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self.step(share)
             self.done += 1
             if share >= self.keep_from and self.done % check == 0:
                 self.keep()
+            if self._place is not None and self._place.due:
+                self._place.write(self._packed())
+        if self._place is not None and self._place.path.parent.exists():  # of a long encode: what follows need not come here again
+            self._place.write(self._packed())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the fit depends on, of tensors and plain values; nothing of it is copied."""
+        raise NotImplementedError
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undoes `state`."""
+        raise NotImplementedError
+
+    def _packed(self) -> bytes:
+        file = io.BytesIO()
+        own = {"done": self.done, "total": self.total, "best_loss": self.best_loss, "elapsed": time.monotonic() - self.began, "time": self._has_time}
+        torch.save({"loop": own, "fit": self.state()}, file)
+        return file.getvalue()
+
+    def _resume(self) -> None:
+        """Goes on from the state that an interrupted run has left, once."""
+        data = None if self._begun or self._place is None else self._place.read()
+        self._begun = True
+        if data is None:
+            return
+        try:
+            found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        except Exception:  # damaged, or of another version of torch: the fit begins anew
+            logger.info("a state that cannot be read is left alone")
+            return
+        own = found["loop"]
+        self.restore(found["fit"])
+        self.done, self.best_loss, self._has_time = own["done"], own["best_loss"], own["time"]
+        self.began = time.monotonic() - own["elapsed"]
+        logger.info("goes on from step %d of %d", self.done, self.total)
 
     def keep(self) -> None:
         """Compare the state with the best one; the first one is kept whatever its loss."""

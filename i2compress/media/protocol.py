@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ..arrays import Float32Array
 from ..config import EncodeSettings, Limits, View
 from ..kinds import Kind
+from ..planes import Cost
 from ..records import Json
 from ..signal import Codes, Layout, Metadata, Values
 
@@ -148,12 +149,14 @@ class Outline:
         lam: lambda, where the file says it.
         what: the field and what else there is to know, in a few words.
         facts: the same as data.
+        settings: the fields of EncodeSettings that the file says.
     """
 
     layout: Layout
     lam: float | None
     what: str
     facts: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Medium(Protocol):
@@ -196,6 +199,9 @@ class Medium(Protocol):
 
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
         """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""
+
+    def cost(self, data: bytes, view: View) -> Cost:
+        """What decoding a view of a file takes, about, from its headers alone. Raises FormatError and UsageError."""
 
     def score(self, source: Source, content: Content) -> Mapping[str, float]:
         """How close the content is to its source, by the names of metrics.FIGURES: the one place of every figure that is reported."""

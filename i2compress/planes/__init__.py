@@ -1,5 +1,6 @@
 """A signal on a grid becomes the header, weights and latents of a field, and they become the signal again: of any kind of media."""
 
+from .cost import Cost, plane_cost
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid, next_base, plane_weights
@@ -7,6 +8,7 @@ from .pyramid import Settle, fit_pyramid, next_base, plane_weights
 __all__ = [
     "MAX_SAMPLES",
     "TOLERANCE_ERROR",
+    "Cost",
     "FittedPlane",
     "Plane",
     "PlaneJob",
@@ -15,5 +17,6 @@ __all__ = [
     "fit_pyramid",
     "next_base",
     "open_plane",
+    "plane_cost",
     "plane_weights",
 ]

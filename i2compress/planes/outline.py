@@ -13,6 +13,19 @@ def describe_field(header: Header) -> str:
     return f"{FIELDS[header.field]} ({describe(CoordinateFile.from_header(header))})"
 
 
+def field_settings(header: Header) -> dict[str, Json]:
+    """The fields of EncodeSettings that a fit in the same field has."""
+    lam: dict[str, Json] = {} if header.lam is None else {"lam": header.lam}
+    if header.field in PYRAMIDS:
+        return {**lam, "explicit": FIELDS[header.field].startswith("explicit"), "width": header.params[0]}
+    from ..field.coordinate_file import CoordinateFile
+
+    spec = CoordinateFile.from_header(header)
+    network = spec.network
+    sizes: dict[str, Json] = {"field": network.kind, "explicit": network.explicit, "width": network.width, "layers": network.layers}
+    return {**lam, **sizes, "input_scale": round(network.input_scale), "contract": network.normalised or network.explicit}
+
+
 def field_facts(header: Header) -> dict[str, Json]:
     """The same as data."""
     facts: dict[str, Json] = {"field": FIELDS[header.field], "params": list(header.params), "prior": header.prior}

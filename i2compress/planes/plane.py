@@ -68,8 +68,8 @@ class PlaneJob:
         """D."""
         return int(self.values.shape[-1])
 
-    def header(self, spec: PyramidSpec | CoordinateFile, streams: int) -> Header:
-        """The header of a plane in that field."""
+    def header(self, spec: PyramidSpec | CoordinateFile, streams: int, *, prior: int = 0) -> Header:
+        """The header of a plane in that field, whose weights are differences to the prior of that number."""
         return Header(
             kind=int(self.kind),
             grid=self.grid,
@@ -77,7 +77,7 @@ class PlaneJob:
             bit_depth=self.bit_depth,
             field=spec.field,
             params=spec.params,
-            prior=0,
+            prior=prior,
             streams=streams,
             lam_code=lambda_code(self.settings.rate_weight) if self.say_lambda else None,
         )

@@ -12,7 +12,8 @@ from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
 from ..container import Container
 from ..errors import MalformedError
-from ..field.spec import MAX_CONTRACTION, PRIOR_BITS, Arrays, PyramidSpec, prior
+from ..field.priors import find_prior
+from ..field.spec import MAX_CONTRACTION, PRIOR_BITS, Arrays, PyramidSpec
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..render import Renderer
 from .plane import FittedPlane, Plane, PlaneJob
@@ -49,8 +50,9 @@ def fit_pyramid(
         settle: what becomes of the latents before they are coded; None: nothing.
         base: what the weights are coded as differences from, and begin at, multiples of 2**-PRIOR_BITS; None for prior 0. The reader must have it.
     """
-    from ..fit import fit_signal
+    from ..fit import Start, fit_signal
 
+    start = Start() if start is None else start
     result = fit_signal(
         job.values,
         spec,
@@ -63,14 +65,14 @@ def fit_pyramid(
         start=start,
         base=base,
     )
-    groups, base = result.groups, prior(0, spec) if base is None else base
+    groups, base = result.groups, find_prior(start.prior, spec) if base is None else base
     spec = replace(spec, iterations=_iterations(spec, groups, base, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
     streams = _streams(latents, context, spec)
     payloads = tuple(encode_latents(latents, context, tile=spec.tile, levels=grids) for grids in stream_grids(len(latents), streams))
-    content = Container(header=job.header(spec, streams), weights=coded, latents=payloads)
+    content = Container(header=job.header(spec, streams, prior=start.prior), weights=coded, latents=payloads)
     return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes)
 
 
@@ -104,7 +106,7 @@ def stream_grids(grids: int, streams: int) -> list[range]:
 def open_field(content: Container, threads: int, base: Arrays | None = None) -> Plane:
     """See open_plane."""
     spec = PyramidSpec.from_header(content.header)
-    base = prior(content.header.prior, spec) if base is None else base
+    base = find_prior(content.header.prior, spec) if base is None else base
     groups = _groups(content, spec, base)
     weights = rendering_weights(spec, groups, base)
     _check_contraction(spec, weights)
@@ -116,7 +118,7 @@ def open_field(content: Container, threads: int, base: Arrays | None = None) -> 
 def plane_weights(content: Container, base: Arrays | None = None) -> Arrays:
     """The weights of a plane by name, float64, whose latents are not decoded; `base` as in open_plane. Raises FormatError."""
     spec = PyramidSpec.from_header(content.header)
-    base = prior(content.header.prior, spec) if base is None else base
+    base = find_prior(content.header.prior, spec) if base is None else base
     return dequantise(_groups(content, spec, base), base)
 
 

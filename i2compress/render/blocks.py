@@ -23,8 +23,9 @@ Scales: TypeAlias = tuple[int, int, int]
 UNSCALED: Scales = (1, 1, 1)
 _FLAT_BLOCK = (1, 64, 256)
 _VOLUME_BLOCK = (8, 32, 128)
+_SMALL_SCALE, _LARGE_BLOCK = 64, (4, 16)  # from this scale on only small regions fit into an output, for which larger blocks are wasted
 _MIN_ROWS = 16  # fewer make the halo dear, but at large scales a band of so many would be too tall
-_MAX_BAND = 1024  # output rows
+MAX_BAND = 1024  # output rows
 
 
 class Source(Protocol):
@@ -124,11 +125,14 @@ class BlockSolver:
 
 
 def block_shape(grid: tuple[int, ...], scales: Scales) -> tuple[int, int, int]:
-    """Source samples of a block; fewer rows at large scales, so that a band of the output stays small."""
+    """Source samples of a block; fewer at large scales, so that a band of the output stays small, and so does what a small crop takes."""
     if grid[0] != 1:
         return _VOLUME_BLOCK
+    if max(scales) >= _SMALL_SCALE:
+        rows, columns = _LARGE_BLOCK
+        return 1, max(1, min(rows, MAX_BAND // scales[1])), columns
     depth, rows, columns = _FLAT_BLOCK
-    least = max(1, min(_MIN_ROWS, _MAX_BAND // scales[1]))
+    least = max(1, min(_MIN_ROWS, MAX_BAND // scales[1]))
     return depth, max(least, min(rows, 2 * rows // scales[1])), columns
 
 

@@ -120,6 +120,16 @@ class CoordinateNetwork:
         return out
 
 
+def block_shape(axes: int, width: int, scales: Scales) -> tuple[int, int, int]:
+    """Samples of a block of a field of so many axes and channels; fewer at large scales, so that a band of the output stays small."""
+    shape = list(_BLOCKS[axes])
+    shape[-1] //= 4 if width > _WIDE else 1
+    if axes > 1:
+        first = 3 - axes
+        shape[first] = max(1, min(shape[first], _MAX_BAND // scales[first]))
+    return shape[0], shape[1], shape[2]
+
+
 class CoordinateSource:
     """Blocks of a coordinate field; see render.blocks.Source.
 
@@ -139,7 +149,7 @@ class CoordinateSource:
         lead = (1,) * (3 - self.axes)
         self._grid = lead + tuple(spec.grid if grid is None else grid)
         self._extents = self._grid if extents is None else lead + tuple(extents)
-        self._wide = spec.network.width > _WIDE
+        self._width = spec.network.width
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -147,13 +157,8 @@ class CoordinateSource:
         return self._grid
 
     def block_shape(self, scales: Scales) -> tuple[int, int, int]:
-        """See Source: at large scales fewer samples along the first axis, so that a band of the output stays small."""
-        shape = list(_BLOCKS[self.axes])
-        shape[-1] //= 4 if self._wide else 1
-        if self.axes > 1:
-            first = 3 - self.axes
-            shape[first] = max(1, min(shape[first], _MAX_BAND // scales[first]))
-        return shape[0], shape[1], shape[2]
+        """See Source."""
+        return block_shape(self.axes, self._width, scales)
 
     def values(self, block: Box, scales: Scales) -> Iterator[tuple[tuple[int, ...], Float32Array]]:
         """See Source."""

@@ -16,6 +16,7 @@ from i2compress.container import Container, Header, read, write
 from i2compress.kinds import Kind
 from i2compress.media import Source, image
 from i2compress.media.protocol import Coded, Hooks
+from i2compress.planes import Cost
 from i2compress.signal import Layout, Metadata
 
 
@@ -63,7 +64,7 @@ class FakeMedium(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("fake")
-        vars(self).update({name: getattr(image, name) for name in image.__all__ if name not in ("encode", "load")})
+        vars(self).update({name: getattr(image, name) for name in image.__all__ if name not in ("cost", "encode", "load")})
         self.settings: list[EncodeSettings] = []
         self.during: Callable[[], None] = lambda: None
 
@@ -79,6 +80,10 @@ class FakeMedium(ModuleType):
         codes = np.round(source.read(0, layout.grid[0]) * 255).astype(np.uint8)
         data = write(Container(header=header, weights=b"w", latents=(zlib.compress(codes.tobytes()),)))
         return Coded(data=data, steps=3, passes=3, rate_weight=settings.rate_weight)
+
+    def cost(self, data: bytes, view: View) -> Cost:
+        """Next to nothing."""
+        return Cost()
 
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> FakeContent:
         """What encode wrote."""

@@ -2,7 +2,7 @@
 
 from ...kinds import Kind
 from ..foreign import holds
-from .content import check_output, describe, facts, load, outline, output_format
+from .content import check_output, cost, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
 from .score import score
@@ -11,6 +11,7 @@ from .source import create, open
 
 __all__ = [
     "check_output",
+    "cost",
     "create",
     "describe",
     "encode",
@@ -32,4 +33,4 @@ __all__ = [
 kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
-options = frozenset({"scale", "size", "max_size", "crop", "dither"})
+options = frozenset({"scale", "size", "max_size", "crop", "dither", "start"})

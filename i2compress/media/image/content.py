@@ -1,18 +1,20 @@
 """An .i2 file of a picture: what it says of itself, and its values at any size or in any part."""
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import BinaryIO
 
 import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
 from ...config import Limits, View
-from ...errors import UsageError
+from ...errors import MalformedError, UsageError
 from ...header import Header
 from ...kinds import Kind
-from ...planes import open_plane
-from ...planes.outline import describe_field, field_facts
+from ...planes import Cost, open_plane, plane_cost
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...signal import Layout, Metadata
 from ..protocol import Outline
@@ -26,13 +28,12 @@ class Picture:
     def __init__(self, content: container.Container, *, threads: int | None) -> None:
         self.plane = open_plane(content, threads=threads)
         self.layout = _layout(content.header)
-        self.metadata = Metadata(**{name: blob for name, blob in content.metadata.items() if name in vars(Metadata())})
+        self.metadata = _metadata(content.metadata)
         self.complete = content.complete
 
     def output(self, view: View) -> Layout:
         """See Content."""
-        height, width = (span.out for span in spans(self.layout.grid, view))
-        return replace(self.layout, grid=(height, width), bit_depth=view.bit_depth or self.layout.bit_depth)
+        return output(self.layout, view)
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: rows `[h, W, C]` in [0, 1], top to bottom."""
@@ -45,9 +46,29 @@ class Picture:
             row += len(band)
 
 
+def start(file: BinaryIO) -> tuple[Layout, Metadata]:
+    """What an .i2 file of a picture is and what travels with it; no more of it is read than that takes. Raises FormatError."""
+    header, metadata = container.read_start(file)
+    if header.kind != Kind.IMAGE:
+        raise MalformedError(f"the file holds {Kind(header.kind).name.lower()}; expected a picture")
+    return _layout(header), _metadata(metadata)
+
+
+def output(layout: Layout, view: View) -> Layout:
+    """What a view of a picture gives. Raises UsageError."""
+    height, width = (span.out for span in spans(layout.grid, view))
+    return replace(layout, grid=(height, width), bit_depth=view.bit_depth or layout.bit_depth)
+
+
 def load(data: bytes, *, partial: bool, threads: int | None) -> Picture:
     """See Medium."""
     return Picture(container.read(data, allow_partial=partial), threads=threads)
+
+
+def cost(data: bytes, view: View) -> Cost:
+    """See Medium."""
+    header = container.read_start(io.BytesIO(data))[0]
+    return plane_cost(header, spans(header.grid, view))
 
 
 def describe(layout: Layout) -> str:
@@ -72,12 +93,16 @@ def check_output(layout: Layout, limits: Limits) -> None:
 def outline(data: bytes) -> Outline:
     """See Medium."""
     header = container.read(data).header
-    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header))
+    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=field_settings(header))
 
 
 def output_format(head: bytes) -> str:
     """See Medium."""
     return "png"
+
+
+def _metadata(blobs: Mapping[str, bytes]) -> Metadata:
+    return Metadata(**{name: blob for name, blob in blobs.items() if name in vars(Metadata())})
 
 
 def _layout(header: Header) -> Layout:

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, EncodeSettings, effort_steps
+from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, TRAINED_UP_TO, EncodeSettings, effort_steps
 from ...errors import SignalError, UsageError
+from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
@@ -50,7 +52,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     fitted = _fit(job, settings, spec)
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
-    notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
+    notes = () if hooks.stopped or fitted.content.header.prior else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     weight = settings.rate_weight if job.distortion == SQUARES else None
     return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=weight, converged=fitted.converged, notes=notes)
 
@@ -66,8 +68,38 @@ def distortion_of(settings: EncodeSettings) -> str:
 
 def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPlane:
     if settings.field == DEFAULT_FIELD:
-        return fit_pyramid(job, spec, part=ITERATION_PART)
+        from ...fit import trained_schedule, trained_start
+
+        chosen = chosen_start(spec, settings)
+        if chosen is None:
+            return fit_pyramid(job, spec, part=ITERATION_PART)
+        start = trained_start(job.values, spec, chosen)
+        return fit_pyramid(job, spec, part=ITERATION_PART, schedule=trained_schedule(settings), start=start)
     return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
+
+
+def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | None:
+    """The trained start that a picture's fit begins with, if any.
+
+    Raises:
+        UsageError: one was asked for, and there is none for such a picture or no such file.
+        MalformedError: the file is no start.
+    """
+    steps = effort_steps(settings.effort, math.prod(spec.grid)) if settings.steps is None else settings.steps
+    if settings.start == "none" or (settings.start == "auto" and (steps > TRAINED_UP_TO or not fits(spec))):
+        return None
+    if not fits(spec):
+        raise UsageError(
+            "start is for pictures without opacity, of 49152 samples or more and 64 or more a side, in a field of the default sizes; leave it out"
+        )
+    if settings.start in STARTS:
+        start = shipped()
+        if start is None and settings.start != "auto":
+            raise UsageError("no trained start ships with this version; name the file of one")
+        return start
+    if not Path(settings.start).is_file():
+        raise UsageError(f"start is {settings.start!r}; expected {', '.join(STARTS)} or the file of a start")
+    return read_start(Path(settings.start))
 
 
 def hurried(steps: int, passes: int, settings: EncodeSettings, samples: int) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from ...kinds import Kind
 from ..foreign import holds
-from .content import check_output, describe, facts, load, outline, output_format
+from .content import check_output, cost, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
 from .files import open
@@ -12,6 +12,7 @@ from .write import create
 
 __all__ = [
     "check_output",
+    "cost",
     "create",
     "describe",
     "encode",

@@ -1,5 +1,6 @@
 """An .i2 file of sound: what it says of itself, and its samples: those of some seconds only, or at another rate, in bounded memory."""
 
+import io
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,8 @@ from ...arrays import Float32Array
 from ...config import Limits, View
 from ...container import SIGNATURE, ChunkReader
 from ...errors import FormatError, UsageError
-from ...planes import open_plane
-from ...planes.outline import describe_field, field_facts
+from ...planes import Cost, open_plane, plane_cost
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...signal import Layout, Metadata
 from ..protocol import Outline
@@ -39,6 +40,23 @@ def load(data: bytes, *, partial: bool, threads: int | None) -> "Segmented | Wav
 def in_segments(data: bytes) -> bool:
     """Whether the first chunk is that of sound in segments."""
     return data[: len(SIGNATURE) + 1] == SIGNATURE + b"A"
+
+
+def cost(data: bytes, view: View) -> Cost:
+    """See Medium: of the segments that are needed, or of the part of a waveform."""
+    if not in_segments(data):
+        header, blobs = container.read_start(io.BytesIO(data))
+        layout = waveform_chunk.layout_of(header, blobs)
+        first, last = source_span(layout, view)
+        finer = max(1.0, (view.rate or layout.rate) / layout.rate)
+        return plane_cost(header).times((last - first) / layout.samples * finer)
+    content = read_sound(data, allow_partial=True)
+    first, last = (edge // content.header.hop // content.header.segment for edge in source_span(content.header.layout, view))
+    total = Cost()
+    for segment in content.segments[first : last + 1]:
+        if segment.content is not None:
+            total = total.then(plane_cost(segment.content.header))
+    return total
 
 
 class Segmented:
@@ -158,12 +176,17 @@ def outline(data: bytes) -> Outline:
     if not in_segments(data):
         content = container.read(data)
         layout, header = waveform_chunk.layout_of(content.header, content.metadata), content.header
-        return Outline(layout=layout, lam=header.lam, what=describe_field(header), facts=field_facts(header))
+        return Outline(layout=layout, lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=field_settings(header))
     file = read_sound(data)
     count, hop = file.header.segments, file.header.hop
     what = f"{count} segment{'s' if count > 1 else ''}, frames of {hop} samples"
     bins: list[Json] = [segment.bins for segment in file.segments]
-    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"hop": hop, "segments": count, "bins": bins})
+    tune = "hearing" if any(segment.weights for segment in file.segments) else "snr"
+    settings: dict[str, Json] = {"lam": file.header.lam, "tune": tune}
+    first = next((segment.content for segment in file.segments if segment.content is not None), None)
+    if first is not None:  # of the planes lambda is always the same one
+        settings = {**field_settings(first.header), **settings}
+    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"hop": hop, "segments": count, "bins": bins}, settings=settings)
 
 
 def output_format(head: bytes) -> str:

@@ -1,7 +1,7 @@
 """Video: see media.protocol for what each of these names is."""
 
 from ...kinds import Kind
-from .content import check_output, describe, facts, load, outline, output_format
+from .content import check_output, cost, describe, facts, load, outline, output_format
 from .encode import encode
 from .files import FORMATS as formats
 from .files import holds, open
@@ -11,6 +11,7 @@ from .write import create
 
 __all__ = [
     "check_output",
+    "cost",
     "create",
     "describe",
     "encode",

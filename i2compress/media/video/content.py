@@ -10,7 +10,7 @@ from ...config import Limits, View
 from ...container import ChunkReader
 from ...errors import FormatError, UsageError
 from ...field.spec import Arrays
-from ...planes import Plane, next_base, open_plane, plane_weights
+from ...planes import Cost, Plane, next_base, open_plane, plane_cost, plane_weights
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
 from ...render.span import Span
@@ -42,7 +42,7 @@ class Clip:
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: frames `[n, H, W, C]`, a few at a time; a little beyond 0..1 where they were made of luma and chroma."""
         found, starts = moments(self.layout, view), self.header.starts
-        owners = np.searchsorted(starts, np.floor(found.places + 0.5), side="right") - 1
+        owners = _owners(found, starts)
         for number in np.unique(owners):
             places = found.places[owners == number] - starts[number]
             for band in self._frames(int(number), places, found, view):
@@ -56,10 +56,8 @@ class Clip:
             black = np.array([0, 0.5, 0.5] if self.header.colour.yuv else [0] * self.layout.channels, np.float32)
             yield from (np.broadcast_to(black, (1, *shape)) for _ in places)
             return
-        wanted = np.clip(np.rint((places + 0.5) * phases - 0.5).astype(np.intp), 0, length * phases - 1)
-        first, last = wanted[0] // phases, wanted[-1] // phases
-        time = Span(start=int(first), size=int(last - first) + 1, out=int(last - first + 1) * phases)
-        done = int(first) * phases
+        wanted, time = _solved(places, length, phases)
+        done = time.start * phases
         for band in self._plane(number).renderer.bands((time, *rectangle)):
             chosen = wanted[(wanted >= done) & (wanted < done + len(band))] - done
             done += len(band)
@@ -79,6 +77,30 @@ class Clip:
             self._known = before, plane_weights(self._groups[before].content, base)
             base = next_base(self._known[1])
         return base if self._groups[number].follows else None
+
+
+def _owners(found: Moments, starts: list[int]) -> npt.NDArray[np.intp]:
+    """The group that each moment is in, of groups that start at these frames."""
+    return np.searchsorted(starts, np.floor(found.places + 0.5), side="right") - 1
+
+
+def _solved(places: npt.NDArray[np.float64], length: int, phases: int) -> tuple[npt.NDArray[np.intp], Span]:
+    """The nearest of `phases` moments a frame to each place of a group of so many frames, and the frames that hold all of them."""
+    wanted = np.clip(np.rint((places + 0.5) * phases - 0.5).astype(np.intp), 0, length * phases - 1)
+    first, last = wanted[0] // phases, wanted[-1] // phases
+    return wanted, Span(start=int(first), size=int(last - first) + 1, out=int(last - first + 1) * phases)
+
+
+def cost(data: bytes, view: View) -> Cost:
+    """See Medium: of the groups that are needed."""
+    file = read_video(data, allow_partial=True)
+    layout, starts = file.header.layout, file.header.starts
+    found, rectangle, total = moments(layout, view), spans(layout.grid[1:], view), Cost()
+    owners = _owners(found, starts)
+    for number in np.unique(owners[owners < len(file.groups)]):
+        time = _solved(found.places[owners == number] - starts[number], file.header.lengths[number], found.phases)[1]
+        total = total.then(plane_cost(file.groups[number].content.header, (time, *rectangle)))
+    return total
 
 
 def load(data: bytes, *, partial: bool, threads: int | None) -> Clip:

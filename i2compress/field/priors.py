@@ -1,0 +1,179 @@
+"""Starts: files of trained weights that a picture's own weights are coded as differences from, and the network that guesses its latents.
+
+A start is an .npz of arrays `prior/NAME`, int16 `[K, *shape]`: every tensor of a field of three channels and its context model in
+1/256, at each of the step codes KNOTS; and `analysis/NAME`, float16, of fit.analysis, which decoders never read. The header's prior
+number says which start: those that ship with the package have small numbers, any other one's number is a hash of its priors, and a
+decoder finds it in the folders and files that the environment's I2C_STARTS lists.
+
+Between knots, tables are interpolated in integers, so a prior is the same on every machine.
+"""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import MalformedError, UnsupportedVersionError
+from .spec import PRIOR_BITS, Arrays, PyramidSpec, prior
+
+KNOTS = (28, 38, 48, 58, 68)  # step codes, which go with the logarithm of lambda: from 2.2e-5 to 2.3e-2
+KNOT_GAP = 10
+CHANNELS = 3  # of the pictures that a start is trained on
+LEVELS, SPLIT = 6, 2
+FOLDER = Path(__file__).parent / "starts"  # those that ship, NUMBER.npz
+VARIABLE = "I2C_STARTS"
+HASHED = 1 << 31  # numbers from here on are hashes
+MOST_BYTES = 1 << 26  # of a start's file
+
+Table = npt.NDArray[np.int16]
+
+_known: dict[int, Path] = {}  # starts that this process has read, so that it can read back what it encodes with them
+
+
+def knot_weights(step_code: float) -> list[float]:
+    """How much each of KNOTS counts at a step code, by linear interpolation; beyond the ends, the end."""
+    place = min(max(step_code, KNOTS[0]), KNOTS[-1])
+    return [max(0.0, 1 - abs(place - knot) / KNOT_GAP) for knot in KNOTS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartFile:
+    """A start.
+
+    Args:
+        number: of its prior.
+        tables: integers in 1/256 of each tensor at each knot, `[K, *shape]`.
+        path: of the file.
+    """
+
+    number: int
+    tables: Mapping[str, Table]
+    path: Path
+
+    def analysis(self) -> dict[str, npt.NDArray[np.float16]]:
+        """The weights of the analysis network by name."""
+        with np.load(self.path, allow_pickle=False) as arrays:
+            return {name.removeprefix("analysis/"): arrays[name] for name in arrays.files if name.startswith("analysis/")}
+
+
+def trained_spec(step_code: int, grid: tuple[int, int] = (64, 64)) -> PyramidSpec:
+    """The field that starts are trained for."""
+    return PyramidSpec(grid=grid, channels=CHANNELS, levels=LEVELS, planes=CHANNELS, split=SPLIT, step_code=step_code)
+
+
+def hashed_number(tables: Mapping[str, Table]) -> int:
+    """The prior number of tables that do not ship: HASHED and the first 31 bits of a SHA-256 over names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tables):
+        digest.update(f"{name} {tables[name].shape};".encode())
+        digest.update(tables[name].astype("<i2").tobytes())
+    return HASHED | int.from_bytes(digest.digest()[:4], "big") >> 1
+
+
+def read_start(path: Path) -> StartFile:
+    """Read the priors of a start.
+
+    Raises:
+        MalformedError: no start, or one of other networks than this version's.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise MalformedError(f"{path} has {path.stat().st_size} bytes; expected a start that i2c train has written, of at most {MOST_BYTES}")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            tables = {name.removeprefix("prior/"): arrays[name] for name in arrays.files if name.startswith("prior/")}
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise MalformedError(f"{path} is no start; expected a file that i2c train has written") from error
+    expected = {name: (len(KNOTS), *shape) for name, shape in trained_spec(KNOTS[0]).weight_shapes.items()}
+    if {name: table.shape for name, table in tables.items()} != expected or any(table.dtype != np.int16 for table in tables.values()):
+        raise MalformedError(f"{path} is a start for other networks than this version's; train one anew")
+    ships = path.parent == FOLDER and path.stem.isdigit()
+    number = int(path.stem) if ships else hashed_number(tables)
+    _known[number] = path
+    return StartFile(number=number, tables=tables, path=path)
+
+
+def shipped() -> StartFile | None:
+    """The newest start that ships with the package."""
+    paths = sorted((path for path in FOLDER.glob("*.npz") if path.stem.isdigit()), key=lambda path: int(path.stem))
+    return read_start(paths[-1]) if paths else None
+
+
+def _listed() -> Iterator[Path]:
+    """Files in I2C_STARTS."""
+    for entry in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        path = Path(entry)
+        yield from sorted(path.glob("*.npz")) if path.is_dir() else [path]
+
+
+def find_start(number: int) -> StartFile:
+    """The start whose priors have that number.
+
+    Raises:
+        UnsupportedVersionError: it is not here.
+        MalformedError: a file in I2C_STARTS is no start.
+    """
+    if number < HASHED:
+        path = FOLDER / f"{number}.npz"
+        if not path.exists():
+            raise UnsupportedVersionError(f"file's weights build on prior {number}, which this version does not have: update i2compress")
+        return read_start(path)
+    for path in [*([_known[number]] if number in _known else []), *_listed()]:
+        if path.exists() and (start := read_start(path)).number == number:
+            return start
+    raise UnsupportedVersionError(
+        f"file's weights build on the trained start {number:08x}, which is not here; name its file, or its folder, in the environment's {VARIABLE}"
+    )
+
+
+def fits(spec: PyramidSpec) -> bool:
+    """Whether starts have a prior for a field of that kind: pictures with and without colour, of the sizes that are trained."""
+    if len(spec.grid) != 2 or spec.channels not in (1, CHANNELS) or spec.planes != spec.channels:
+        return False
+    free = {"grid": spec.grid, "channels": spec.channels, "planes": spec.planes, "split": spec.split}
+    return replace(trained_spec(spec.step_code), **free, iterations=spec.iterations, tile_log2=spec.tile_log2) == spec  # type: ignore[arg-type]
+
+
+def find_prior(number: int, spec: PyramidSpec) -> Arrays:
+    """What the weights of a file are coded as differences from: prior 0, or that of the start of that number, in multiples of 1/256.
+
+    With the step code clamped to the knots a < b around it and t = code - a, a value is floor(((10 - t) T_a + t T_b) / 10 + 1/2) / 256
+    of the tables T, in integers. A picture without colour has the first grid of each level alone, maps of its finest levels alone, and one
+    output: the mean of the three, rounded in the same way.
+
+    Raises:
+        UnsupportedVersionError: the start is not here.
+        MalformedError: a field that starts have no prior for.
+    """
+    if not number:
+        return prior(0, spec)
+    if not fits(spec):
+        raise MalformedError(f"file has prior {number} for a field that has none but 0; the file was written wrongly")
+    code = min(max(spec.step_code, KNOTS[0]), KNOTS[-1])
+    at = min((code - KNOTS[0]) // KNOT_GAP, len(KNOTS) - 2)
+    t = code - KNOTS[at]
+    tables = {name: table.astype(np.int64) for name, table in find_start(number).tables.items()}
+    mixed = {name: ((KNOT_GAP - t) * table[at] + t * table[at + 1] + KNOT_GAP // 2) // KNOT_GAP for name, table in tables.items()}
+    if spec.channels == 1:
+        mixed = _without_colour(mixed, spec)
+    return {name: mixed[name] / float(1 << PRIOR_BITS) for name in spec.weight_shapes}
+
+
+def _without_colour(tables: dict[str, npt.NDArray[np.int64]], spec: PyramidSpec) -> dict[str, npt.NDArray[np.int64]]:
+    """See find_prior."""
+    levels = trained_spec(spec.step_code).grid_levels
+    first = [levels.index(level) for level in range(spec.levels)]  # grids, finest first
+    columns = [len(levels) - 1 - grid for grid in reversed(first)]  # of B and S, coarsest first
+    found = dict(tables)
+    for name in ("W", "S", "b"):
+        found[name] = (2 * found[name].sum(0, keepdims=True) + CHANNELS) // (2 * CHANNELS)
+    found["B"], found["S"] = found["B"][:, columns], found["S"][:, columns]
+    for level in range(spec.context.maps):
+        found[f"m{level}"] = tables[f"m{first[level]}"][:, [grid - first[level] - 1 for grid in first[level + 1 :]]]
+    return found

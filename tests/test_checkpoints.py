@@ -1,0 +1,125 @@
+"""A fit that is interrupted goes on where it was and gives the same file; states of anything else are not used, and none are left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2compress import EncodeSettings, Signal, checkpoints, codec
+from i2compress.checkpoints import Place, kept, state_folder
+from i2compress.kinds import Kind
+
+ROOT = Path(__file__).parent.parent
+
+
+class Stopped(Exception):
+    """What an interrupted encode ends with here."""
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty state directory."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return state_folder()
+
+
+def source(kind: Kind) -> Signal:
+    """A small picture, or sound of several segments."""
+    chance = np.random.default_rng(0)
+    if kind is Kind.IMAGE:
+        return Signal.from_codes(chance.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    return Signal(values=chance.normal(0, 0.2, (3000, 1)).astype(np.float32), kind=kind, bit_depth=16, rate=8000)
+
+
+def interrupted(signal: Signal, settings: EncodeSettings, after: int) -> None:
+    """An encode with states of every step, which ends with an error."""
+    made = []
+
+    def on_step(info: object) -> None:
+        made.append(info)
+        if len(made) == after:
+            raise Stopped
+
+    with pytest.raises(Stopped), kept(b"origin", every=0):
+        codec.encode(signal, settings, on_step=on_step)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "effort"), [(Kind.IMAGE, "pyramid", 5), (Kind.AUDIO, "pyramid", 5), (Kind.IMAGE, "siren", 5), (Kind.AUDIO, "gabor", 5)]
+)
+def test_an_interrupted_fit_goes_on_and_gives_the_same_file(kind: Kind, field: str, effort: int, state: Path) -> None:
+    width = None if field == "pyramid" else 8
+    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", field=field, width=width, effort=effort), source(kind)
+    whole = codec.encode(signal, settings).data
+    for after in (9, 12):  # interrupted twice
+        interrupted(signal, settings, after)
+        assert list(state.glob("*/*.state"))
+    steps = []
+    with kept(b"origin", every=0):
+        again = codec.encode(signal, settings, on_step=lambda info: steps.append(info.step))
+    assert again.data == whole and steps[0] > 15
+    assert not list(state.iterdir())  # nothing is left
+
+
+def test_a_state_of_another_fit_is_not_used(state: Path) -> None:
+    settings, signal = EncodeSettings(steps=20, threads=1, device="cpu"), source(Kind.IMAGE)
+    interrupted(signal, settings, 12)
+    (folder,) = state.iterdir()
+    assert folder.name.startswith(b"origin".hex())
+    steps = []
+    with kept(b"other!", every=0):
+        codec.encode(signal, settings, on_step=lambda info: steps.append(info.step))
+    assert steps[0] == 1 and folder.exists()
+    os.utime(folder, (0, 0))
+    with kept(b"other!"):
+        pass
+    assert not folder.exists()  # nobody has gone on with it for long
+
+
+def test_a_state_that_cannot_be_written_or_is_damaged_stops_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    place = Place(blocked / "0.state", every=0)
+    place.write(b"state")
+    assert place.read() is None
+    settings, signal = EncodeSettings(steps=12, threads=1, device="cpu"), source(Kind.IMAGE)
+    interrupted(signal, settings, 8)
+    for path in state_folder().glob("*/*.state"):
+        path.write_bytes(path.read_bytes()[:-50])
+    with kept(b"origin", every=0):
+        assert codec.encode(signal, settings).data == codec.encode(signal, settings).data
+
+
+def test_states_are_written_by_time_and_no_more_often_than_is_worth_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    place = Place(tmp_path / "0.state")
+    assert not place.due
+    now[0] += checkpoints.EVERY
+    assert place.due
+    place.write(b"a")
+    assert not place.due and place.read() == b"a"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_the_command_goes_on_after_a_kill(tmp_path: Path, state: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray((source(Kind.IMAGE).values * 255).astype(np.uint8)).save(tmp_path / "a.png")
+    script = "import sys\nfrom i2compress import checkpoints\ncheckpoints.EVERY = 0.0\nfrom i2compress.cli import main\nsys.exit(main())\n"
+    words = [sys.executable, "-c", script, "encode", "a.png", "--threads", "1", "--device", "cpu", "--steps", "4000", "--quiet"]
+    process = subprocess.Popen(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        for _ in range(600):
+            if list(state.glob("*/*.state")):
+                break
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert list(state.glob("*/*.state")) and not (tmp_path / "a.i2").exists()

@@ -1,0 +1,169 @@
+"""Trained starts: the priors, the analysis network and the schedule of a picture that begins with one."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import COFFEE
+
+import i2compress
+from i2compress import EncodeSettings, container
+from i2compress.coding.weights import decode_weights
+from i2compress.errors import MalformedError, UnsupportedVersionError, UsageError
+from i2compress.field import priors
+from i2compress.field.pyramid import PyramidField
+from i2compress.field.spec import prior
+from i2compress.fit.analysis import HALO, PLANES, TILE, Analysis, analyse
+from i2compress.media.image.encode import pyramid_spec
+from i2compress.metrics import mean_squared_error, psnr
+from i2compress.train.model import Model, export, load_start
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A start whose weights are beside those of prior 0, differently at every knot, and whose network guesses something."""
+    torch.manual_seed(1)
+    model = Model(64)
+    for knots in model.knots.values():
+        knots.data.normal_(std=0.02)
+    model.contract()
+    path = tmp_path_factory.mktemp("start") / "start.npz"
+    export(model, path)
+    return path
+
+
+@pytest.fixture
+def known(start: Path, monkeypatch: pytest.MonkeyPatch) -> priors.StartFile:
+    """The same, where decoders find it."""
+    monkeypatch.setenv(priors.VARIABLE, str(start.parent))
+    return priors.read_start(start)
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """`[192, 256, 3]` uint8."""
+    return np.ascontiguousarray(np.concatenate([i2compress.media.read(COFFEE).values] * 2, 1)[:192, :256] * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("code", [0, 28, 33, 48, 67, 68, 127])
+def test_a_prior_is_the_table_between_its_knots(known: priors.StartFile, code: int) -> None:
+    weights = priors.knot_weights(code)
+    assert sum(weights) == pytest.approx(1) and min(weights) >= 0
+    found = priors.find_prior(known.number, priors.trained_spec(code))
+    for name, table in known.tables.items():
+        expected = np.tensordot(weights, table.astype(np.float64), 1) / 256
+        np.testing.assert_allclose(found[name], expected, atol=0.501 / 256)
+        np.testing.assert_array_equal(found[name] * 256, np.rint(found[name] * 256))
+
+
+def test_priors_differ_from_prior_0_and_between_rates(known: priors.StartFile) -> None:
+    low, high = (priors.find_prior(known.number, priors.trained_spec(code)) for code in (40, 60))
+    zero = prior(0, priors.trained_spec(40))
+    assert any((low[name] != high[name]).any() for name in zero) and any((low[name] != zero[name]).any() for name in zero)
+
+
+def test_a_picture_without_colour_has_the_mean_of_the_three_outputs(known: priors.StartFile) -> None:
+    colour, gray = priors.trained_spec(50, (64, 64)), pyramid_spec((256, 256), 1, EncodeSettings(lam=1e-3))
+    gray = replace(gray, grid=(64, 64))
+    generator = torch.Generator().manual_seed(0)
+    own = [torch.randint(-3, 4, (1, 1, *shape), generator=generator).float() for shape in gray.latent_shapes]
+    grids = []
+    for level, latents in enumerate(own):
+        grids += [latents, *[torch.zeros_like(latents)] * (PLANES[level] - 1)]
+    three = PyramidField(colour, priors.find_prior(known.number, colour))(grids).mean(1)
+    one = PyramidField(gray, priors.find_prior(known.number, gray))(own)[:, 0]
+    assert (three - one).abs().max() < 0.5 / 256 * 3 * 20  # the rounding of W, S and b
+    assert (three - one).abs().mean() < 0.02 * three.std()
+
+
+def test_fields_that_starts_are_not_for(known: priors.StartFile) -> None:
+    spec = priors.trained_spec(50)
+    assert priors.fits(spec) and priors.fits(replace(spec, grid=(1000, 70), iterations=3, tile_log2=5))
+    for other in (
+        replace(spec, width=8),
+        replace(spec, explicit=True),
+        replace(spec, levels=5),
+        replace(spec, channels=4),
+        replace(spec, planes=1, split=0),
+    ):
+        assert not priors.fits(other)
+        with pytest.raises(MalformedError, match="written wrongly"):
+            priors.find_prior(known.number, other)
+
+
+def test_a_picture_begins_with_a_start_and_needs_it(
+    start: Path, known: priors.StartFile, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EncodeSettings(lam=1e-3, start=str(start), threads=1)
+    none = i2compress.encode(picture, replace(settings, steps=0))
+    content = container.read(none)
+    spec = priors.trained_spec(content.header.params[6], content.header.grid)
+    assert content.header.prior == known.number >= priors.HASHED
+    assert not any(group.symbols.any() for group in decode_weights(content.weights, list(spec.weight_shapes.values())))
+    assert len(content.weights) < 40  # unchanged groups cost next to nothing
+    some = i2compress.encode(picture, replace(settings, steps=20))
+    losses = []
+    for data in (none, some):
+        values = i2compress.decode(data).values
+        losses.append(mean_squared_error(values, picture / 255) + 1e-3 * 8 * len(data) / (192 * 256))
+    assert losses[1] < losses[0]
+    assert i2compress.encode(picture, replace(settings, steps=0)) == none
+    monkeypatch.delenv(priors.VARIABLE)
+    i2compress.decode(none)  # this process has read the start
+    monkeypatch.setattr(priors, "_known", {})
+    with pytest.raises(UnsupportedVersionError, match=f"{known.number:08x}.*{priors.VARIABLE}"):
+        i2compress.decode(none)
+
+
+def test_a_picture_without_colour_begins_with_a_start(start: Path, known: priors.StartFile, picture: np.ndarray) -> None:
+    data = i2compress.encode(picture[..., 1], EncodeSettings(lam=1e-3, start=str(start), steps=0, threads=1))
+    values = i2compress.decode(data).values
+    assert values.shape == (192, 256, 1) and math.isfinite(psnr(mean_squared_error(values[..., 0], picture[..., 1] / 255)))
+
+
+def test_sides_of_any_length_and_tiles_that_join(known: priors.StartFile) -> None:
+    torch.manual_seed(0)
+    network = Analysis()
+    with torch.no_grad():
+        odd = analyse(network, torch.rand(1, 3, 70, 101), 50)
+        assert [tuple(grid.shape[2:]) for grid in odd] == priors.trained_spec(50, (70, 101)).latent_shapes
+        wide = torch.rand(1, 3, 64, TILE + 2 * HALO)
+        joined, whole = analyse(network, wide, 50), network(wide, 50)
+    for grid, expected in zip(joined, whole, strict=True):
+        assert grid.shape == expected.shape
+        assert (grid - expected).abs().mean() < 0.02 * expected.std()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"start": "nowhere.npz"}, "nowhere.npz"),
+        ({"start": "trained", "width": 8}, "leave it out"),
+        ({"start": "none", "steps": 0}, "at least 1"),
+        ({"start": "trained", "field": "siren"}, "coordinate"),
+    ],
+)
+def test_starts_that_cannot_be(picture: np.ndarray, given: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        i2compress.encode(picture, EncodeSettings(**{"effort": 1, **given}))  # type: ignore[arg-type]
+
+
+def test_files_that_are_no_start(tmp_path: Path) -> None:
+    path = tmp_path / "start.npz"
+    path.write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(MalformedError, match="no start"):
+        priors.read_start(path)
+    other = tmp_path / "other.npz"
+    np.savez(other, **{"prior/B": np.zeros(3, np.int16)})
+    with pytest.raises(MalformedError, match="other networks"):
+        priors.read_start(other)
+
+
+def test_a_start_is_what_was_exported(start: Path, tmp_path: Path) -> None:
+    model = Model(64)
+    load_start(model, priors.read_start(start))
+    export(model, tmp_path / "again.npz")
+    assert priors.read_start(tmp_path / "again.npz").number == priors.read_start(start).number
