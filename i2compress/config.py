@@ -27,12 +27,12 @@ class Effort(NamedTuple):
 
 
 EFFORTS = {
-    1: Effort(60, 1),
-    2: Effort(120, 1),
-    3: Effort(200, 1),
-    4: Effort(300, 1),
-    5: Effort(400, 1),
-    6: Effort(800, 1),
+    1: Effort(50, 1),
+    2: Effort(90, 1),
+    3: Effort(150, 1),
+    4: Effort(220, 1),
+    5: Effort(300, 1),
+    6: Effort(600, 1),
     7: Effort(2500, 2),
     8: Effort(5000, 3),
     9: Effort(15000, 5),
