@@ -1,6 +1,6 @@
 """What it takes to decode a plane, known from its header alone, so that a small file which asks for much is refused before anything is done.
 
-The times are those of one core of an ordinary computer (tests/benchmarks/cost.py measures them); an estimate is right within a factor of three or so.
+The times are those of one core of an ordinary computer (tests/benchmarks/cost.py measures them); an estimate tells the order of magnitude.
 """
 
 import math
@@ -18,6 +18,7 @@ CONTEXT = 1.2e-9
 MIXED = 6e-11  # seconds for each product of a mixing matrix
 ELEMENT = 6e-9  # seconds for each channel of a pyramid's layer, in which its filter is
 SINE = 1.5e-8  # the same of a coordinate field, in which a sine or a product is
+CALL = 1e-4  # for each block at each phase, however small it is
 BYTES = 40  # of memory for each latent, features and what the entropy decoder holds with them
 BAND = 12  # bytes for each value of a band of the output: solved, reduced, rounded
 
@@ -62,28 +63,37 @@ def _pyramid(header: Header, spans: Spans) -> Cost:
     spec = PyramidSpec.from_header(header)
     latents = sum(map(math.prod, spec.latent_shapes))
     grid, scales = _volume(header.grid), tuple(span.scale for span in _lead(spans))
-    samples = _touched(grid, _lead(spans), blocks.block_shape(grid, (scales[0], scales[1], scales[2])), 0 if spec.explicit else spec.iterations - 1)
+    samples, calls = _touched(
+        grid, _lead(spans), blocks.block_shape(grid, (scales[0], scales[1], scales[2])), 0 if spec.explicit else spec.iterations - 1
+    )
     per_sample = (1 if spec.explicit else spec.iterations) * spec.width * (ELEMENT + MIXED * spec.width)
     coding = latents * (LATENT + CONTEXT * spec.hidden * (spec.neighbours + 3))
-    return Cost(memory=latents * BYTES + _band(grid, spans, header.channels), seconds=coding + samples * math.prod(scales) * per_sample)
+    return Cost(
+        memory=latents * BYTES + _band(grid, spans, header.channels), seconds=coding + math.prod(scales) * (samples * per_sample + calls * CALL)
+    )
 
 
 def _coordinate(header: Header, spans: Spans) -> Cost:
     """The layer at every point of the blocks that are touched, at every phase."""
     spec = CoordinateFile.from_header(header)
     network, grid, scales = spec.network, _volume(header.grid), tuple(span.scale for span in _lead(spans))
-    samples = _touched(grid, _lead(spans), coordinate.block_shape(len(header.grid), network.width, (scales[0], scales[1], scales[2])), 0)
+    shape = coordinate.block_shape(len(header.grid), network.width, (scales[0], scales[1], scales[2]))
+    samples, calls = _touched(grid, _lead(spans), shape, 0)
     per_sample = spec.iterations * network.layers * network.width * (SINE + MIXED * network.width)
-    return Cost(memory=64.0 * network.parameters + _band(grid, spans, header.channels), seconds=samples * math.prod(scales) * per_sample)
+    return Cost(
+        memory=64.0 * network.parameters + _band(grid, spans, header.channels), seconds=math.prod(scales) * (samples * per_sample + calls * CALL)
+    )
 
 
-def _touched(grid: tuple[int, ...], spans: Spans, shape: tuple[int, ...], halo: int) -> float:
-    """Source samples that are computed for a view: whole blocks with their halo."""
-    total = 1.0
+def _touched(grid: tuple[int, ...], spans: Spans, shape: tuple[int, ...], halo: int) -> tuple[float, int]:
+    """Source samples that are computed for a view, in whole blocks with their halo, and how many blocks."""
+    total, count = 1.0, 1
     for size, span, step in zip(grid, spans, shape, strict=True):
         start, stop = Lanczos(span=span, samples=size).region
-        total *= (-(-stop // step) - start // step) * min(step + 2 * halo if size > 1 else 1, size)
-    return total
+        here = -(-stop // step) - start // step
+        count *= here
+        total *= here * min(step + 2 * halo if size > 1 else 1, size)
+    return total, count
 
 
 def _band(grid: tuple[int, ...], spans: Spans, channels: int) -> float:

@@ -188,7 +188,7 @@ def test_what_a_decode_takes_grows_with_what_is_asked_for_and_an_ordinary_one_is
     data, medium = Path("photo.i2").read_bytes(), MEDIA[i2compress.Kind.IMAGE]
     whole, twice, large = (medium.cost(data, View(scale=scale)).seconds for scale in (None, 2, 60))
     assert 0 < whole < twice < large
-    assert medium.cost(data, View(crop=(3, 3, 1, 1), scale=1000)).seconds < 30
+    assert medium.cost(data, View(crop=(3, 3, 1, 1), scale=1000)).seconds < 300
     assert medium.cost(bomb(4000, 6000, iterations=12), View()).seconds < codec.MOST_SECONDS
     codec.check_cost(data)
 
