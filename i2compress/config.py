@@ -12,6 +12,8 @@ DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
 TUNES = ("hearing", "snr")
 MAX_OUTPUT_RATE = 2**22
+MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
+MAX_RESOLUTION = 4096
 
 
 class Effort(NamedTuple):
@@ -89,6 +91,7 @@ class EncodeSettings:
         strip: leave ICC, Exif, XMP and tags out.
         bitrate: of sound: bits a second of the whole file, instead of quality and lambda.
         tune: of sound: "hearing" weighs errors by a model of masking, "snr" all alike.
+        grid: of a shape: samples of distance along its longest side; None: by the quality.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -108,6 +111,7 @@ class EncodeSettings:
     strip: bool = False
     bitrate: float | None = None
     tune: str = "hearing"
+    grid: int | None = None
 
     def __post_init__(self) -> None:
         if self.tune not in TUNES:
@@ -133,6 +137,8 @@ class EncodeSettings:
         self._check_coordinates()
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed is {self.seed}; expected 0 to {2**63 - 1}")
+        if self.grid is not None and not MIN_GRID <= self.grid <= MAX_GRID:
+            raise UsageError(f"grid is {self.grid}; expected {MIN_GRID} to {MAX_GRID} samples along the longest side")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
 
@@ -167,6 +173,8 @@ class View:
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
         rate: of sound: samples a second; None for the source's.
         time: of sound: (from, to) in seconds; None for all of it.
+        resolution: of a shape: samples along the longest side of the grid that its surface is found on; None for the file's own.
+        box: of a shape: (x, y, z) of its lowest and of its highest corner, in the shape's units; None for all of it.
     """
 
     scale: float | None = None
@@ -176,8 +184,14 @@ class View:
     bit_depth: int | None = None
     rate: int | None = None
     time: tuple[float, float] | None = None
+    resolution: int | None = None
+    box: tuple[float, float, float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.resolution is not None and not 2 <= self.resolution <= MAX_RESOLUTION:
+            raise UsageError(f"resolution is {self.resolution}; expected 2 to {MAX_RESOLUTION} samples along the longest side")
+        if self.box is not None and not all(low < high for low, high in zip(self.box[:3], self.box[3:], strict=True)):
+            raise UsageError(f"box is {','.join(f'{value:g}' for value in self.box)}; expected X0,Y0,Z0,X1,Y1,Z1, the second corner above the first")
         if self.rate is not None and not 1 <= self.rate <= MAX_OUTPUT_RATE:
             raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
         if self.time is not None and not 0 <= self.time[0] < self.time[1]:

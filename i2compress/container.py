@@ -3,6 +3,7 @@
     signature       f1 69 32, format version (1 byte)
     'H' header      what the file holds; see Header
     'c' 'e' 'x' 't' ICC profile, Exif, XMP, tags: optional, each at most once, zlib
+    'O' occupancy   which blocks are active, of a sparse pyramid only
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
 
@@ -12,6 +13,10 @@ Sound begins with another chunk and holds any number of planes, one a segment:
     'A' sound       what the file holds; see sound.header
     't' ...         tags, as above
     for each segment: 'S' segment, and where it is not silent 'H', 'W', 'Y' as above
+
+A shape has a chunk before its plane:
+
+    signature, 'G' shape (where the grid lies), metadata, 'H', 'O', 'W', 'Y' as above
 
 Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
 TruncatedError, a changed byte some FormatError.
@@ -23,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .errors import BadMagicError, ChecksumError, LimitError, MalformedError, SignalError, TruncatedError, UnsupportedVersionError
-from .header import MAX_VALUE, Cursor, decode_header, encode_header, encode_varint
+from .header import MAX_VALUE, SPARSE, Cursor, decode_header, encode_header, encode_varint
 from .header import Header as Header
 from .header import lambda_code as lambda_code
 
@@ -45,6 +50,8 @@ CHUNKS = {
     "Y": "latents",
     "A": "sound",
     "S": "segment",
+    "G": "shape",
+    "O": "occupancy",
 }
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
 
@@ -65,6 +72,7 @@ class Container:
         header: what it holds.
         weights: payload of the 'W' chunk.
         latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
+        occupancy: payload of the 'O' chunk of a sparse pyramid; empty for other fields.
         metadata: blobs by name, "icc", "exif", "xmp", "tags" or "waveform", each at most 16 MiB.
 
     Raises:
@@ -75,6 +83,7 @@ class Container:
     weights: bytes
     latents: tuple[bytes, ...]
     metadata: dict[str, bytes] = field(default_factory=dict)
+    occupancy: bytes = b""
 
     def __post_init__(self) -> None:
         if len(self.latents) > self.header.streams:
@@ -108,8 +117,9 @@ def write_metadata(metadata: Mapping[str, bytes]) -> bytes:
 
 
 def write_plane(container: Container) -> bytes:
-    """The chunks of weights and latents."""
-    return write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
+    """The chunks of occupancy where the field has one, of weights and latents."""
+    occupancy = write_chunk("O", container.occupancy) if container.header.field in SPARSE else b""
+    return occupancy + write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
 
 
 def read(data: bytes, *, allow_partial: bool = False) -> Container:
@@ -205,7 +215,10 @@ class ChunkReader:
         return found, chunk
 
     def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
-        """Weights, whose chunk has been read, and latents."""
+        """Occupancy or weights, whose chunk has been read, and what follows."""
+        occupancy = b""
+        if header.field in SPARSE:
+            occupancy, chunk = bytes(self.accept(chunk, "O")), self.chunk()
         weights = bytes(self.accept(chunk, "W"))
         latents: list[bytes] = []
         while len(latents) < header.streams:
@@ -215,7 +228,7 @@ class ChunkReader:
                 if not allow_partial:
                     raise
                 break
-        return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+        return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata, occupancy=occupancy)
 
     def finish(self) -> None:
         """Check that nothing follows."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from .kinds import MAX_RATE, SAMPLES
 from .kinds import Kind as Kind
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+TRUNCATION = 2.0  # samples of distance that are a value of 1 of a shape
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -33,6 +34,26 @@ class Metadata:
     tags: bytes | None = None
 
 
+class Frame(NamedTuple):
+    """Where the grid of a shape lies: sample i of each axis at corner + (i + 1/2) spacing.
+
+    Args:
+        corner: the lowest x, y and z of the box that the samples fill, in the shape's own units.
+        spacing: from sample to sample along each axis, in the same units.
+    """
+
+    corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def sample(self) -> float:
+        """What a distance of one sample is in the shape's units: the mean spacing."""
+        return sum(self.spacing) / 3
+
+
+UNIT_FRAME = Frame()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """What the samples of a signal are, without the samples.
@@ -44,6 +65,7 @@ class Layout:
         bit_depth: of the samples in their file: 8 or 16; of sound 8, 16, 24 or 32, or 32 or 64 where `floating`.
         floating: the samples in the file are floating point.
         rate: samples a second along the first axis where that is time, else 0.
+        frame: of a shape: where its samples lie.
 
     Raises:
         SignalError: anything that its kind does not have.
@@ -55,6 +77,7 @@ class Layout:
     bit_depth: int = 8
     floating: bool = False
     rate: int = 0
+    frame: Frame = UNIT_FRAME
 
     def __post_init__(self) -> None:
         samples, name = SAMPLES[self.kind], self.kind.name.lower()
@@ -99,7 +122,8 @@ class Signal:
 
     Args:
         values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1]. Sound: `[N, C]` in about [-1, 1].
-        kind, bit_depth, rate, floating: see Layout. Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
+            Shapes: `[X, Y, Z, 1]`, the signed distance in samples, positive outside, over TRUNCATION, cut to [-1, 1].
+        kind, bit_depth, rate, floating, frame: see Layout. Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
         metadata: ICC, Exif and XMP, or tags.
 
     Raises:
@@ -112,6 +136,7 @@ class Signal:
     metadata: Metadata = field(default_factory=Metadata)
     rate: int = 0
     floating: bool = False
+    frame: Frame = UNIT_FRAME
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +146,8 @@ class Signal:
         if values.ndim < 2 or min(values.shape) < 1:
             raise SignalError(f"signal has shape {values.shape}; expected [*grid, channels] with at least one sample")
         grid, channels = values.shape[:-1], values.shape[-1]
-        layout = Layout(kind=self.kind, grid=grid, channels=channels, bit_depth=self.bit_depth, floating=self.floating, rate=self.rate)
+        form = {"bit_depth": self.bit_depth, "floating": self.floating, "rate": self.rate, "frame": self.frame}
+        layout = Layout(kind=self.kind, grid=grid, channels=channels, **form)  # type: ignore[arg-type]  # each of its own type
         object.__setattr__(self, "layout", layout)
         if not np.isfinite(values).all():
             raise SignalError("signal holds NaN or infinite values; replace them before encoding")
@@ -147,7 +173,7 @@ class Signal:
     @staticmethod
     def of(layout: Layout, values: Float32Array, metadata: Metadata | None = None) -> "Signal":
         """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
-        form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
+        form = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate, "frame": layout.frame}
         return Signal(values=values, metadata=metadata or Metadata(), **form)  # type: ignore[arg-type]  # each of its own type
 
 

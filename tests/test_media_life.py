@@ -31,6 +31,9 @@ ASKED = {
     "time": View(time=(0.0, 1.0)),
     "bitrate": EncodeSettings(bitrate=24000),
     "tune": EncodeSettings(tune="snr"),
+    "grid": EncodeSettings(grid=64),
+    "resolution": View(resolution=8),
+    "box": View(box=(0, 0, 0, 1, 1, 1)),
 }
 
 
@@ -150,7 +153,7 @@ def test_damage_of_every_kind_is_a_format_error_and_a_file_cut_short_opens_only_
 
 def test_a_kind_without_code_is_named() -> None:
     for kind in set(Kind) - set(MEDIA):
-        with pytest.raises(SignalError, match=f"{kind.name.lower()} is not supported yet; expected a picture and sound"):
+        with pytest.raises(SignalError, match=f"{kind.name.lower()} is not supported yet; expected a picture, "):
             medium_of(kind)
 
 

@@ -12,7 +12,7 @@ from ..config import Limits, View
 from ..errors import FormatError, UsageError
 from ..files import STDIO, default_output
 from . import batch
-from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_crop, parse_scale, parse_size, parse_time
+from .options import AsJson, Debug, Force, Inputs, OutputDir, OutputFile, Quiet, Threads, parse_box, parse_crop, parse_scale, parse_size, parse_time
 from .output import Json, Output, duration
 
 MAX_PIXELS = 2**28
@@ -25,6 +25,8 @@ MaxSize = Annotated[int | None, typer.Option("--max-size", metavar="N", help="Lo
 Crop = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Part of it, in source pixels.")]
 Rate = Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Sampling rate of the output: 48000, 16000.")]
 Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds of sound: 10:12.5, 1m30s:2m, 60: to the end.")]
+Resolution = Annotated[int | None, typer.Option("--resolution", metavar="N", help="Of a shape: samples along its longest side; its own by default.")]
+Box = Annotated[str | None, typer.Option("--box", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Part of a shape, in its units.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
 FileFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="png, wav, ...; by the output's extension, else png, or the sound's own.")
@@ -57,6 +59,8 @@ def decode(
     crop: Crop = None,
     rate: Rate = None,
     time: Time = None,
+    resolution: Resolution = None,
+    box: Box = None,
     depth: Depth = None,
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
@@ -68,12 +72,13 @@ def decode(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav."""
+    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav, bunny.i2 bunny.i2.ply."""
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
+    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box))
     _check_format(output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, threads=threads, force=force)

@@ -51,6 +51,7 @@ TimeLimit = Annotated[
 Bitrate = Annotated[
     float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
 ]
+Grid = Annotated[int | None, typer.Option("--grid", metavar="N", help="Of a shape: distances along its longest side; by -q.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -82,6 +83,7 @@ def encode(
     layers: Layers = None,
     input_scale: InputScale = None,
     contract: Contract = True,
+    grid: Grid = None,
     strip: Strip = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -93,13 +95,13 @@ def encode(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Encode pictures and sound: photo.png becomes photo.i2. Every argument is an input."""
+    """Encode pictures, sound and shapes: photo.png becomes photo.i2. Every argument is an input."""
     if sum(value is not None for value in (quality, lam, bitrate)) > 1:
         raise UsageError("--quality, --lambda and --bitrate exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, tune=tune.value)
+    fit = replace(fit, bitrate=bitrate, tune=tune.value, grid=grid)
     settings = replace(fit, device=device, threads=threads, seed=seed, strip=strip)
     if as_json and output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

@@ -62,7 +62,7 @@ def _score(file: "I2File", against: str, out: Output) -> Mapping[str, float]:
     from .. import media
 
     with media.open_source(sys.stdin.buffer if against == STDIO else against) as opened:
-        source = opened.source
+        source = media.on_layout(opened.source, file.layout)
         found, expected = source.layout, file.layout
         if found != expected:
             described = [media.MEDIA[layout.kind].describe(layout) for layout in (found, expected)]

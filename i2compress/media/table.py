@@ -8,10 +8,10 @@ from ..container import ChunkReader
 from ..errors import SignalError, UnsupportedVersionError, UsageError
 from ..header import decode_header
 from ..kinds import Kind
-from . import image, sound
+from . import image, shape, sound
 from .protocol import Format, Medium
 
-MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound)}
+MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound, shape)}
 
 
 def medium_of(kind: Kind) -> Medium:

@@ -3,5 +3,18 @@
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid
+from .sparse import SparseJob, fit_sparse_plane
 
-__all__ = ["MAX_SAMPLES", "TOLERANCE_ERROR", "FittedPlane", "Plane", "PlaneJob", "Settle", "code_tolerance", "fit_pyramid", "open_plane"]
+__all__ = [
+    "MAX_SAMPLES",
+    "TOLERANCE_ERROR",
+    "FittedPlane",
+    "Plane",
+    "PlaneJob",
+    "Settle",
+    "SparseJob",
+    "code_tolerance",
+    "fit_pyramid",
+    "fit_sparse_plane",
+    "open_plane",
+]

@@ -6,7 +6,8 @@ import os
 from ..container import Container
 from ..errors import LimitError
 from ..field.coordinate_file import FIELD_NUMBERS
-from . import coordinate, pyramid
+from ..header import SPARSE
+from . import coordinate, pyramid, sparse
 from .plane import Plane
 
 MAX_SAMPLES = 1 << 27  # a plane of so many takes about 4 GB of memory to decode
@@ -25,5 +26,7 @@ def open_plane(content: Container, *, threads: int | None = None) -> Plane:
     samples = math.prod(content.header.grid)
     if samples > MAX_SAMPLES:
         raise LimitError(f"file has {samples} samples; this version decodes up to {MAX_SAMPLES}")
+    if content.header.field in SPARSE:
+        return sparse.open_field(content)
     opened = coordinate.open_field if content.header.field in FIELD_NUMBERS else pyramid.open_field
     return opened(content, threads or os.cpu_count() or 1)

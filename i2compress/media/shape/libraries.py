@@ -1,0 +1,28 @@
+"""The libraries that shapes need, imported when they are needed; where one is missing, a sentence says how to get it."""
+
+import importlib
+from typing import Any
+
+from ...errors import UsageError
+
+
+def igl() -> Any:
+    """libigl: distances and winding numbers."""
+    return _library("igl", "libigl")
+
+
+def trimesh() -> Any:
+    """trimesh: mesh files."""
+    return _library("trimesh", "trimesh")
+
+
+def marching_cubes() -> Any:
+    """skimage.measure.marching_cubes."""
+    return _library("skimage.measure", "scikit-image").marching_cubes
+
+
+def _library(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f'meshes need {package}, which is not installed; install it with: pip install "i2compress[shape]"') from error
