@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cli_reference
 import pytest
+from shapes import ply, sphere
 from sounds import chord, wav
 
 from i2compress import config
@@ -33,6 +34,7 @@ def folder(tmp_path: Path) -> Path:
         coffee.resize((192, 128)).save(tmp_path / "photo.png")
         coffee.crop((0, 0, 40, 30)).save(tmp_path / "other picture.png")
     (tmp_path / "song.wav").write_bytes(wav(chord(1.0)))
+    (tmp_path / "bunny.ply").write_bytes(ply(sphere()))
     return tmp_path
 
 

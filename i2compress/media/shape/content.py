@@ -119,9 +119,7 @@ def check_output(layout: Layout, limits: Limits) -> None:
     """See Medium."""
     if limits.max_pixels is not None and layout.samples > limits.max_pixels:
         sides = "x".join(map(str, layout.grid))
-        raise UsageError(
-            f"the output has {sides} distances; expected at most {limits.max_pixels}: use a lower --resolution or raise --max-pixels"
-        )
+        raise UsageError(f"the output has {sides} distances; expected at most {limits.max_pixels}: use a lower --resolution or raise --max-pixels")
 
 
 def outline(data: bytes) -> Outline:

@@ -1,7 +1,7 @@
 """Mesh files in: vertices and triangles, whatever the format, and what of them is not a surface."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ...arrays import Float64Array, Int64Array
 from ...errors import I2Error, ResourceError, SignalError
 from ...kinds import Kind
 from ..protocol import Format
+from .cloud import surface_of
 from .libraries import trimesh
 
 _DEPTHS = (16,)
@@ -49,12 +50,36 @@ def read_triangles(data: bytes, form: str, name: str) -> Triangles:
     except Exception as error:  # readers of other people's files raise anything; none of it is a bug of ours to trace
         raise SignalError(f"{name}: the mesh cannot be read ({' '.join(str(error).split()) or type(error).__name__}); copy it again") from error
     if not len(faces) and clouds:
-        raise SignalError(f"{name} holds {sum(len(c.vertices) for c in clouds)} points and no triangles; make a surface of them first")
+        return _of_points(clouds, name)
     if not len(faces):
         raise SignalError(f"{name} has no triangles; give a mesh of a surface")
     notes = ["the surface is coded, and not its vertices, their order, their connections or their texture coordinates"]
     notes += ["its colours and materials are not coded"] if visual else []
     return Triangles(vertices, faces, notes)
+
+
+def _of_points(clouds: list[Any], name: str) -> Triangles:
+    points = np.concatenate([np.asarray(cloud.vertices, np.float64) for cloud in clouds])
+    normals = _normals(clouds)
+    if normals is None:
+        raise SignalError(
+            f"{name} holds {len(points)} points and neither triangles nor normals; give it normals (nx, ny, nz), or make a surface of it"
+        )
+    vertices, faces = surface_of(points, normals, name)
+    notes = [f"{len(points)} points with normals were joined to a surface of {len(faces)} triangles, and that is coded and compared with"]
+    return Triangles(vertices, faces, notes)
+
+
+def _normals(clouds: list[Any]) -> Float64Array | None:
+    """`[N, 3]` of the points of PLY files, which trimesh keeps as it found them; None where one has none."""
+    found = []
+    for cloud in clouds:
+        data = cloud.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+        names = getattr(getattr(data, "dtype", None), "names", None) or (data if isinstance(data, dict) else ())
+        if data is None or not {"nx", "ny", "nz"} <= set(names):
+            return None
+        found.append(np.column_stack([np.asarray(data[key], np.float64).ravel() for key in ("nx", "ny", "nz")]))
+    return np.concatenate(found)
 
 
 def _coloured(mesh: object) -> bool:

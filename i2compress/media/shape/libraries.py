@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from ...arrays import Float64Array
 from ...errors import UsageError
 
 
@@ -19,6 +20,11 @@ def trimesh() -> Any:
 def marching_cubes() -> Any:
     """skimage.measure.marching_cubes."""
     return _library("skimage.measure", "scikit-image").marching_cubes
+
+
+def nearest_points(points: Float64Array) -> Any:
+    """A k-d tree of points `[N, 3]`, from SciPy, which scikit-image brings along."""
+    return _library("scipy.spatial", "scipy").cKDTree(points)
 
 
 def _library(module: str, package: str) -> Any:

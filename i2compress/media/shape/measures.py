@@ -18,7 +18,6 @@ VOLUME_POINTS = 30_000
 THRESHOLD = 2500.0  # millionths: 0.005 of the cube [-1, 1]
 
 
-
 def nearest(points: Float64Array, normals: Float64Array, vertices: Float64Array, faces: Int64Array) -> tuple[Float64Array, Float64Array]:
     """From points `[M, 3]` with unit normals to a surface: the distance of each, and the cosine of the angle to the normal there."""
     square, index, _ = igl().point_mesh_squared_distance(np.ascontiguousarray(points), np.ascontiguousarray(vertices), np.ascontiguousarray(faces))

@@ -27,7 +27,8 @@ class Solid:
         faces: `[F, 3]`, vertex numbers.
         name: what to call it in messages.
 
-    `surface` are the triangles that part inside and outside; `half` is half the thickness of a shell, 0 of a solid.
+    `given` are the vertices and triangles before holes are closed, `surface` the triangles that part inside and outside; `half` is half the
+    thickness of a shell, 0 of a solid.
 
     Raises:
         SignalError: no triangle with an area, or more than can be handled.
@@ -36,6 +37,7 @@ class Solid:
     def __init__(self, vertices: Float64Array, faces: Int64Array, name: str) -> None:
         self.notes: list[str] = []
         vertices, faces = self._cleaned(vertices, faces, name)
+        self.given = vertices, faces
         used = vertices[faces].reshape(-1, 3)
         self.low, self.high = used.min(0), used.max(0)
         self.size = float((self.high - self.low).max())
