@@ -330,3 +330,10 @@ def test_points_with_normals_become_a_closed_surface_and_points_without_are_refu
             source = opened.source
             assert any("joined to a surface" in note for note in source.notes)
             assert volume((source.solid.vertices, source.solid.faces)) == pytest.approx(volume(sphere()), rel=0.03)  # type: ignore[attr-defined]
+
+
+def test_the_explicit_twin_is_a_file_too() -> None:
+    with media.open_source(ply(sphere())) as opened:
+        made = codec.encode(opened.source, EncodeSettings(grid=24, lam=4e-3, steps=30, threads=1, explicit=True))
+    assert codec.I2File.from_bytes(made.data).content.plane.spec.explicit  # type: ignore[union-attr]
+    assert volume(mesh_of(decoded(made.data))) == pytest.approx(volume(sphere()), rel=0.08)
