@@ -63,7 +63,7 @@ def render(panels: "Sequence[tuple[str, Float64Array, Int64Array]]") -> bytes:
         order = np.argsort(corners[:, :, 2].mean(1))
         shade = 0.25 + 0.75 * np.clip(np.abs(normals @ (_LIGHT / np.linalg.norm(_LIGHT))), 0, 1)[order, None]
         colours = np.clip(shade * np.array([0.80, 0.82, 0.86]), 0, 1)
-        axes.add_collection(PolyCollection(corners[order][:, :, :2], facecolors=colours, edgecolors=colours, linewidths=0.2))
+        axes.add_collection(PolyCollection(list(corners[order][:, :, :2]), facecolors=colours, edgecolors=colours, linewidths=0.2))
         axes.set(title=title, aspect="equal")
         axes.autoscale_view()
         axes.set_axis_off()

@@ -88,7 +88,7 @@ class SparseRenderer:
         lattice, block = self._lattice, self._lattice.block
         cells = [np.clip(np.floor(axis + 0.5).astype(np.intp), 0, size - 1) for axis, size in zip(axes, self._finest.shape, strict=True)]
         grid = np.ix_(*(cell >> block for cell in cells))
-        band = self.sides[grid].astype(np.float32) * np.float32(FAR)
+        band: Float32Array = self.sides[grid].astype(np.float32) * np.float32(FAR)
         places = np.argwhere(lattice.active[grid])
         at = self._finest.index(np.stack([cell[places[:, a]] for a, cell in enumerate(cells)], -1))
         values = self.centres[at]
@@ -98,7 +98,8 @@ class SparseRenderer:
         values = values.copy()
         values[near] = self.at(points[near])[:, 0]
         band[tuple(places.T)] = np.clip(values, -FAR, FAR)
-        return band[..., None]
+        found: Float32Array = band[..., None]
+        return found
 
     @property
     def centres(self) -> Float32Array:
@@ -116,8 +117,7 @@ class SparseRenderer:
 
 
 def _positions(span: Span) -> Float64Array:
-    positions: Float64Array = span.start - 0.5 + (np.arange(span.out) + 0.5) * (span.size / span.out)
-    return positions
+    return np.asarray(span.start - 0.5 + (np.arange(span.out) + 0.5) * (span.size / span.out), np.float64)
 
 
 def _region_sides(lattice: Lattice, centres: Float32Array) -> npt.NDArray[np.int8]:
