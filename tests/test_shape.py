@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_shape as reference
 import torch
+from reference_decoder import chunks
 from shapes import Mesh, box, join, ply, sphere, volume
 
 from i2compress import EncodeSettings, View, codec, media
@@ -337,3 +339,18 @@ def test_the_explicit_twin_is_a_file_too() -> None:
         made = codec.encode(opened.source, EncodeSettings(grid=24, lam=4e-3, steps=30, threads=1, explicit=True))
     assert codec.I2File.from_bytes(made.data).content.plane.spec.explicit  # type: ignore[union-attr]
     assert volume(mesh_of(decoded(made.data))) == pytest.approx(volume(sphere()), rel=0.08)
+
+
+def test_a_second_decoder_written_from_the_specification_gives_the_same_latents_and_values() -> None:
+    with media.open_source(ply(sphere(rings=12))) as opened:
+        data = codec.encode(opened.source, EncodeSettings(grid=16, lam=2e-3, steps=30, width=3, threads=1)).data
+    grids, shapes, weights = reference.decode(chunks(data))
+    plane = codec.I2File.from_bytes(data).content.plane  # type: ignore[union-attr]
+    assert len(grids) == len(plane.latents) > 2
+    lattice = plane.renderer._lattice  # type: ignore[union-attr]
+    for grid, level, found in zip(grids, lattice.levels, plane.latents, strict=True):
+        assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
+    cells = lattice.levels[0].cells
+    places = cells[:: len(cells) // 12] + np.random.default_rng(0).uniform(-0.5, 0.5, (len(cells[:: len(cells) // 12]), 3))
+    wanted = [reference.value(tuple(place), grids, shapes, weights, plane.spec.step, plane.spec.iterations) for place in places.tolist()]
+    assert plane.renderer.at(places)[:, 0] == pytest.approx(wanted, abs=1e-3)  # type: ignore[union-attr]
