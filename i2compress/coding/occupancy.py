@@ -1,10 +1,10 @@
 """Which blocks of a grid are active, as bytes: bit by bit in raster order, coarse blocks before the blocks inside them.
 
-A grid of blocks of 2 by 2 by 2 says where there is anything; only there, the blocks themselves are coded. Each bit is coded by what its context
+A grid of 2 by 2 by 2 blocks says where there is anything; only there the blocks themselves are coded. Each bit is coded by what its context
 had so far: ones and zeros, by how many active neighbours there are among those known and, of the blocks, which coarse ones are beside it.
 
-A bit is a symbol of coding.laplace under scale 1/8 (index SCALE). With the mean (16 - d) / 32 a one has the probability exp(-d / 4) / 2, for d >= 0; so
-the share s of the rarer bit gives d as the number of thresholds exp(-(k + 1/2) / 4) / 2 that it is under: integers only.
+A bit is a symbol of coding.laplace under scale 1/8 (index SCALE). With the mean (16 - d) / 32 a one has the probability exp(-d / 4) / 2, for
+d >= 0; so the share of the rarer bit gives d as the number of thresholds exp(-(k + 1/2) / 4) / 2 that it is under: integers only.
 """
 
 import itertools
