@@ -41,11 +41,12 @@ class Solid:
         used = vertices[faces].reshape(-1, 3)
         self.low, self.high = used.min(0), used.max(0)
         self.size = float((self.high - self.low).max())
+        mended = len(self.notes)
         vertices, faces = self._closed(vertices, faces)
         self.vertices, self.faces = vertices, faces
         self.surface = faces
         self.half = 0.0  # of the thickness of a shell
-        self._sided()
+        self._sided(mended)
 
     def distance(self, points: Float64Array) -> Float64Array:
         """Signed distances `[M]` of points `[M, 3]`, positive outside, in the shape's units."""
@@ -100,8 +101,8 @@ class Solid:
         self.notes.append(f"the surface is open; {what}" + (f", {100 * share:.0f} % of its area" if share > LARGE_HOLE else ""))
         return vertices, faces
 
-    def _sided(self) -> None:
-        """Leaves out triangles that do not part inside and outside; where most do not, the surface becomes a thin shell."""
+    def _sided(self, mended: int) -> None:
+        """Leaves out triangles that do not part inside and outside; where most do not, the surface becomes a thin shell, and notes from `mended` on go."""
         corners = self.vertices[self.faces]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         area = np.linalg.norm(normals, axis=1)
@@ -113,6 +114,9 @@ class Solid:
         parting &= np.abs(np.abs(front) - np.abs(back)) > 0.25
         if area[parting].sum() < SOLID_SHARE * area.sum():
             self.half = SHELL * self.size / 2
+            self.vertices, self.faces = self.given  # there are no holes in what encloses nothing
+            self.surface = self.faces
+            del self.notes[mended:]
             self.notes.append(f"the surface encloses nothing; it is coded as a shell {2 * self.half:.3g} thick")
             return
         if not parting.all():
