@@ -102,7 +102,7 @@ class Solid:
         return vertices, faces
 
     def _sided(self, mended: int) -> None:
-        """Leaves out triangles that do not part inside and outside; where most do not, the surface becomes a thin shell, and notes from `mended` on go."""
+        """Leaves out triangles that do not part inside and outside; where most do not, it is a thin shell, and the notes from `mended` on go."""
         corners = self.vertices[self.faces]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         area = np.linalg.norm(normals, axis=1)
