@@ -55,6 +55,7 @@ def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
         if line.startswith("find "):
             continue
         line = line.replace("--min-psnr 20", "--min-psnr 5")  # three steps do not make a good picture
+        line = re.sub("encode bunny.ply( --grid 64)?", "encode bunny.ply --grid 20", line)
         words = [found for word in shlex.split(line)[1:] for found in (sorted(glob.glob(word)) if "*" in word else [word])]
         assert main(words) == 0, line
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}

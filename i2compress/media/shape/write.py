@@ -58,7 +58,7 @@ class MeshSink:
             return
         vertices, faces, _, _ = marching_cubes()(padded, 0.0, allow_degenerate=False)
         origin = np.array([self._done - 1, -1, -1])
-        self._parts.append((vertices.astype(np.float64) + origin, faces[:, ::-1].astype(np.int64)))
+        self._parts.append((vertices.astype(np.float64) + origin, faces.astype(np.int64)))
 
 
 class GridSink:
