@@ -60,7 +60,7 @@ def test_a_run_measures_every_codec_and_writes_tables_and_pictures(tmp_path: Pat
         "1",
     ]
     assert main(command) == 0
-    rows = list(csv.DictReader((tmp_path / "out" / "points.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "points.csv").read_text().splitlines()))
     assert [row["codec"] for row in rows] == ["i2c"] + ["draco"] * len(bench_shape.DRACO_BITS)
     chamfers = [float(row["chamfer"]) for row in rows[1:]]
     assert chamfers == sorted(chamfers, reverse=True) and all(math.isfinite(value) for value in chamfers)
