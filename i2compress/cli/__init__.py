@@ -39,6 +39,8 @@ Examples:
   i2c compare photo.png --target-size 20k  against JPEG, WebP, AVIF, JPEG XL
   i2c info photo.i2                       what it holds, and where its bytes are
   i2c encode song.wav --bitrate 24k       song.i2; i2c decode gives song.i2.wav
+  i2c encode bunny.ply                    bunny.i2; needs pip install "i2compress[shape]"
+  i2c decode bunny.i2 --resolution 512    its surface on a finer grid
   i2c reproduce --help                    the experiments of the paper
 
 \b

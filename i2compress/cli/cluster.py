@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from ..errors import ResourceError, SignalError, UsageError
 from ..files import STDIO
@@ -98,7 +98,7 @@ def _connected(address: str, cpus: int | None) -> Iterator[Any]:
         raise ResourceError(f"no Ray cluster answers at {address} ({error}); check the address, or use --cluster local") from error
     for kind, handler in handlers:  # Ray puts its own there
         signal.signal(kind, handler)
-    sys.stdout = _OfThisThread(stdout)  # type: ignore[assignment]  # it has every attribute
+    sys.stdout = cast(TextIO, _OfThisThread(stdout))  # it has every attribute
     try:
         yield ray
     finally:

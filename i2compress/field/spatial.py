@@ -5,6 +5,7 @@ Lipschitz constant of the map (relu is 1-Lipschitz); below 1 the fixed point exi
 converges to it at that rate from any start (Banach).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,18 +30,19 @@ def depthwise(taps: Tensor, z: Tensor) -> Tensor:
     return CONVOLUTIONS[z.ndim - 2](z, taps[:, None], padding=1, groups=len(taps))
 
 
-def contraction(matrix: Tensor, taps: Tensor) -> float:
-    """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant."""
-    return float(torch.linalg.matrix_norm(matrix.detach().cpu().double(), 2) + taps.detach().cpu().double().abs().flatten(1).sum(1).max())
+def contraction(matrix: Tensor, taps: Tensor | None = None) -> float:
+    """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant; without K, ||A||_2."""
+    bound = float(torch.linalg.matrix_norm(matrix.detach().cpu().double(), 2))
+    return bound if taps is None else bound + float(taps.detach().cpu().double().abs().flatten(1).sum(1).max())
 
 
-def contract(matrix: Tensor, taps: Tensor, rho: float) -> None:
-    """Scale A and K in place by min(1, rho / bound)."""
-    bound = contraction(matrix, taps)
+def contract(tensors: Sequence[Tensor], rho: float) -> None:
+    """Scale A, and K where there is one, in place by min(1, rho / bound)."""
+    bound = contraction(*tensors)
     if bound > rho:
         with torch.no_grad():
-            matrix *= rho / bound
-            taps *= rho / bound
+            for tensor in tensors:
+                tensor *= rho / bound
 
 
 def solve(u: Tensor, matrix: Tensor, taps: Tensor, *, iterations: int, gradient: Gradient) -> Tensor:
