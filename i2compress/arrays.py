@@ -11,5 +11,6 @@ Int32Array: TypeAlias = npt.NDArray[np.int32]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 IntegerArray: TypeAlias = npt.NDArray[np.integer]  # of any width
 FloatingArray: TypeAlias = npt.NDArray[np.floating]  # of any width
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IndexArray: TypeAlias = npt.NDArray[np.intp]
 Shape: TypeAlias = tuple[int, ...]

@@ -17,6 +17,8 @@ SQUARES = "psnr"  # the tune that minimises the squared error
 # What an encode is tuned for, the default first.
 TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
+MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
+MAX_RESOLUTION = 4096
 
 
 class Effort(NamedTuple):
@@ -146,6 +148,7 @@ class EncodeSettings:
         tune: what errors weigh, one of TUNES; None for the first of the kind. Of pictures: "visual" as they are seen, "ssim" by structural
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
         start: of pictures: one of STARTS, or the path of a start that i2c train has written.
+        grid: of a shape: samples of distance along its longest side; None: by the quality.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -167,6 +170,7 @@ class EncodeSettings:
     target: Target = Target()
     start: str = "auto"
     tune: str | None = None
+    grid: int | None = None
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]
@@ -195,6 +199,8 @@ class EncodeSettings:
         self._check_coordinates()
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed is {self.seed}; expected 0 to {2**63 - 1}")
+        if self.grid is not None and not MIN_GRID <= self.grid <= MAX_GRID:
+            raise UsageError(f"grid is {self.grid}; expected {MIN_GRID} to {MAX_GRID} samples along the longest side")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
 
@@ -236,6 +242,8 @@ class View:
         time: of sound and video: (from, to) in seconds; None for all of it.
         frames: of video: (from, to, step), any of them None, as in a slice; the step more than 0.
         fps: of video: frames a second; None for the source's own frames.
+        resolution: of a shape: samples along the longest side of the grid that its surface is found on; None for the file's own.
+        box: of a shape: (x, y, z) of its lowest and of its highest corner, in the shape's units; None for all of it.
     """
 
     scale: float | None = None
@@ -248,8 +256,14 @@ class View:
     time: tuple[float, float] | None = None
     frames: tuple[int | None, int | None, int | None] | None = None
     fps: Fraction | None = None
+    resolution: int | None = None
+    box: tuple[float, float, float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.resolution is not None and not 2 <= self.resolution <= MAX_RESOLUTION:
+            raise UsageError(f"resolution is {self.resolution}; expected 2 to {MAX_RESOLUTION} samples along the longest side")
+        if self.box is not None and not all(low < high for low, high in zip(self.box[:3], self.box[3:], strict=True)):
+            raise UsageError(f"box is {','.join(f'{value:g}' for value in self.box)}; expected X0,Y0,Z0,X1,Y1,Z1, the second corner above the first")
         if self.rate is not None and not 1 <= self.rate <= MAX_OUTPUT_RATE:
             raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
         if self.time is not None and not 0 <= self.time[0] < self.time[1]:

@@ -4,6 +4,7 @@
     'H' header      what the file holds; see Header
     'o'             what it was made from and how, two hashes: optional; see origin.py
     'c' 'e' 'x' 't' ICC profile, Exif, XMP, tags: optional, each at most once, zlib
+    'O' occupancy   which blocks are active, of a sparse pyramid only
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
 
@@ -13,6 +14,10 @@ Sound and video begin with another chunk and hold any number of planes, one a se
     'A' or 'V'      what the file holds; see media.sound.format and media.video.format
     't' ...         metadata, as above
     for each segment: 'S' segment, and where it is not silent 'H', 'W', 'Y' as above
+
+A shape has a chunk before its plane:
+
+    signature, 'G' shape (where the grid lies), metadata, 'H', 'O', 'W', 'Y' as above
 
 Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
 TruncatedError, a changed byte some FormatError.
@@ -24,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from .errors import BadMagicError, ChecksumError, LimitError, MalformedError, SignalError, TruncatedError, UnsupportedVersionError
-from .header import MAX_VALUE, Cursor, decode_header, encode_header, encode_varint
+from .header import MAX_VALUE, SPARSE, Cursor, decode_header, encode_header, encode_varint
 from .header import Header as Header
 from .header import lambda_code as lambda_code
 
@@ -49,6 +54,8 @@ CHUNKS = {
     "V": "video",
     "S": "segment",
     "o": "origin",
+    "G": "shape",
+    "O": "occupancy",
 }
 ORIGIN, ORIGIN_SIZE = "o", 16
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
@@ -70,6 +77,7 @@ class Container:
         header: what it holds.
         weights: payload of the 'W' chunk.
         latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
+        occupancy: payload of the 'O' chunk of a sparse pyramid; empty for other fields.
         metadata: blobs by name, "icc", "exif", "xmp", "tags" or "waveform", each at most 16 MiB.
 
     Raises:
@@ -80,6 +88,7 @@ class Container:
     weights: bytes
     latents: tuple[bytes, ...]
     metadata: dict[str, bytes] = field(default_factory=dict)
+    occupancy: bytes = b""
 
     def __post_init__(self) -> None:
         if len(self.latents) > self.header.streams:
@@ -113,8 +122,9 @@ def write_metadata(metadata: Mapping[str, bytes]) -> bytes:
 
 
 def write_plane(container: Container) -> bytes:
-    """The chunks of weights and latents."""
-    return write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
+    """The chunks of occupancy where the field has one, of weights and latents."""
+    occupancy = write_chunk("O", container.occupancy) if container.header.field in SPARSE else b""
+    return occupancy + write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
 
 
 def read(data: bytes, *, allow_partial: bool = False) -> Container:
@@ -127,8 +137,7 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
     Raises:
         FormatError: `data` is not a file of this format, damaged, truncated or too new.
     """
-    reader = ChunkReader(data)
-    reader.advice = _WHOLE if allow_partial else _PART
+    reader = ChunkReader(data, allow_partial=allow_partial)
     header = decode_header(reader.expect("H"))
     metadata, chunk = reader.metadata()
     content = reader.plane(header, chunk, metadata=metadata, allow_partial=allow_partial)
@@ -174,9 +183,9 @@ _WHOLE = "fetch the file again; its header and weights must be whole"
 
 
 class ChunkReader:
-    """Goes through a file chunk by chunk."""
+    """Goes through a file chunk by chunk. `allow_partial`: what is missing was allowed to be, so errors do not advise it."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, allow_partial: bool = False) -> None:
         start = data[: len(MAGIC)]
         if not MAGIC.startswith(start):
             raise BadMagicError(f"file starts with {start.hex(' ')}; expected {MAGIC.hex(' ')}: this is not an .i2 file")
@@ -187,7 +196,7 @@ class ChunkReader:
         self.data = memoryview(data)
         self.position = len(MAGIC) + 1
         self.where = ""
-        self.advice = _PART
+        self.advice = _WHOLE if allow_partial else _PART
 
     def chunk(self) -> tuple[str, memoryview]:
         """Type letter and payload of the next chunk."""
@@ -243,7 +252,10 @@ class ChunkReader:
         return "".join(map(chr, self.data[self.position : self.position + 1]))
 
     def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
-        """Weights, whose chunk has been read, and latents."""
+        """Occupancy or weights, whose chunk has been read, and what follows."""
+        occupancy = b""
+        if header.field in SPARSE:
+            occupancy, chunk = bytes(self.accept(chunk, "O")), self.chunk()
         weights = bytes(self.accept(chunk, "W"))
         latents: list[bytes] = []
         while len(latents) < header.streams:
@@ -253,7 +265,7 @@ class ChunkReader:
                 if not allow_partial:
                     raise
                 break
-        return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata)
+        return Container(header=header, weights=weights, latents=tuple(latents), metadata=metadata, occupancy=occupancy)
 
     def finish(self) -> None:
         """Check that nothing follows."""

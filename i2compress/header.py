@@ -27,8 +27,11 @@ FIELDS = {
     5: "explicit fourier",
     6: "implicit gabor",
     7: "explicit gabor",
+    8: "implicit sparse pyramid",
+    9: "explicit sparse pyramid",
 }
-PYRAMIDS = (0, 1)  # the fields with latents
+SPARSE = (8, 9)  # the fields with latents in active blocks only
+PYRAMIDS = (0, 1, *SPARSE)  # the fields with latents
 
 _KINDS = {int(kind): kind.name.lower() for kind in Kind}
 _LAMBDA_UNKNOWN = 255

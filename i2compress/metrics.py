@@ -6,7 +6,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FIGURES = {"psnr": "dB PSNR", "snr": "dB SNR"}
+FIGURES = {
+    "psnr": "dB PSNR",
+    "snr": "dB SNR",
+    # Of a shape; a millionth is one of the longest side of its box.
+    "chamfer": "ppm Chamfer-L1",
+    "chamfer_l2": "ppm Chamfer-L2",
+    "hausdorff": "ppm Hausdorff",
+    "f_score": "% F-score",
+    "normals": "% normal consistency",
+    "iou": "% IoU",
+}
 """What is reported of a coded file, by name, with its unit and what people call it."""
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from .kinds import Kind as Kind
 TICKS = 90000  # a second, of the times of frames: the clock of MPEG, in which milliseconds and most frame rates are whole
 
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+TRUNCATION = 2.0  # samples of distance that are a value of 1 of a shape
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -38,6 +39,26 @@ class Metadata:
     colour: bytes | None = None
 
 
+class Frame(NamedTuple):
+    """Where the grid of a shape lies: sample i of each axis at corner + (i + 1/2) spacing.
+
+    Args:
+        corner: the lowest x, y and z of the box that the samples fill, in the shape's own units.
+        spacing: from sample to sample along each axis, in the same units.
+    """
+
+    corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def sample(self) -> float:
+        """What a distance of one sample is in the shape's units: the mean spacing."""
+        return sum(self.spacing) / 3
+
+
+UNIT_FRAME = Frame()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """What the samples of a signal are, without the samples.
@@ -52,6 +73,7 @@ class Layout:
         rate_divisor: 1 of sound; of video so that rates such as 30000/1001 are exact.
         times: of video whose frames are not evenly spaced: when each begins and the last one ends, in ticks of 1/TICKS seconds from 0;
             the rate is then about their mean.
+        frame: of a shape: where its samples lie.
 
     Raises:
         SignalError: anything that its kind does not have.
@@ -65,6 +87,7 @@ class Layout:
     rate: int = 0
     rate_divisor: int = 1
     times: tuple[int, ...] = ()
+    frame: Frame = UNIT_FRAME
 
     def __post_init__(self) -> None:
         samples, name = SAMPLES[self.kind], self.kind.name.lower()
@@ -120,7 +143,9 @@ class Signal:
 
     Args:
         values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1], video `[T, H, W, C]`. Sound: `[N, C]` in about [-1, 1].
-        kind, bit_depth, rate, rate_divisor, times, floating: see Layout. Code: value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
+            Shapes: `[X, Y, Z, 1]`, the signed distance in samples, positive outside, over TRUNCATION, cut to [-1, 1].
+        kind, bit_depth, rate, rate_divisor, times, floating, frame: see Layout.
+            Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
         metadata: ICC, Exif and XMP, or tags.
 
     Raises:
@@ -135,6 +160,7 @@ class Signal:
     floating: bool = False
     rate_divisor: int = 1
     times: tuple[int, ...] = ()
+    frame: Frame = UNIT_FRAME
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,8 +170,9 @@ class Signal:
         if values.ndim < 2 or min(values.shape) < 1:
             raise SignalError(f"signal has shape {values.shape}; expected [*grid, channels] with at least one sample")
         grid, channels = values.shape[:-1], values.shape[-1]
-        form = {"bit_depth": self.bit_depth, "rate": self.rate, "rate_divisor": self.rate_divisor}
-        layout = Layout(kind=self.kind, grid=grid, channels=channels, floating=self.floating, times=self.times, **form)
+        form: dict[str, Any] = {"bit_depth": self.bit_depth, "floating": self.floating, "rate": self.rate, "rate_divisor": self.rate_divisor}
+        form |= {"times": self.times, "frame": self.frame}
+        layout = Layout(kind=self.kind, grid=grid, channels=channels, **form)
         object.__setattr__(self, "layout", layout)
         if not np.isfinite(values).all():
             raise SignalError("signal holds NaN or infinite values; replace them before encoding")
@@ -172,7 +199,7 @@ class Signal:
     def of(layout: Layout, values: Float32Array, metadata: Metadata | None = None) -> "Signal":
         """The signal whose samples `values` are, of the kind, depth and rate of `layout`."""
         form: dict[str, Any] = {"kind": layout.kind, "bit_depth": layout.bit_depth, "floating": layout.floating, "rate": layout.rate}
-        form |= {"rate_divisor": layout.rate_divisor, "times": layout.times}
+        form |= {"rate_divisor": layout.rate_divisor, "times": layout.times, "frame": layout.frame}
         return Signal(values=values, metadata=metadata or Metadata(), **form)
 
 

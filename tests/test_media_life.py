@@ -34,6 +34,9 @@ ASKED = {
     "frames": View(frames=(0, 1, None)),
     "fps": View(fps=Fraction(30)),
     "bitrate": EncodeSettings(bitrate=24000),
+    "grid": EncodeSettings(grid=64),
+    "resolution": View(resolution=8),
+    "box": View(box=(0, 0, 0, 1, 1, 1)),
 }
 
 
@@ -167,7 +170,7 @@ def test_damage_of_every_kind_is_a_format_error_and_a_file_cut_short_opens_only_
 
 def test_a_kind_without_code_is_named() -> None:
     for kind in set(Kind) - set(MEDIA):
-        with pytest.raises(SignalError, match=f"{kind.name.lower()} is not supported yet; expected a picture, .*sound"):
+        with pytest.raises(SignalError, match=f"{kind.name.lower()} is not supported yet; expected a picture, "):
             medium_of(kind)
 
 

@@ -60,7 +60,7 @@ def spatial_layer(axes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(axes)
     u = torch.randn(1, 3, *(5, 6, 4)[:axes], generator=generator, dtype=torch.float64)
     matrix, taps = (torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((3, 3), (3, *(3,) * axes)))
-    contract(matrix, taps, 0.5)
+    contract([matrix, taps], 0.5)
     return u.requires_grad_(), matrix.requires_grad_(), taps.requires_grad_()
 
 
@@ -69,7 +69,7 @@ def test_contract_scales_the_bound_down_to_rho_and_leaves_smaller_ones_alone(axe
     _, matrix, taps = spatial_layer(axes)
     assert contraction(matrix, taps) == pytest.approx(0.5)
     before = matrix.detach().clone()
-    contract(matrix, taps, 0.9)
+    contract([matrix, taps], 0.9)
     assert torch.equal(matrix, before)
 
 

@@ -44,7 +44,7 @@ def _metric_plot(results: Results, metric: Metric) -> bytes:
         axes.plot([rate for rate, _ in known], [value for _, value in known], label=codec, **_style(results.benchmark, codec))
     axes.set_ylabel(metric.title)
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _times_plot(results: Results) -> bytes:
@@ -56,12 +56,12 @@ def _times_plot(results: Results) -> bytes:
     axes.set_yscale("log")
     axes.set_ylabel("seconds (encode solid, decode dotted)")
     axes.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _rate_axes(results: Results) -> "tuple[Figure, Axes]":
     """A plot over the rate, with its title."""
-    figure = _figure(7.0, 4.6, dpi=130)
+    figure = new_figure(7.0, 4.6, dpi=130)
     axes = figure.add_subplot()
     _over_rate(axes, results.benchmark)
     axes.grid(alpha=0.25)
@@ -91,7 +91,7 @@ def curves_of_sources(points: Sequence[Point], benchmark: Benchmark) -> bytes:
     sources, codecs = (list(dict.fromkeys(names)) for names in ([point.source for point in points], [point.codec for point in points]))
     columns = min(_PANELS_A_ROW, len(sources))
     rows = -(-len(sources) // columns)
-    figure = _figure(4.7 * columns, 4 * rows, dpi=80)
+    figure = new_figure(4.7 * columns, 4 * rows, dpi=80)
     panels = figure.subplots(rows, columns, squeeze=False)
     for source, panel in zip(sources, panels.ravel(), strict=False):
         for codec in codecs:
@@ -104,7 +104,7 @@ def curves_of_sources(points: Sequence[Point], benchmark: Benchmark) -> bytes:
         panel.grid(alpha=0.3)
     if panels[0, 0].lines:
         panels[0, 0].legend()
-    return _png(figure)
+    return to_png(figure)
 
 
 def spectrograms(panels: Sequence[tuple[str, Float32Array]], *, seconds: float, rate: int, floor: float) -> bytes:
@@ -117,7 +117,7 @@ def spectrograms(panels: Sequence[tuple[str, Float32Array]], *, seconds: float, 
     """
     from PIL import Image
 
-    figure = _figure(8.0, 0.6 + 1.7 * len(panels), dpi=80)
+    figure = new_figure(8.0, 0.6 + 1.7 * len(panels), dpi=80)
     loudest = float(panels[0][1].max()) + 1e-30
     extent = (0.0, seconds, 0.0, rate / 2000)
     rows = figure.subplots(len(panels), sharex=True, sharey=True, squeeze=False).ravel()
@@ -129,11 +129,11 @@ def spectrograms(panels: Sequence[tuple[str, Float32Array]], *, seconds: float, 
     rows[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(rows), label="dB")
     picture = io.BytesIO()
-    Image.open(io.BytesIO(_png(figure))).convert("RGB").quantize(_PALETTE).save(picture, "PNG", optimize=True)
+    Image.open(io.BytesIO(to_png(figure))).convert("RGB").quantize(_PALETTE).save(picture, "PNG", optimize=True)
     return picture.getvalue()
 
 
-def _figure(width: float, height: float, *, dpi: int) -> "Figure":
+def new_figure(width: float, height: float, *, dpi: int) -> "Figure":
     """A figure of so many inches, made without pyplot, which would look for a screen and keep state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -143,7 +143,7 @@ def _figure(width: float, height: float, *, dpi: int) -> "Figure":
     return figure
 
 
-def _png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure") -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

@@ -46,6 +46,8 @@ Examples:
   i2c refine photo.i2 --from photo.png -e 7   more effort, never worse
   i2c doctor                              is all well here?
   i2c train photos/*.jpg --out start --minutes 60
+  i2c encode bunny.ply                    bunny.i2; needs pip install "i2compress[shape]"
+  i2c decode bunny.i2 --resolution 512    its surface on a finer grid
   i2c reproduce --help                    the experiments of the paper
 
 \b

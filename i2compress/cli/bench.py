@@ -1,4 +1,4 @@
-"""i2c bench: i2compress and its peers over pictures, over sound, over video, and decoding above the coded size."""
+"""i2c bench: i2compress and its peers over pictures, sound, video and shapes, and decoding above the coded size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ app = typer.Typer(rich_markup_mode=None, help="Honest numbers against the codecs
 
 SCALE_PEERS = "avif,avif-psnr"
 DEFAULT_SCALE_QUALITIES = "50,75"
+SHAPE_CODECS = "i2c,draco,draco-decimated"
+DEFAULT_SHAPE_QUALITIES = "10,25,40,55,70"
 SOUND_CODECS = "opus,mp3,aac,flac,i2c-snr,i2c"
 VIDEO_CODECS = "x264,x265,svt-av1,i2c"
 HIGHEST_BITRATE = 512  # kbps, of any codec of sound
@@ -51,6 +53,9 @@ Anchor = Annotated[str | None, typer.Option("--anchor", metavar="CODEC", help="W
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, or folders of them.", show_default=False)]
 Sounds = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Sound files, mono or stereo, or folders of them.", show_default=False)]
 Videos = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos; FILE#xywh=X,Y,W,H&frames=A:B is a part of one.", show_default=False)]
+Meshes = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Mesh files.", show_default=False)]
+ShapeCodecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="Of i2c, draco and draco-decimated.")]
+ShapeQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; Draco has its own.")]
 OneThread = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads of i2c.")]
 Pictures = Annotated[int, typer.Option("--pictures", metavar="N", help="Pictures in the report's slider.")]
 ScaleQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; peers get the size of its file.")]
@@ -81,6 +86,36 @@ def audio(
     chosen, options = parse_qualities(qualities or [], names, HIGHEST_BITRATE), fit_options(effort, steps, seed, device, threads)
     plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
     raise typer.Exit(bench("audio", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
+
+
+@app.command()
+def shape(
+    *,
+    inputs: Meshes,
+    codecs: ShapeCodecs = SHAPE_CODECS,
+    qualities: ShapeQualities = DEFAULT_SHAPE_QUALITIES,
+    effort: Effort = DEFAULT_EFFORT,
+    steps: Steps = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    out_dir: OutDir = "bench-shape",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bytes against the distance of surfaces over meshes, beside Draco and Draco on decimated meshes: CSV, tables, curves and renders."""
+    from ..bench import shape as bench_shape
+    from ..config import EncodeSettings
+
+    out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
+    settings = EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
+    points = bench_shape.bench(inputs, parse_list(codecs), parse_numbers(qualities), settings, out.line)
+    bench_shape.write_all(points, Path(out_dir))
+    for point in points:
+        found: dict[str, Json] = {"codec": point.codec, "setting": point.setting, "bytes": point.count, **point.figures}
+        out.record(point.source, "ok", found)
+    out.line(f"{Path(out_dir) / 'shape.md'}: {len(points)} points, with points.csv, curves and renders beside it")
 
 
 @app.command()

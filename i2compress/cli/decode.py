@@ -14,7 +14,21 @@ from ..config import Limits, View
 from ..errors import FormatError, I2Error, UsageError
 from ..files import STDIO, SUFFIX, default_output
 from . import batch
-from .options import AnyCost, Existing, Placing, Running, Selection, parse_crop, parse_fps, parse_frames, parse_scale, parse_size, parse_time, spread
+from .options import (
+    AnyCost,
+    Existing,
+    Placing,
+    Running,
+    Selection,
+    parse_box,
+    parse_crop,
+    parse_fps,
+    parse_frames,
+    parse_scale,
+    parse_size,
+    parse_time,
+    spread,
+)
 from .output import Json, Output, duration
 from .run import run_jobs
 from .work import Desk, Job, Tally
@@ -35,6 +49,8 @@ Rate = Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Sampling
 Time = Annotated[str | None, typer.Option("--time", metavar="A:B", help="Seconds of sound or video: 10:12.5, 1m30s:2m, 60: to the end.")]
 Frames = Annotated[str | None, typer.Option("--frames", metavar="A:B:STEP", help="Frames of a video, from 0: 10:20, ::2, 5.")]
 Fps = Annotated[str | None, typer.Option("--fps", metavar="N", help="Frames a second of the output: 60, 30000/1001.")]
+Resolution = Annotated[int | None, typer.Option("--resolution", metavar="N", help="Of a shape: samples along its longest side; its own by default.")]
+Box = Annotated[str | None, typer.Option("--box", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Part of a shape, in its units.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
 Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
@@ -70,6 +86,8 @@ def decode(
     time: Time = None,
     frames: Frames = None,
     fps: Fps = None,
+    resolution: Resolution = None,
+    box: Box = None,
     depth: Depth = None,
     dither: Dither = False,
     format: FileFormat = None,
@@ -79,13 +97,14 @@ def decode(
     any_cost: AnyCost = False,
     running: Running,
 ) -> None:
-    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav, clip.i2 clip.i2.mp4."""
+    """Decode .i2 files at any resolution: photo.i2 becomes photo.i2.png, song.i2 song.i2.wav, clip.i2 clip.i2.mp4, bunny.i2 bunny.i2.ply."""
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
+    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box))
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm, any_cost=any_cost)
@@ -175,8 +194,9 @@ def _check_written(target: str, layout: "Layout") -> None:
     from .. import media
 
     with media.open_source(target) as opened:
-        found, count = opened.source.layout, 0
-        while (block := opened.source.read(count, ROWS)).shape[0]:
+        source = media.on_layout(opened.source, layout)
+        found, count = source.layout, 0
+        while (block := source.read(count, ROWS)).shape[0]:
             count += block.shape[0]
     if (found.grid, found.channels, count) != (layout.grid, layout.channels, layout.grid[0]):
         raise I2Error(f"{target} reads back differently from what was written, and its source is kept; check the disk and decode again")

@@ -61,6 +61,7 @@ TargetSsimulacra2 = Annotated[
     typer.Option("--target-ssimulacra2", metavar="S", help="Of pictures: at least so much, 70 is high, 50 medium; instead of -q."),
 ]
 StartOption = Annotated[str, typer.Option("--start", metavar="NAME", help=f"Of pictures: {', '.join(STARTS)}, or a start that i2c train wrote.")]
+Grid = Annotated[int | None, typer.Option("--grid", metavar="N", help="Of a shape: distances along its longest side; by -q.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -100,6 +101,7 @@ def encode(
     layers: Layers = None,
     input_scale: InputScale = None,
     contract: Contract = True,
+    grid: Grid = None,
     strip: Strip = False,
     raw: Raw = None,
     seed: Seed = 0,
@@ -108,14 +110,14 @@ def encode(
     on_interrupt: Interrupt = OnInterrupt.ABORT,
     running: Running,
 ) -> None:
-    """Encode pictures, sound and video: photo.png becomes photo.i2. Every argument is an input."""
+    """Encode pictures, sound, video and shapes: photo.png becomes photo.i2. Every argument is an input."""
     target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
     if sum(value is not None for value in (quality, lam, bitrate, target if target.given else None)) > 1:
         raise UsageError("--quality, --lambda, --bitrate and targets such as --target-size exclude each other; give one")
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune)
+    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

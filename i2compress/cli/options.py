@@ -97,6 +97,17 @@ def parse_crop(text: str) -> tuple[int, int, int, int]:
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
 
 
+def parse_box(text: str) -> tuple[float, float, float, float, float, float]:
+    """The two corners of 0,0,0,1.5,2,1."""
+    try:
+        a, b, c, d, e, f = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"box is {text!r}; expected X0,Y0,Z0,X1,Y1,Z1, two opposite corners in the shape's units") from error
+    if not all(map(math.isfinite, (a, b, c, d, e, f))):
+        raise UsageError(f"box is {text!r}; expected numbers")
+    return a, b, c, d, e, f
+
+
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Files to read; - is stdin.", show_default=False)]
 OutputFile = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Output of a single input; - is stdout.")]
 OutputDir = Annotated[str | None, typer.Option("-O", "--output-dir", metavar="DIR", help="Folder for the outputs, made if need be.")]

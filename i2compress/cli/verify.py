@@ -73,7 +73,7 @@ def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> Ma
     from .. import media
 
     with media.open_source(sys.stdin.buffer if against == STDIO else against, raw=raw) as opened:
-        source = opened.source
+        source = media.on_layout(opened.source, file.layout)
         found, expected = source.layout, file.layout
         if found != expected:
             described = [media.MEDIA[layout.kind].describe(layout) for layout in (found, expected)]

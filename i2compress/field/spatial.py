@@ -5,6 +5,7 @@ Lipschitz constant of the map (relu is 1-Lipschitz); below 1 the fixed point exi
 converges to it at that rate from any start (Banach).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,9 +32,10 @@ def depthwise(taps: Tensor, z: Tensor) -> Tensor:
     return CONVOLUTIONS[z.ndim - 2](z, taps[:, None], padding=1, groups=len(taps))
 
 
-def contraction(matrix: Tensor, taps: Tensor) -> float:
-    """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant."""
-    return float(torch.linalg.matrix_norm(matrix.detach().cpu().double(), 2) + taps.detach().cpu().double().abs().flatten(1).sum(1).max())
+def contraction(matrix: Tensor, taps: Tensor | None = None) -> float:
+    """||A||_2 + max_c sum|K_c|, a bound of the layer's Lipschitz constant; without K, ||A||_2."""
+    bound = float(torch.linalg.matrix_norm(matrix.detach().cpu().double(), 2))
+    return bound if taps is None else bound + float(taps.detach().cpu().double().abs().flatten(1).sum(1).max())
 
 
 def norm_bound(matrix: Tensor) -> Tensor:
@@ -52,12 +54,15 @@ def norm_bound(matrix: Tensor) -> Tensor:
     return (logarithm / 2).exp()
 
 
-def contract(matrix: Tensor, taps: Tensor, rho: float) -> None:
-    """Scale A and K in place by min(1, rho / bound), the bound that of norm_bound; no value is read from the device."""
+def contract(tensors: Sequence[Tensor], rho: float) -> None:
+    """Scale A, and K where there is one, in place by min(1, rho / bound), the bound that of norm_bound; no value is read from the device."""
     with torch.no_grad():
-        scale = (rho / (norm_bound(matrix) + taps.abs().flatten(1).sum(1).amax())).clamp_max(1.0)
-        matrix *= scale
-        taps *= scale
+        bound = norm_bound(tensors[0])
+        for taps in tensors[1:]:
+            bound = bound + taps.abs().flatten(1).sum(1).amax()
+        scale = (rho / bound).clamp_max(1.0)
+        for tensor in tensors:
+            tensor *= scale
 
 
 def solve(u: Tensor, matrix: Tensor, taps: Tensor, *, iterations: int, gradient: Gradient) -> Tensor:

@@ -13,6 +13,7 @@ Phi <- Phi + R1 * Phi;  Phi <- Phi + R2 * relu(Phi).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -245,22 +246,28 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
     """
     if number != 0:
         raise UnsupportedVersionError(f"weight prior is number {number}; this version has 0: update i2compress")
-    state = 1
-    values: Arrays = {}
-    for name, shape in spec.weight_shapes.items():
-        spread = _spread(name, spec)
-        numbers = np.zeros(math.prod(shape))
-        if spread:
-            for i in range(numbers.size):
-                state = (1664525 * state + 1013904223) & 0xFFFFFFFF
-                numbers[i] = (state >> 8) / 2.0**23 - 1.0
-        values[name] = _rounded(numbers.reshape(shape) * (spread * math.sqrt(3)))
+    values = random_values(spec.weight_shapes, {name: _spread(name, spec) for name in spec.weight_shapes})
     if spec.levels > 1:
         values["up"] += upsampling_taps()
     values["b"] += 0.5
     if spec.planes > 1:
         planes = [spec.grid_levels[:grid].count(level) for grid, level in enumerate(spec.grid_levels)]
         values["S"] += COLOURS[spec.channels, spec.planes][:, planes[::-1]] / 2**PRIOR_0_BITS
+    return values
+
+
+def random_values(shapes: Mapping[str, Shape], spreads: Mapping[str, float]) -> Arrays:
+    """Tensors by name, uniform with the standard deviation of their `spreads` (0 for zeros), drawn in order by the generator of prior 0."""
+    state = 1
+    values: Arrays = {}
+    for name, shape in shapes.items():
+        spread = spreads[name]
+        numbers = np.zeros(math.prod(shape))
+        if spread:
+            for i in range(numbers.size):
+                state = (1664525 * state + 1013904223) & 0xFFFFFFFF
+                numbers[i] = (state >> 8) / 2.0**23 - 1.0
+        values[name] = _rounded(numbers.reshape(shape) * (spread * math.sqrt(3)))
     return values
 
 

@@ -1,6 +1,6 @@
 """From a signal to the integers of a file: the fit, then the quantisation of its weights.
 
-fit_signal, fit_coordinates: both, of a pyramid and of a coordinate field.
+fit_signal, fit_sparse, fit_coordinates: both, of a pyramid, of a sparse pyramid and of a coordinate field.
 schedule: how a fit goes: a pyramid from nothing, one whose latents start at their places, a coordinate field.
 distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur).
 rate, network_bits: the context model in floats, and the bits under it.
@@ -19,10 +19,12 @@ import numpy as np
 import torch
 
 from ..arrays import Float32Array, Int32Array
+from ..coding.lattice import Lattice
 from ..coding.weights import WeightGroup
 from ..config import SQUARES, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
+from ..field.sparse_spec import SparseSpec
 from ..field.spec import Arrays, PyramidSpec
 from .analysis import trained_start
 from .compensate import quantise
@@ -32,7 +34,9 @@ from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import Problem, Start
 from .pyramid import fit_pyramid
+from .quantise import search
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
+from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
 from .training_loop import StepInfo
 from .windows import cut_all
@@ -41,6 +45,7 @@ __all__ = [
     "Arrays",
     "CoordinateResult",
     "CoordinateSchedule",
+    "Distances",
     "Result",
     "Schedule",
     "Start",
@@ -48,6 +53,7 @@ __all__ = [
     "cpu_threads",
     "fit_coordinates",
     "fit_signal",
+    "fit_sparse",
     "gpus",
     "pick_device",
     "pyramid_schedule",
@@ -115,6 +121,39 @@ def fit_signal(
             error = float(squares(problem.values_on(cut_all(latents, window), window), window))
     passes = fitted.steps // len(problem.windows)
     return Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes)
+
+
+def fit_sparse(
+    distances: Distances,
+    spec: SparseSpec,
+    lattice: Lattice,
+    settings: EncodeSettings,
+    *,
+    start: Start | None = None,
+    on_step: Callable[[StepInfo], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Fit a sparse pyramid and quantise it.
+
+    Args:
+        distances: near a surface.
+        spec: sizes.
+        lattice: its cells.
+        settings: lambda, steps, seed, device, threads, time limit.
+        start: weights and latents to begin with; None for the prior and zeros.
+        on_step: called after every step.
+        stop: asked before every step; True ends the fit.
+
+    Raises:
+        ResourceError: the device is not there or has not enough memory.
+        UsageError: a device name that means nothing.
+    """
+    with _fitting(settings.threads):
+        problem = sparse_problem(distances, spec, lattice, settings, device=pick_device(settings.device), start=start)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
+        trial = SparseTrial(problem, fitted)
+        quantised = search(trial, _Progress(on_step, fitted.steps, fitted.loss))
+    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

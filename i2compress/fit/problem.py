@@ -1,12 +1,13 @@
 """A signal, the networks that are fitted to it, and the two terms of the loss D + lambda R on a window of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ..arrays import Float32Array, Int32Array
+from ..arrays import Float32Array, Int32Array, Shape
 from ..field.priors import find_prior
 from ..field.pyramid import PyramidField
 from ..field.spec import Arrays, PyramidSpec
@@ -83,6 +84,7 @@ class Problem:
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))
+        self.latent_shapes: Sequence[Shape] = spec.latent_shapes
         self.begin_at(self.start)
 
     def begin_at(self, start: Start) -> None:

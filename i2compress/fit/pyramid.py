@@ -71,7 +71,7 @@ class PyramidFit(TrainingLoop[_State]):
         self.generator = torch.Generator(problem.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.pair = Pair(problem.device, samples, serial_up_to=self.schedule.serial_up_to)
-        self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.spec.latent_shapes]
+        self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.latent_shapes]
         for grid, values in zip(self.latents, problem.start.latents, strict=False):
             grid[0, 0] = torch.from_numpy(values / GAIN)
         self.cores = [self._core(window) for window in problem.windows]
@@ -165,8 +165,8 @@ class PyramidFit(TrainingLoop[_State]):
             latent_optimizer.step()
             for level, part in enumerate(window.core):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
-        if len(self.recursive) == 2:
-            contract(self.recursive[0], self.recursive[1], self.schedule.rho)
+        if self.recursive:
+            contract(self.recursive, self.schedule.rho)
         self._tell(share, distortion, rate)
 
     def _tell(self, share: float, distortion: Tensor, rate: Tensor) -> None:

@@ -223,6 +223,17 @@ def started_schedule(settings: EncodeSettings) -> Schedule:
     )
 
 
+def sparse_schedule(settings: EncodeSettings) -> Schedule:
+    """Of a sparse pyramid, whose latents start at the distances of their cells."""
+    return Schedule(
+        steps=EFFORTS[settings.effort].steps if settings.steps is None else settings.steps,
+        time_limit=settings.time_limit,
+        latent_rate=2e-2,
+        window_sides=None,
+        compensation=None,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoordinateSchedule:
     """How a coordinate field is fitted; the defaults are those of (Implicit)^2.

@@ -20,11 +20,25 @@ from ..signal import Codes, Layout, Metadata, Signal, Values
 from .foreign import HEAD as HEAD
 from .foreign import beginning, recognise
 from .numbered import NumberedSink, is_numbered
-from .protocol import Format, Sink, Source
+from .protocol import Format, Resampling, Sink, Source
 from .raw import described
 from .table import MEDIA, find_format, formats, medium_of, medium_of_source
 
-__all__ = ["MEDIA", "Codes", "Format", "InputFile", "SignalSource", "Sink", "Source", "find_format", "formats", "open_source", "open_writer", "read"]
+__all__ = [
+    "MEDIA",
+    "Codes",
+    "Format",
+    "InputFile",
+    "SignalSource",
+    "Sink",
+    "Source",
+    "find_format",
+    "formats",
+    "on_layout",
+    "open_source",
+    "open_writer",
+    "read",
+]
 
 Input = str | os.PathLike[str] | bytes | BinaryIO
 Target = str | os.PathLike[str] | BinaryIO
@@ -75,6 +89,11 @@ def open_source(source: Input, *, raw: str | None = None) -> Iterator[InputFile]
         if medium is None:
             raise SignalError(f"{name}: {_unknown(head)}")
         yield InputFile(source=medium.open(file, name), name=name, size=size)
+
+
+def on_layout(source: Source, layout: Layout) -> Source:
+    """The source on the grid of a layout, where it can be sampled on any grid; itself otherwise."""
+    return source.resampled(layout) if isinstance(source, Resampling) else source
 
 
 def read(source: Input) -> Signal:

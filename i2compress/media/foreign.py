@@ -1,6 +1,6 @@
 """What a file is that no reader here takes, from its first bytes, so that a refusal can name it.
 
-One table for pictures, sound and video: a file is described for what it is, whatever it is called. The signatures are those of the formats'
+One table for all kinds of media: a file is described for what it is, whatever it is called. The signatures are those of the formats'
 own specifications; where several formats share a container (ISO base media, RIFF, EBML), its type field decides.
 """
 

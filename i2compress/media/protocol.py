@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from ..arrays import Float32Array
 from ..config import EncodeSettings, Limits, View
@@ -62,6 +62,14 @@ class Source(Protocol):
 
     def read(self, start: int, count: int) -> Values:
         """Samples `[n, *rest, C]` start .. start + count of the first axis, as many as there are. Raises SignalError."""
+
+
+@runtime_checkable
+class Resampling(Protocol):
+    """A Source whose samples can be taken on any grid, as a mesh's can."""
+
+    def resampled(self, layout: Layout) -> Source:
+        """The same on the grid of a layout of its kind."""
 
 
 class Sink(Protocol):

@@ -10,10 +10,10 @@ from ..container import ChunkReader
 from ..errors import SignalError, UnsupportedVersionError, UsageError
 from ..header import decode_header
 from ..kinds import Kind
-from . import image, sound, video
+from . import image, shape, sound, video
 from .protocol import Format, Medium
 
-MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound, video)}
+MEDIA: dict[Kind, Medium] = {medium.kind: medium for medium in (image, sound, video, shape)}
 
 
 def medium_of(kind: Kind) -> Medium:

@@ -4,6 +4,7 @@ from .cost import Cost, plane_cost
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid, next_base, plane_weights
+from .sparse import SparseJob, fit_sparse_plane
 
 __all__ = [
     "MAX_SAMPLES",
@@ -13,8 +14,10 @@ __all__ = [
     "Plane",
     "PlaneJob",
     "Settle",
+    "SparseJob",
     "code_tolerance",
     "fit_pyramid",
+    "fit_sparse_plane",
     "next_base",
     "open_plane",
     "plane_cost",

@@ -7,7 +7,8 @@ from ..container import Container
 from ..errors import LimitError, MalformedError
 from ..field.coordinate_file import FIELD_NUMBERS
 from ..field.spec import Arrays
-from . import coordinate, pyramid
+from ..header import SPARSE
+from . import coordinate, pyramid, sparse
 from .plane import Plane
 
 MAX_SAMPLES = 1 << 27  # a plane of so many takes about 4 GB of memory to decode
@@ -28,10 +29,10 @@ def open_plane(content: Container, *, threads: int | None = None, base: Arrays |
     if samples > MAX_SAMPLES:
         raise LimitError(f"file has {samples} samples; this version decodes up to {MAX_SAMPLES}")
     threads = threads or os.cpu_count() or 1
-    if content.header.field in FIELD_NUMBERS:
-        if base is not None:
-            raise MalformedError(
-                "weights of a coordinate field are differences from others; expected them by themselves: the file was written wrongly"
-            )
-        return coordinate.open_field(content, threads)
-    return pyramid.open_field(content, threads, base)
+    if content.header.field not in FIELD_NUMBERS and content.header.field not in SPARSE:
+        return pyramid.open_field(content, threads, base)
+    if base is not None:
+        raise MalformedError(
+            "weights of a field that is no dense pyramid are differences from others; expected them by themselves: the file was written wrongly"
+        )
+    return sparse.open_field(content) if content.header.field in SPARSE else coordinate.open_field(content, threads)

@@ -13,9 +13,11 @@ from ..coding.latents import Grid
 from ..config import SQUARES, EncodeSettings
 from ..container import Container, Header, lambda_code
 from ..field.coordinate_file import CoordinateFile
+from ..field.sparse_spec import SparseSpec
 from ..field.spec import Arrays, PyramidSpec
 from ..kinds import Kind
 from ..render.renderer import GridRenderer
+from ..render.sparse import SparseRenderer
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -68,7 +70,7 @@ class PlaneJob:
         """D."""
         return int(self.values.shape[-1])
 
-    def header(self, spec: PyramidSpec | CoordinateFile, streams: int, *, prior: int = 0) -> Header:
+    def header(self, spec: PyramidSpec | SparseSpec | CoordinateFile, streams: int, *, prior: int = 0) -> Header:
         """The header of a plane in that field, whose weights are differences to the prior of that number."""
         return Header(
             kind=int(self.kind),
@@ -120,8 +122,8 @@ class Plane:
     """
 
     header: Header
-    spec: PyramidSpec | CoordinateFile
+    spec: PyramidSpec | SparseSpec | CoordinateFile
     weights: dict[str, npt.NDArray[np.floating]]
     latents: list[Grid]
-    renderer: GridRenderer
+    renderer: GridRenderer | SparseRenderer
     complete: bool

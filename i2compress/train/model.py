@@ -88,7 +88,7 @@ class Model(nn.Module):
         for knot in range(len(KNOTS)):
             matrix, taps = (self.base[name] + self.knots[name][knot] for name in ("A", "K"))
             before = matrix.clone(), taps.clone()
-            contract(matrix, taps, RHO)
+            contract([matrix, taps], RHO)
             for name, was, now in zip(("A", "K"), before, (matrix, taps), strict=True):
                 self.knots[name][knot] += now - was
 

@@ -1,0 +1,37 @@
+"""Shapes: see media.protocol for what each of these names is."""
+
+from ...kinds import Kind
+from ..foreign import holds
+from .content import check_output, cost, describe, facts, load, outline, output_format
+from .encode import encode
+from .files import FORMATS as formats
+from .score import score
+from .sniff import is_shape as sniff
+from .source import open
+from .write import create
+
+__all__ = [
+    "check_output",
+    "cost",
+    "create",
+    "describe",
+    "encode",
+    "facts",
+    "formats",
+    "holds",
+    "kind",
+    "load",
+    "noun",
+    "open",
+    "options",
+    "outline",
+    "output_format",
+    "score",
+    "sniff",
+    "start",
+]
+
+kind = Kind.SHAPE
+noun = "a shape"
+start = "G"
+options = frozenset({"grid", "resolution", "box"})

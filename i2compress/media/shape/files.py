@@ -1,0 +1,86 @@
+"""Mesh files in: vertices and triangles, whatever the format, and what of them is not a surface."""
+
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...arrays import Float64Array, Int64Array
+from ...errors import I2Error, ResourceError, SignalError
+from ...kinds import Kind
+from ..protocol import Format
+from .cloud import surface_of
+from .libraries import trimesh
+
+_DEPTHS = (16,)
+FORMATS = tuple(
+    Format(name=name, kind=Kind.SHAPE, extensions=(f".{name}",), channels=(1,), depths=_DEPTHS) for name in ("ply", "obj", "stl", "glb", "off", "npz")
+)
+
+
+class Triangles(NamedTuple):
+    """Vertices `[V, 3]`, triangles `[F, 3]`, and whole sentences on what of the file is not coded."""
+
+    vertices: Float64Array
+    faces: Int64Array
+    notes: list[str]
+
+
+def read_triangles(data: bytes, form: str, name: str) -> Triangles:
+    """The triangles in a mesh file of that format, of all its parts together.
+
+    Raises:
+        SignalError: damaged, or without triangles.
+        UsageError: trimesh is missing.
+    """
+    library = trimesh()
+    try:
+        loaded = library.load(io.BytesIO(data), file_type=form, process=False)
+        parts = [loaded] if hasattr(loaded, "faces") or not hasattr(loaded, "geometry") else loaded.dump()
+        meshes = [part for part in parts if len(getattr(part, "faces", ())) and len(part.vertices)]
+        clouds = [part for part in parts if not len(getattr(part, "faces", ())) and len(getattr(part, "vertices", ()))]
+        offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+        vertices = np.concatenate([np.zeros((0, 3)), *(np.asarray(mesh.vertices, np.float64) for mesh in meshes)])
+        faces = np.concatenate([np.zeros((0, 3), np.int64), *(np.asarray(m.faces, np.int64) + o for m, o in zip(meshes, offsets, strict=False))])
+        visual = any(_coloured(mesh) for mesh in meshes)
+    except I2Error:
+        raise
+    except MemoryError as error:
+        raise ResourceError(f"{name}: not enough memory for the mesh; free some, or simplify it first") from error
+    except Exception as error:  # readers of other people's files raise anything; none of it is a bug of ours to trace
+        raise SignalError(f"{name}: the mesh cannot be read ({' '.join(str(error).split()) or type(error).__name__}); copy it again") from error
+    if not len(faces) and clouds:
+        return _of_points(clouds, name)
+    if not len(faces):
+        raise SignalError(f"{name} has no triangles; give a mesh of a surface")
+    notes = ["the surface is coded, and not its vertices, their order, their connections or their texture coordinates"]
+    notes += ["its colours and materials are not coded"] if visual else []
+    return Triangles(vertices, faces, notes)
+
+
+def _of_points(clouds: list[Any], name: str) -> Triangles:
+    points = np.concatenate([np.asarray(cloud.vertices, np.float64) for cloud in clouds])
+    normals = _normals(clouds)
+    if normals is None:
+        raise SignalError(
+            f"{name} holds {len(points)} points and neither triangles nor normals; give it normals (nx, ny, nz), or make a surface of it"
+        )
+    vertices, faces = surface_of(points, normals, name)
+    notes = [f"{len(points)} points with normals were joined to a surface of {len(faces)} triangles, and that is coded and compared with"]
+    return Triangles(vertices, faces, notes)
+
+
+def _normals(clouds: list[Any]) -> Float64Array | None:
+    """`[N, 3]` of the points of PLY files, which trimesh keeps as it found them; None where one has none."""
+    found = []
+    for cloud in clouds:
+        data = cloud.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+        names = getattr(getattr(data, "dtype", None), "names", None) or (data if isinstance(data, dict) else ())
+        if data is None or not {"nx", "ny", "nz"} <= set(names):
+            return None
+        found.append(np.column_stack([np.asarray(data[key], np.float64).ravel() for key in ("nx", "ny", "nz")]))
+    return np.concatenate(found)
+
+
+def _coloured(mesh: object) -> bool:
+    return bool(getattr(getattr(mesh, "visual", None), "defined", False))

@@ -1,0 +1,41 @@
+"""How close a decoded shape is to its source."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...config import View
+from ...errors import SignalError
+from ...metrics import Comparison
+from ..protocol import Content, Source
+from .measures import surface_figures
+from .sampling import on_surface, to_cells, to_units
+from .source import MeshSource
+from .write import MeshSink
+
+CELLS = 20_000  # on which the PSNR of a mesh's distances is measured
+
+
+def score(source: Source, content: Content) -> Mapping[str, float]:
+    """See Medium: the PSNR of the truncated distances, and of a mesh, at samples that its surface crosses, and how far the two surfaces are apart."""
+    comparison, row = Comparison(), 0
+    if not isinstance(source, MeshSource):
+        for slab in content.blocks(View()):
+            comparison.add(slab, source.read(row, len(slab)))
+            row += len(slab)
+        return {"psnr": comparison.psnr(source.layout.peak)}
+    sampled, sink = source.resampled(content.layout), MeshSink(content.layout)
+    points, _ = on_surface(source.solid.vertices, source.solid.surface, CELLS, np.random.default_rng(0))
+    cells = np.unique(np.rint(to_cells(points, content.layout.frame)).astype(np.int64), axis=0)
+    wanted = sampled.values(to_units(cells.astype(np.float64), content.layout.frame))
+    for slab in content.blocks(View()):
+        here = (cells[:, 0] >= row) & (cells[:, 0] < row + len(slab))
+        x, y, z = cells[here].T
+        comparison.add(slab[x - row, y, z, 0], wanted[here])
+        sink.write(slab)
+        row += len(slab)
+    figures = {"psnr": comparison.psnr(content.layout.peak)}
+    try:
+        return figures | surface_figures(source.solid, *sink.mesh())
+    except SignalError:  # nothing is left of it
+        return figures | {"chamfer": float("inf")}

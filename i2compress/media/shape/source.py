@@ -1,0 +1,94 @@
+"""Mesh files and distance grids as Sources."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from ...arrays import Float32Array, Float64Array
+from ...errors import SignalError
+from ...kinds import Kind
+from ...signal import TRUNCATION, Frame, Layout, Metadata, Values
+from ..protocol import Source
+from .files import read_triangles
+from .sampling import frame_of, to_units
+from .sniff import sniff
+from .solid import Solid
+
+DEFAULT_RESOLUTION, DEFAULT_BLOCK = 64, 2
+SLAB = 1 << 20  # samples whose distances are found at once
+
+
+class MeshSource:
+    """A mesh that was read: a solid, to be sampled on any grid; see media.protocol.Source.
+
+    Its own grid is a coarse one; an encode and a comparison take the grid that they need by `resampled`.
+    """
+
+    def __init__(self, solid: Solid, layout: Layout, form: str, notes: Sequence[str]) -> None:
+        self.solid, self.layout, self.format, self.notes = solid, layout, form, notes
+        self.metadata = Metadata()
+
+    def resampled(self, layout: Layout) -> "MeshSource":
+        """See Resampling."""
+        return MeshSource(self.solid, layout, self.format, self.notes)
+
+    def read(self, start: int, count: int) -> Float32Array:
+        """See Source: slabs of truncated distances."""
+        x, y, z = self.layout.grid
+        stop = min(x, start + count)
+        rows = max(1, SLAB // (y * z))
+        slabs = [self._slab(first, min(first + rows, stop)) for first in range(start, stop, rows)]
+        return np.concatenate(slabs) if slabs else np.empty((0, y, z, 1), np.float32)
+
+    def _slab(self, start: int, stop: int) -> Float32Array:
+        _, y, z = self.layout.grid
+        cells = np.stack(np.meshgrid(np.arange(start, stop), np.arange(y), np.arange(z), indexing="ij"), -1).reshape(-1, 3)
+        found = self.values(to_units(cells.astype(np.float64), self.layout.frame))
+        return found.astype(np.float32).reshape(stop - start, y, z, 1)
+
+    def values(self, points: Float64Array) -> Float64Array:
+        """The truncated distances `[M]` at points `[M, 3]` in the shape's units."""
+        return np.clip(self.solid.distance(points) / self.layout.frame.sample / TRUNCATION, -1, 1)
+
+
+class GridSource:
+    """A distance grid in an NPZ file; see media.protocol.Source."""
+
+    format = "npz"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, data: bytes, name: str) -> None:
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                distance = np.asarray(arrays["distance"], np.float64)
+                corner, spacing = (np.asarray(arrays[key], np.float64).ravel() for key in ("corner", "spacing"))
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+            raise SignalError(f"{name}: the grid cannot be read ({error}); expected an NPZ file with distance, corner and spacing") from error
+        finite = all(np.isfinite(array).all() for array in (distance, corner, spacing))
+        if distance.ndim != 3 or corner.shape != (3,) or spacing.shape != (3,) or not finite or not (spacing > 0).all():
+            shapes = f"{distance.shape}, {corner.shape} and {spacing.shape}"
+            raise SignalError(f"{name} has arrays of shapes {shapes}; expected finite distances [X, Y, Z], a corner [3] and spacings [3] over 0")
+        frame = Frame(corner=(corner[0], corner[1], corner[2]), spacing=(spacing[0], spacing[1], spacing[2]))
+        self.layout = Layout(kind=Kind.SHAPE, grid=distance.shape, channels=1, bit_depth=16, frame=frame)
+        self.metadata = Metadata()
+        self._values = np.clip(distance / frame.sample / TRUNCATION, -1, 1).astype(np.float32)[..., None]
+
+    def read(self, start: int, count: int) -> Values:
+        """See Source."""
+        return self._values[start : start + count]
+
+
+def open(file: BinaryIO, name: str) -> Source:
+    """See Medium."""
+    data = file.read()
+    form = sniff(data[:4096]) or name.lower().rpartition(".")[2]
+    if form == "npz":
+        return GridSource(data, name)
+    found = read_triangles(data, form, name)
+    solid = Solid(found.vertices, found.faces, name)
+    grid, frame = frame_of(solid, DEFAULT_RESOLUTION, DEFAULT_BLOCK)
+    layout = Layout(kind=Kind.SHAPE, grid=grid, channels=1, bit_depth=16, frame=frame)
+    return MeshSource(solid, layout, form, [*found.notes, *solid.notes])
