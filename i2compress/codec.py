@@ -185,8 +185,8 @@ def refine(
 ) -> Refined:
     """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better.
 
-    That is the one of the smaller D + lambda R, both as measured on the decoded file; and where errors were weighed otherwise, the new one
-    if it is no larger and no figure of it is worse.
+    That is the one of the smaller D + lambda R, D as the new fit weighs errors, both as measured on the decoded file; of a kind that cannot
+    measure that, the new one if it is no larger and no figure of it is worse.
 
     Args:
         source: what the file was made from.
@@ -208,7 +208,12 @@ def refine(
     said = file.medium.outline(data).settings
     asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
     encoded = encode(source, asked, on_step=on_step, stop=stop, began=began)
-    if encoded.loss is None:
+    if encoded.coded.distortion_of is not None:
+        rate = asked.rate_weight * 8 / source.layout.samples
+        files = ((I2File.from_bytes(encoded.data, threads=asked.threads), encoded.data), (file, data))
+        new, old = (encoded.coded.distortion_of(opened) + rate * len(held) for opened, held in files)
+        better = new < old
+    elif encoded.loss is None:
         better = len(encoded.data) <= len(data) and all(encoded.figures[name] >= value for name, value in before.items())
     else:
         better = encoded.loss < encoded.loss_of(before["psnr"], len(data))

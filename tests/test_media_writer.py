@@ -10,6 +10,7 @@ from pictures import GRAY, SRGB, layout_of, noise, written
 
 from i2compress import media
 from i2compress.errors import OutputExistsError, SignalError, UsageError
+from i2compress.kinds import Kind
 from i2compress.media import Codes
 from i2compress.signal import Metadata
 
@@ -98,12 +99,15 @@ def test_a_side_too_long_for_webp_is_refused() -> None:
 
 
 def test_formats_are_listed_once_and_found_by_name_and_extension() -> None:
-    listed = media.formats()
-    names = [name for form in listed for name in (form.name, *form.extensions)]
-    assert len(names) == len(set(names))
-    for form in listed:
-        assert media.find_format(form.name.upper()) == form
-        assert all(media.find_format(extension) == form for extension in form.extensions)
+    for medium in media.MEDIA.values():
+        listed = [form for form in media.formats() if form.kind == medium.kind]
+        names = [name for form in listed for name in (form.name, *form.extensions)]
+        assert len(names) == len(set(names))
+        for form in listed:
+            assert media.find_format(form.name.upper(), listed) == form
+            assert all(media.find_format(extension, listed) == form for extension in form.extensions)
+    gif = media.find_format("gif")
+    assert gif is not None and gif.kind == Kind.IMAGE  # of a name that several kinds have, the first
 
 
 def test_the_libraries_are_loaded_only_when_a_picture_is() -> None:

@@ -199,7 +199,8 @@ def test_a_header_that_claims_a_huge_picture_fails_in_a_sentence_without_the_mem
     """2**26 points are within what this version decodes; there the first, small grid shows that its stream is empty."""
     content = read((GOLDEN / "rgb.i2").read_bytes())
     (tmp_path / "huge.i2").write_bytes(write(replace(content, header=replace(content.header, grid=grid), latents=(b"",))))
-    done = i2c(verb, "huge.i2", folder=tmp_path, limit=address_space(1 << 30))
+    trusted = [] if verb == "info" else ["--any-cost"]
+    done = i2c(verb, "huge.i2", *trusted, folder=tmp_path, limit=address_space(1 << 30))
     assert done.returncode == (0 if verb == "info" else 5), done.stderr
     if verb != "info":
         sentence = b"this version decodes up to" if grid[0] * grid[1] > 1 << 27 else b"latents are in"
@@ -208,7 +209,10 @@ def test_a_header_that_claims_a_huge_picture_fails_in_a_sentence_without_the_mem
 
 
 def test_a_huge_output_is_refused_before_it_is_begun(tmp_path: Path) -> None:
-    done = i2c("decode", str(GOLDEN / "rgb.i2"), "--scale", "2000", "-o", "a.png", folder=tmp_path, limit=address_space(1 << 30))
+    command = ["decode", str(GOLDEN / "rgb.i2"), "--scale", "2000", "-o", "a.png"]
+    done = i2c(*command, folder=tmp_path, limit=address_space(1 << 30))
+    assert done.returncode == 7 and b"--any-cost" in done.stderr
+    done = i2c(*command, "--any-cost", folder=tmp_path, limit=address_space(1 << 30))
     assert done.returncode == 2 and b"--max-pixels" in done.stderr
     assert os.listdir(tmp_path) == []
 

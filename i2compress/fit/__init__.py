@@ -39,7 +39,7 @@ from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid
 from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
 from .training_loop import StepInfo
-from .windows import cut_all
+from .windows import cut, cut_all, windows
 
 __all__ = [
     "Arrays",
@@ -55,6 +55,7 @@ __all__ = [
     "fit_signal",
     "fit_sparse",
     "gpus",
+    "measured_distortion",
     "pick_device",
     "pyramid_schedule",
     "ssimulacra2",
@@ -246,6 +247,15 @@ def ssimulacra2(source: Float32Array, decoded: Float32Array) -> float:
     first, second = (torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.broadcast_to(v, (*v.shape[:2], 3)), -1, 0))) for v in (source, decoded))
     with torch.no_grad():
         return float(Ssimulacra2(first)(second))
+
+
+def measured_distortion(name: str, values: Float32Array, decoded: Float32Array, spec: PyramidSpec, importance: Float32Array | None = None) -> float:
+    """D, called `name` in DISTORTIONS, of a decoded signal `[*grid, D]`: the mean over the windows in which it would be fitted."""
+    measure = DISTORTIONS[name](values, importance, device=torch.device("cpu"))
+    output = torch.from_numpy(np.ascontiguousarray(np.moveaxis(decoded, -1, 0)))[None]
+    parts = windows(spec, Schedule(steps=1).window_side(spec.axes))
+    with torch.no_grad():
+        return float(np.mean([float(measure(cut(output, window.whole[0]), window)) for window in parts]))
 
 
 def gpus(name: str) -> list[str]:

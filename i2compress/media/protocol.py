@@ -136,6 +136,7 @@ class Coded:
         steps: optimiser steps made in all.
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
         rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
+        distortion_of: D of opened content of the same layout, weighed as in this encode; None where nothing but the squared error is.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
     """
@@ -144,6 +145,7 @@ class Coded:
     steps: int
     passes: int
     rate_weight: float | None = None
+    distortion_of: "Callable[[Content], float] | None" = None
     converged: bool = True
     notes: tuple[str, ...] = ()
 

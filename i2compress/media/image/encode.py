@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, TRAINED_UP_TO, EncodeSettings, effort_steps
+from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, TRAINED_UP_TO, EncodeSettings, View, effort_steps
 from ...errors import SignalError, UsageError
 from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
@@ -17,7 +18,7 @@ from ...kinds import Kind
 from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
-from ..protocol import Coded, Hooks, Source
+from ..protocol import Coded, Content, Hooks, Source
 
 MAX_LEVELS = 6
 DEFAULT_WIDTH = 16
@@ -53,8 +54,17 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped or fitted.content.header.prior else hurried(fitted.steps, fitted.passes, settings, layout.samples)
-    weight = settings.rate_weight if job.distortion == SQUARES else None
-    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, rate_weight=weight, converged=fitted.converged, notes=notes)
+    coded = Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
+    if job.distortion == SQUARES:
+        return replace(coded, rate_weight=settings.rate_weight)
+    return replace(coded, distortion_of=partial(_measured, job, spec))
+
+
+def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:
+    from ...fit import measured_distortion
+
+    decoded = np.concatenate([np.asarray(rows, np.float32) for rows in content.blocks(View())])
+    return measured_distortion(job.distortion, job.values, decoded, spec, job.importance)
 
 
 def distortion_of(settings: EncodeSettings) -> str:
