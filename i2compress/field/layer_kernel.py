@@ -221,11 +221,11 @@ class CompiledValues(torch.autograd.Function):
         u, z, new = (_around(slices, height, width, margin, len(a)) for _ in range(3))
         out = np.empty((len(w), len(places)), np.float32)
         rows, sizes = slices * height, (height, width, margin)
-        in_parts(rows, lambda _, *part: _inject(places, b, c, s, bias, u.reshape(-1), z.reshape(-1), out, *part, *sizes))
+        in_parts(rows, len(places), lambda _, *part: _inject(places, b, c, s, bias, u.reshape(-1), z.reshape(-1), out, *part, *sizes))
         for _ in range(iterations - 1):
-            in_parts(rows, partial(_applied, z, u, a, _taps(k), new, sizes))
+            in_parts(rows, len(places), partial(_applied, z, u, a, _taps(k), new, sizes))
             z, new = new, z
-        in_parts(rows, lambda _, *part: _read_out(z.reshape(-1), w, out, *part, *sizes))
+        in_parts(rows, len(places), lambda _, *part: _read_out(z.reshape(-1), w, out, *part, *sizes))
         if any(ctx.needs_input_grad):
             ctx.kept = places, z, b, w, s, k.shape
             ctx.rows, ctx.sizes = rows, sizes
@@ -240,7 +240,7 @@ class CompiledValues(torch.autograd.Function):
         depth = 3 if len(taps) == 4 else 1
         shapes = (b.shape, (channels,), (channels, channels), (channels, depth, 3, 3), w.shape, s.shape, (values,))
         sums: list[tuple[Float64Array, ...]] = [tuple(np.zeros(shape) for shape in shapes) for _ in range(PARTS)]
-        in_parts(ctx.rows, lambda number, *part: _back(g, z.reshape(-1), places, b, w, s, g_h, sums[number], *part, *ctx.sizes))
+        in_parts(ctx.rows, len(places), lambda number, *part: _back(g, z.reshape(-1), places, b, w, s, g_h, sums[number], *part, *ctx.sizes))
         by_h = torch.from_numpy(g_h).view(1, *grads[0].shape[2:], -1).movedim(-1, 1)
         found = [torch.from_numpy(sum(parts[1:], parts[0]).astype(np.float32)) for parts in zip(*sums, strict=True)]
         found[3] = found[3].view(taps)

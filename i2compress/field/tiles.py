@@ -21,6 +21,7 @@ from numba import uintp
 
 TILE = 256
 PARTS = 8  # of the rows of a signal: what threads take one after another, and what is summed apart, so that no sum depends on the threads
+WORTH = 1 << 15  # places of the smallest signal that is cut into them
 
 _helpers: list[tuple[Executor, int]] = []
 
@@ -35,8 +36,11 @@ def helped_by(threads: Executor, count: int) -> Iterator[None]:
         _helpers.pop()
 
 
-def in_parts(rows: int, work: Callable[[int, int, int], None]) -> None:
-    """Calls `work(number, first, last)` for each of PARTS parts of the rows, on this thread and on those that help and are idle."""
+def in_parts(rows: int, places: int, work: Callable[[int, int, int], None]) -> None:
+    """Calls `work(number, first, last)` for each part of the rows, at most PARTS, on this thread and on those that help and are idle."""
+    if places < WORTH:
+        work(0, 0, rows)
+        return
     parts = iter([(number, rows * number // PARTS, rows * (number + 1) // PARTS) for number in range(PARTS)])
 
     def take() -> None:

@@ -158,7 +158,9 @@ class PyramidFit(TrainingLoop[_State]):
             lambda: _backward(lambda latents: self.problem.rate_on(latents, window), seen, UNIT * self.problem.lam),
         )
         if not frozen:
-            torch.autograd.backward(seen, [a + b for a, b in zip(by_distortion, by_rate, strict=True)])
+            # As a sum of products, and not by torch.autograd.backward, which imports torch.export for gradients that it is given.
+            total = [(grid * (a + b)).sum() for grid, a, b in zip(seen, by_distortion, by_rate, strict=True)]
+            torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]
         with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
             self.weight_optimizer.step()
         if not frozen:

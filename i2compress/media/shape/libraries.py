@@ -1,6 +1,7 @@
 """The libraries that shapes need, imported when they are needed; where one is missing, a sentence says how to get it."""
 
-import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ...arrays import Float64Array
@@ -9,26 +10,35 @@ from ...errors import UsageError
 
 def igl() -> Any:
     """libigl: distances and winding numbers."""
-    return _library("igl", "libigl")
+    with _needed("libigl"):
+        import igl
+    return igl
 
 
 def trimesh() -> Any:
     """trimesh: mesh files."""
-    return _library("trimesh", "trimesh")
+    with _needed("trimesh"):
+        import trimesh
+    return trimesh
 
 
 def marching_cubes() -> Any:
     """skimage.measure.marching_cubes."""
-    return _library("skimage.measure", "scikit-image").marching_cubes
+    with _needed("scikit-image"):
+        from skimage.measure import marching_cubes
+    return marching_cubes
 
 
 def nearest_points(points: Float64Array) -> Any:
     """A k-d tree of points `[N, 3]`, from SciPy, which scikit-image brings along."""
-    return _library("scipy.spatial", "scipy").cKDTree(points)
+    with _needed("scipy"):
+        from scipy.spatial import cKDTree
+    return cKDTree(points)
 
 
-def _library(module: str, package: str) -> Any:
+@contextmanager
+def _needed(package: str) -> Iterator[None]:
     try:
-        return importlib.import_module(module)
+        yield
     except ImportError as error:
         raise UsageError(f'meshes need {package}, which is not installed; install it with: pip install "i2compress[shape]"') from error
