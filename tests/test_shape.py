@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from i2compress.coding.sparse_latents import decode_sparse, encode_sparse
 from i2compress.errors import FormatError, LimitError, SignalError, UsageError
 from i2compress.field.sparse_field import SparseField, parent_gathers, point_gather
 from i2compress.field.sparse_spec import SparseSpec, sparse_prior
-from i2compress.media.shape import measures
-from i2compress.media.shape.libraries import _library
+from i2compress.media.shape import libraries, measures
 from i2compress.media.shape.sniff import sniff
 from i2compress.media.shape.solid import Solid, boundary_loops
 from i2compress.media.shape.write import weld
@@ -285,9 +285,10 @@ def test_slabs_are_welded() -> None:
     assert len(vertices) == 3 and len(faces) == 2
 
 
-def test_a_missing_library_says_how_to_get_it() -> None:
-    with pytest.raises(UsageError, match=r'pip install "i2compress\[shape\]"'):
-        _library("no_such_module", "trimesh")
+def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(UsageError, match=r'trimesh.* pip install "i2compress\[shape\]"'):
+        libraries.trimesh()
 
 
 def test_the_command_line_takes_shapes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

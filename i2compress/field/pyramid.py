@@ -61,7 +61,7 @@ class PyramidField(nn.Module):
     def values(self, h: Tensor) -> Tensor:
         """Phi of what `features` gives."""
         t, step = self.tensors, self.spec.step
-        if not self.spec.explicit and self.gradient == ONE_STEP and suits((h, t["A"])):
+        if not self.spec.explicit and len(h) == 1 and self.gradient == ONE_STEP and suits((h, t["A"])):
             values: Tensor = CompiledValues.apply(  # type: ignore[no-untyped-call]
                 self.iterations, h, t["B"] * step, t["c"], t["A"], t["K"], t["W"], t["S"] * step, t["b"]
             )
