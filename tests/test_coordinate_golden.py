@@ -71,7 +71,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same_values_of_rando
     for name, shape in spec.weight_shapes.items():
         spread = {"A": 3, "B": 30, "c": 30}.get(name, 10)
         groups.append(WeightGroup(symbols=np.rint(random.normal(0, spread, shape)).astype(np.int64), exponent=5))
-    header = Header(kind={1: 1, 2: 0, 3: 3}[axes], grid=spec.grid, channels=2, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=0)
+    header = Header(kind={1: 1, 2: 0, 3: 2}[axes], grid=spec.grid, channels=2, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=0)
     data = write(Container(header=header, weights=encode_weights(groups), latents=()))
     plane, other = open_plane(read(data)), reference.read(data)
     for tensor, value in other.t.items():

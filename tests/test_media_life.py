@@ -34,6 +34,7 @@ ASKED = {
     "frames": View(frames=(0, 1, None)),
     "fps": View(fps=Fraction(30)),
     "bitrate": EncodeSettings(bitrate=24000),
+    "start": EncodeSettings(start="none"),
     "grid": EncodeSettings(grid=64),
     "resolution": View(resolution=8),
     "box": View(box=(0, 0, 0, 1, 1, 1)),

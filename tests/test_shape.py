@@ -3,6 +3,7 @@
 import io
 import itertools
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from i2compress.coding.context import ContextWeights
 from i2compress.coding.lattice import Lattice, interpolate, spline_taps
 from i2compress.coding.occupancy import decode_occupancy, encode_occupancy
 from i2compress.coding.sparse_latents import decode_sparse, encode_sparse
+from i2compress.config import Target
+from i2compress.container import insert_origin, read_origin
 from i2compress.errors import FormatError, LimitError, SignalError, UsageError
 from i2compress.field.sparse_field import SparseField, parent_gathers, point_gather
 from i2compress.field.sparse_spec import SparseSpec, sparse_prior
@@ -355,3 +358,17 @@ def test_a_second_decoder_written_from_the_specification_gives_the_same_latents_
     places = cells[:: len(cells) // 12] + np.random.default_rng(0).uniform(-0.5, 0.5, (len(cells[:: len(cells) // 12]), 3))
     wanted = [reference.value(tuple(place), grids, shapes, weights, plane.spec.step, plane.spec.iterations) for place in places.tolist()]
     assert plane.renderer.at(places)[:, 0] == pytest.approx(wanted, abs=1e-3)  # type: ignore[union-attr]
+
+
+def test_a_file_that_says_what_it_was_made_from_decodes_to_the_same() -> None:
+    data = insert_origin(ball().data, bytes(range(16)))
+    assert read_origin(data) == bytes(range(16))
+    assert decoded(data) == decoded(ball().data)
+
+
+def test_a_size_can_be_asked_for_but_not_bits_a_sample() -> None:
+    with media.open_source(ply(sphere())) as opened:
+        limit = len(ball().data) * 5 // 4
+        assert len(codec.encode(opened.source, replace(QUICK, lam=None, target=Target(size=limit))).data) <= limit
+        with pytest.raises(UsageError, match="--bpp is for sources with samples of their own"):
+            codec.encode(opened.source, replace(QUICK, lam=None, target=Target(bpp=1.0)))

@@ -75,6 +75,11 @@ class SparseSpec:
                 raise LimitError(f"sparse pyramid has {name} {value}; expected {low} to {high}")
 
     @property
+    def axes(self) -> int:
+        """The number of grid axes."""
+        return len(self.grid)
+
+    @property
     def step(self) -> float:
         """What one unit of a latent is worth in the features."""
         return float(2.0 ** ((self.step_code - STEP_ORIGIN) / STEPS_PER_OCTAVE))
