@@ -65,13 +65,23 @@ def test_a_decoder_written_from_the_specification_finds_the_same_values_of_rando
     kind: str, explicit: bool, axes: int, layers: int, scale: int
 ) -> None:
     random = np.random.default_rng(layers)
-    network = CoordinateSpec(kind=kind, axes=axes, channels=2, explicit=explicit, width=5, layers=layers, input_scale=scale, normalise=False)
+    channels = 1 if axes == 3 else 2
+    network = CoordinateSpec(kind=kind, axes=axes, channels=channels, explicit=explicit, width=5, layers=layers, input_scale=scale, normalise=False)
     spec = CoordinateFile(network=network, grid=(11, 7, 6)[:axes], iterations=1 if explicit else 3)
     groups = []
     for name, shape in spec.weight_shapes.items():
         spread = {"A": 3, "B": 30, "c": 30}.get(name, 10)
         groups.append(WeightGroup(symbols=np.rint(random.normal(0, spread, shape)).astype(np.int64), exponent=5))
-    header = Header(kind={1: 1, 2: 0, 3: 2}[axes], grid=spec.grid, channels=2, bit_depth=8, field=spec.field, params=spec.params, prior=0, streams=0)
+    header = Header(
+        kind={1: 1, 2: 0, 3: 3}[axes],
+        grid=spec.grid,
+        channels=channels,
+        bit_depth=16 if axes == 3 else 8,
+        field=spec.field,
+        params=spec.params,
+        prior=0,
+        streams=0,
+    )
     data = write(Container(header=header, weights=encode_weights(groups), latents=()))
     plane, other = open_plane(read(data)), reference.read(data)
     for tensor, value in other.t.items():
