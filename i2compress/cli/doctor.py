@@ -90,23 +90,22 @@ def doctor(*, device: Device = "auto", as_json: AsJson = False, debug: Debug = F
 
 def versions() -> dict[str, tuple[str | None, str]]:
     """The version (None where it is not there) of this package and each library that it names, and whether it is needed."""
+    from packaging.requirements import Requirement
+
     found: dict[str, tuple[str | None, str]] = {"i2compress": (_version("i2compress"), "own")}
     try:
         requirements = metadata.requires("i2compress") or []
     except metadata.PackageNotFoundError:  # a source tree that is not installed
         requirements = []
-    for requirement in requirements:
-        name = _name(requirement)
-        extra = "extra ==" in requirement
-        if name != "i2compress" and not ("extra" in requirement and ("dev" in requirement or "test" in requirement)):
-            found.setdefault(name, (_version(name), OPTIONAL if extra else NEEDED))
+    extras = (
+        [extra for extra in metadata.metadata("i2compress").get_all("Provides-Extra") or [] if extra not in ("dev", "test")] if requirements else []
+    )
+    for requirement in map(Requirement, requirements):
+        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})  # not what only another Python or system needs
+        wanted = needed or any(requirement.marker.evaluate({"extra": extra}) for extra in extras if requirement.marker is not None)
+        if wanted and requirement.name != "i2compress":
+            found.setdefault(requirement.name, (_version(requirement.name), NEEDED if needed else OPTIONAL))
     return found
-
-
-def _name(requirement: str) -> str:
-    """The name in a requirement such as "numpy>=1.26"."""
-    end = next((i for i, letter in enumerate(requirement) if not (letter.isalnum() or letter in "-_.")), len(requirement))
-    return requirement[:end]
 
 
 def _version(name: str) -> str | None:
