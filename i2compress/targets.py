@@ -21,6 +21,7 @@ FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
+FURTHEST = 3.0  # in ln(lambda), from one try to the next: far from what was tried quality need not rise as lambda falls
 SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
 LAMBDAS = (1e-7, 0.5)
 
@@ -152,7 +153,8 @@ def _first(goal: _Goal, layout: Layout) -> float:
     if layout.kind is not Kind.IMAGE:
         return float(10 ** (-goal.limit / 10)) * layout.peak**2 / 2 if goal.name == "psnr" else 1e-6
     usual = {"size": math.log(0.4 * layout.samples / 8), "psnr": 34.0, "ssimulacra2": 65.0}[goal.name]
-    return _clamped(math.log(lambda_of_quality(50)) + (goal.limit - usual) / SLOPES[goal.name])
+    guess = _clamped(math.log(lambda_of_quality(50)) + (goal.limit - usual) / SLOPES[goal.name])
+    return min(max(guess, lambda_of_quality(100)), lambda_of_quality(0))
 
 
 def _next(goal: _Goal, tried: "list[_Try]") -> float:
@@ -162,7 +164,7 @@ def _next(goal: _Goal, tried: "list[_Try]") -> float:
     if len(near) == 2 and near[0].asked != near[1].asked:
         rise = (near[1].found - near[0].found) / (near[1].asked - near[0].asked)
         slope = rise if 3 * slope < rise < slope / 3 else slope  # two tries close together say little about the slope
-    return near[0].asked + (goal.wanted - near[0].found) / slope
+    return near[0].asked + min(max((goal.wanted - near[0].found) / slope, -FURTHEST), FURTHEST)
 
 
 def _clamped(place: float) -> float:

@@ -54,5 +54,5 @@ def test_a_picture_does_not_end_flat(make: Callable[[], Float32Array], lam: floa
     problem = Problem(SquaredError(values, device=CPU), spec, lam, device=CPU, schedule=schedule)
     fitted = fit_pyramid(problem)
     latents = [torch.from_numpy(grid.astype(np.float32))[None, None] for grid in fitted.latents]
-    assert problem.distortion_of(latents, problem.windows[0]) < 0.6 * flat
+    assert problem.distortion_of(latents, problem.windows[0]) < 0.5 * flat
     assert fitted.loss < 0.9 * flat

@@ -115,7 +115,7 @@ def test_a_fitted_waveform_is_near_its_source_between_the_samples(rate: int) -> 
     t = (np.arange(len(found.values)) + 0.5) / rate - 0.5 / RATE
     wanted = 0.5 * np.stack([np.sin(2 * np.pi * 200 * t), np.cos(2 * np.pi * 310 * t)], 1)
     error = np.sqrt(np.mean((own.values - wave.values) ** 2))
-    assert error < 0.025
+    assert error < 0.02
     assert np.sqrt(np.mean((found.values - wanted)[8:-8] ** 2)) < 1.5 * error + 0.005
 
 

@@ -165,7 +165,7 @@ def _along(values: Tensor, axis: int, matrices: Tensor) -> Tensor:
 
 
 def _decomposed(matrices: Tensor, decompose: Callable[[Tensor], Tensor]) -> Tensor:
-    """On the device, or on a copy on the CPU where the device (MPS) has no decompositions."""
-    if matrices.device.type in ("cpu", "cuda"):
+    """On a CUDA device; of any other on the CPU (MPS has none), in double precision, in which the directions of small eigenvalues are no noise."""
+    if matrices.device.type == "cuda":
         return decompose(matrices)
-    return decompose(matrices.cpu()).to(matrices.device)
+    return decompose(matrices.cpu().double()).to(matrices)
