@@ -20,7 +20,7 @@ import torch
 from i2compress.bench.files import to_json
 from i2compress.bench.provenance import commit, machine, versions
 from i2compress.codec import encode
-from i2compress.config import EncodeSettings
+from i2compress.config import SQUARES, EncodeSettings
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
@@ -112,7 +112,7 @@ def finished(device: torch.device) -> None:
 
 def encoded(picture: Signal, device: str, lam: float, steps: int) -> dict[str, object]:
     """A whole encode, its file decoded and measured."""
-    result = encode(picture, EncodeSettings(lam=lam, steps=steps, device=device))
+    result = encode(picture, EncodeSettings(lam=lam, steps=steps, device=device, tune=SQUARES))
     return {"device": device, "steps": steps, "seconds": round(result.seconds, 2), "bytes": len(result.data), "psnr": round(result.psnr, 3)}
 
 

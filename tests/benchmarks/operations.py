@@ -15,11 +15,11 @@ VIEWS = {"view", "expand", "slice", "select", "permute", "transpose", "t", "unsq
 READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.equal.default}
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, counts operations that move memory (`count`, and `names` by name), and host reads and copies between devices (`reads`)."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: Counter[str] = Counter()
         self.reads = 0
 

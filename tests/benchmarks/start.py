@@ -39,7 +39,7 @@ def measure(values: np.ndarray, step_code: int, steps: int, file: StartFile | No
     context = context_weights(spec, result.groups, find_prior(0 if start is None else start.prior, spec))
     weights = len(encode_weights(list(result.groups.values())))
     rate = (8 * weights + float(latent_bits(result.latents, context, tile=spec.tile).sum())) / SIDE**2
-    return result.distortion / lam + rate, psnr(result.distortion), rate, weights
+    return result.squared_error / lam + rate, psnr(result.squared_error), rate, weights
 
 
 def main() -> None:

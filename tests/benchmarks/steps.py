@@ -15,8 +15,10 @@ from i2compress import EncodeSettings, Signal
 from i2compress.bench.files import to_json
 from i2compress.bench.provenance import machine
 from i2compress.codec import Encoded, I2File
+from i2compress.config import SQUARES
 from i2compress.container import chunk_sizes
 from i2compress.media import SignalSource, image, read
+from i2compress.media.image.content import Picture
 from i2compress.media.image.encode import MAX_LEVELS, PLANES_FROM
 from i2compress.media.protocol import Hooks
 
@@ -36,10 +38,12 @@ def measure(picture: Signal, settings: EncodeSettings, *, planes_from: int, leve
     coded = image.encode(SignalSource(picture), settings, Hooks(), planes_from=planes_from, levels=levels)
     began = time.perf_counter()
     file = I2File.from_bytes(coded.data, threads=settings.threads)
+    assert isinstance(file.content, Picture)
     opened = time.perf_counter()
     file.render()
     rendered = time.perf_counter()
     result = Encoded(coded=coded, layout=picture.layout, figures=file.score(picture), seconds=began - start)
+    assert result.loss is not None  # the tune is psnr
     weights = sum(chunk.size for chunk in chunk_sizes(coded.data) if chunk.name == "weights")
     samples = math.prod(picture.grid)
     return {
@@ -74,7 +78,14 @@ def main() -> None:
         picture = source(path, options.crop)
         for steps in map(int, options.steps.split(",")):
             settings = EncodeSettings(
-                lam=options.lam, steps=steps, explicit=options.explicit, width=options.width, threads=options.threads, seed=options.seed, strip=True
+                tune=SQUARES,
+                lam=options.lam,
+                steps=steps,
+                explicit=options.explicit,
+                width=options.width,
+                threads=options.threads,
+                seed=options.seed,
+                strip=True,
             )
             found = measure(picture, settings, planes_from=options.planes_from, levels=options.levels)
             row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **found}
