@@ -35,7 +35,7 @@ from i2compress.reproduce.presets import Experiment, Network
 from i2compress.reproduce.train import EXPLICIT, IMPLICIT, run, specs
 
 META = torch.device("meta")
-MOST_OPERATIONS = 4000  # of a step, views included; each is a launch of the host, which is what a GPU waits for on small pictures
+MOST_OPERATIONS = 3700  # of a step, views included; each is a launch of the host, which is what a GPU waits for on small pictures
 aten = torch.ops.aten
 
 

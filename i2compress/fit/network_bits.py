@@ -74,6 +74,20 @@ def laplace_bits(residual: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor, 
     return bits, outer * half * residual.sign(), (math.log(2) / 2) * outer * (far * e_far - near * e_near)
 
 
+def _shared(parts: Sequence[tuple[int, Block]], limit: int) -> Iterator[list[tuple[int, Block]]]:
+    """The blocks, in order, that go through the network together: few operations, however many small grids there are."""
+    together: list[tuple[int, Block]] = []
+    latents = 0
+    for number, block in parts:
+        size = math.prod(b.stop - b.start for b in block)
+        if together and latents + size > limit:
+            yield together
+            together, latents = [], 0
+        together.append((number, block))
+        latents += size
+    yield together
+
+
 class NetworkBits(torch.autograd.Function):
     """The sum of the bits of all grids' latents, differentiable once."""
 
@@ -95,25 +109,28 @@ class NetworkBits(torch.autograd.Function):
         if limit == 0:
             return _compiled(ctx, wanted, offsets, grids, tensors)
         run = _Network(network, wanted)
-        gradients: list[Tensor | None] = []
-        for (places, begin), seen, features, target in zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
-            g_seen, g_features, g_target = (torch.zeros_like(t) if wanted else None for t in (seen, features, target))
-            for block in blocks(target.shape, limit):
-                sources = _sources(offsets, block, begin)
-                x = _gather(sources, block, seen, features, places)
-                found = run.block(x, target[block].reshape(-1))
-                if found is None:
-                    continue
-                assert g_seen is not None and g_features is not None and g_target is not None
-                g_x, g_t = found
-                shape = [b.stop - b.start for b in block]
-                for source, row in zip(sources, g_x, strict=False):
-                    g_seen[source] += row.view(shape)
-                g_features[(slice(None), *block)] = g_x[len(offsets) : len(offsets) + len(features)].view(-1, *shape)
+        wholes = list(zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True))
+        gradients = [torch.zeros_like(tensor) for tensor in tensors[len(NETWORK) :]] if wanted else []
+        for part in _shared([(number, block) for number, whole in enumerate(wholes) for block in blocks(whole[3].shape, limit)], limit):
+            sources = [_sources(offsets, block, grids[number][1]) for number, block in part]
+            x, target = [], []
+            for (number, block), source in zip(part, sources, strict=True):
+                (places, _), seen, features, latents = wholes[number]
+                x.append(_gather(source, block, seen, features, places))
+                target.append(latents[block].reshape(-1))
+            found = run.block(torch.cat(x, 1), torch.cat(target))
+            if found is None:
+                continue
+            each = [torch.split(values, [len(t) for t in target], -1) for values in found]
+            for (number, block), source, g_x, g_t in zip(part, sources, *each, strict=True):
+                g_seen, g_features, g_target = gradients[3 * number : 3 * number + 3]
+                shape = g_target[block].shape
+                for window, row in zip(source, g_x, strict=False):
+                    g_seen[window] += row.view(shape)
+                g_features[(slice(None), *block)] = g_x[len(offsets) : len(offsets) + len(g_features)].view(-1, *shape)
                 g_target[block] = g_t.view(shape)
-            gradients += [g_seen, g_features, g_target]
         if wanted:
-            ctx.save_for_backward(*run.gradients(), *(g for g in gradients if g is not None))
+            ctx.save_for_backward(*run.gradients(), *gradients)
         return run.total
 
     @staticmethod
