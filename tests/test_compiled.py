@@ -15,6 +15,7 @@ from i2compress.field.pyramid import PyramidField
 from i2compress.field.spatial import FORMATS
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.tiles import helped_by
+from i2compress.fit.blur import blur
 
 
 def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, list[Tensor]]:
@@ -28,6 +29,34 @@ def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, lis
     found = field.values(features)
     leaves = [features, *(tensor for name, tensor in field.tensors.items() if name != "up")]
     return found.detach(), list(torch.autograd.grad((found * wanted).sum(), leaves))
+
+
+def features_and_gradients(grid: tuple[int, int], dtype: torch.dtype, origins: list[tuple[int, int]] | None) -> list[Tensor]:
+    """Of three levels, the coarser ones with three grids each; of a window of a larger signal where there are origins."""
+    spec = PyramidSpec(grid=grid, channels=3, levels=3, width=2, planes=3, split=1)
+    field = PyramidField(spec, prior(0, spec)).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    taps = field.tensors["up"]
+    taps.data += 0.1 * torch.randn(taps.shape, generator=generator)
+    beyond = 0 if origins is None else 3  # samples that a window's coarser grids have and its finer ones do not need
+    shapes = [tuple(side + beyond * (level > 0) for side in shape) for shape, level in zip(spec.latent_shapes, spec.grid_levels, strict=True)]
+    latents = [torch.randn(1, 1, *shape, generator=generator).to(dtype).requires_grad_() for shape in shapes]
+    found = field.features(latents, None if origins is None else [origins[level] for level in spec.grid_levels])
+    wanted = torch.randn(found.shape, generator=generator).to(dtype)
+    return [found.detach(), *torch.autograd.grad((found * wanted).sum(), [taps, *latents])]
+
+
+@pytest.mark.parametrize("origins", [None, [(7, 6), (3, 2), (1, 0)]])
+@pytest.mark.parametrize("grid", [(37, 51), (8, 300), (5, 4)])
+def test_the_compiled_features_and_their_gradients_are_those_of_float64(grid: tuple[int, int], origins: list[tuple[int, int]] | None) -> None:
+    for ours, exact in zip(*(features_and_gradients(grid, dtype, origins) for dtype in (torch.float32, torch.float64)), strict=True):
+        torch.testing.assert_close(ours.double(), exact, rtol=0, atol=2e-6 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("mirrored", [(True, True), (True, False), (False, False)])
+def test_the_compiled_blur_is_that_of_float64(mirrored: tuple[bool, bool]) -> None:
+    planes = torch.rand(2, 3, 11, 300, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(blur(planes, mirrored).double(), blur(planes.double(), mirrored), rtol=0, atol=1e-6)
 
 
 GRIDS = [(40, 300), (1, 30), (30, 1), (5, 20, 150), (1, 9, 9)]
@@ -45,11 +74,14 @@ def test_the_compiled_values_and_their_gradients_are_those_of_torch(grid: tuple[
 
 
 def test_threads_that_help_change_no_bit() -> None:
-    alone = values_and_gradients((40, 300), 16)
+    def found() -> list[Tensor]:
+        values, gradients = values_and_gradients((200, 300), 16)
+        return [values, *gradients, *features_and_gradients((200, 300), torch.float32, None), blur(values)]
+
+    alone = found()
     with ThreadPoolExecutor(3) as threads, helped_by(threads, 3):
-        helped = values_and_gradients((40, 300), 16)
-    assert torch.equal(alone[0], helped[0])
-    assert all(torch.equal(a, b) for a, b in zip(alone[1], helped[1], strict=True))
+        helped = found()
+    assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
 
 
 @pytest.mark.parametrize("home", ["cache", "file/cache"])

@@ -27,7 +27,7 @@ TENSORS = ("B", "c", "A", "K", "W", "S", "b")
 
 @compiled
 def _inject(h, b, c, s, bias, u, z, out, first, last, height, width, margin):  # type: ignore[no-untyped-def]
-    """u, z = relu(u), and what h adds to Phi; h `[T H W, G]`, out `[D, T H W]`."""
+    """u, z = relu(u), and what h adds to Phi; h `[G, T H W]`, out `[D, T H W]`."""
     channels, grids, values = b.shape[0], b.shape[1], s.shape[0]
     row = channels * (width + 2)
     tile, acc = np.empty(grids * TILE, np.float32), np.empty(TILE, np.float32)
@@ -56,11 +56,11 @@ def _inject(h, b, c, s, bias, u, z, out, first, last, height, width, margin):  #
 
 @compiled
 def _load(tile, h, first, n):  # type: ignore[no-untyped-def]
-    """Channels of n places of h, one after another."""
-    for c in range(h.shape[1]):
-        p = uintp(c) * uintp(TILE)
+    """n places of each channel of h."""
+    for c in range(len(h)):
+        p, q, source = uintp(c) * uintp(TILE), uintp(first), h[c]
         for k in range(n):
-            tile[p + k] = h[uintp(first) + k, uintp(c)]
+            tile[p + k] = source[q + k]
 
 
 @compiled
@@ -128,7 +128,7 @@ def _read_out(z, w, out, first, last, height, width, margin):  # type: ignore[no
 
 @compiled
 def _back(g, z, h, b, w, s, g_h, sums, first, last, height, width, margin):  # type: ignore[no-untyped-def]
-    """Gradients: by h into g_h `[T H W, G]`, by the tensors added to `sums`, in the order of TENSORS; g `[D, T H W]`."""
+    """Gradients: by h into g_h `[G, T H W]`, by the tensors added to `sums`, in the order of TENSORS; g `[D, T H W]`."""
     by_b, by_c, by_a, by_k, by_w, by_s, by_bias = sums
     channels, grids, values, depth = b.shape[0], b.shape[1], w.shape[0], by_k.shape[1]
     line, row = width + 2, channels * (width + 2)
@@ -170,8 +170,9 @@ def _back(g, z, h, b, w, s, g_h, sums, first, last, height, width, margin):  # t
                     back[p + k] = zero
                 product(back, i, b_t, v, channels, n)
                 product(back, i, s_t, top, values, n)
+                target, q = g_h[i], uintp(r * width + begin)
                 for k in range(n):
-                    g_h[uintp(r * width + begin) + k, uintp(i)] = back[p + k]
+                    target[q + k] = back[p + k]
 
 
 @compiled
@@ -216,32 +217,33 @@ class CompiledValues(torch.autograd.Function):
         b, c, a, k, w, s, bias = (np.ascontiguousarray(tensor.detach().numpy()) for tensor in tensors)
         grid = h.shape[2:]
         slices, height, width = (1,) * (3 - len(grid)) + tuple(grid)
-        places = np.ascontiguousarray(h.detach()[0].movedim(0, -1).numpy()).reshape(-1, len(h[0]))
+        seen = np.ascontiguousarray(h.detach()[0].numpy()).reshape(len(h[0]), -1)
+        places = seen.shape[1]
         margin = len(grid) - 2
         u, z, new = (_around(slices, height, width, margin, len(a)) for _ in range(3))
-        out = np.empty((len(w), len(places)), np.float32)
+        out = np.empty((len(w), places), np.float32)
         rows, sizes = slices * height, (height, width, margin)
-        in_parts(rows, len(places), lambda _, *part: _inject(places, b, c, s, bias, u.reshape(-1), z.reshape(-1), out, *part, *sizes))
+        in_parts(rows, places, lambda _, *part: _inject(seen, b, c, s, bias, u.reshape(-1), z.reshape(-1), out, *part, *sizes))
         for _ in range(iterations - 1):
-            in_parts(rows, len(places), partial(_applied, z, u, a, _taps(k), new, sizes))
+            in_parts(rows, places, partial(_applied, z, u, a, _taps(k), new, sizes))
             z, new = new, z
-        in_parts(rows, len(places), lambda _, *part: _read_out(z.reshape(-1), w, out, *part, *sizes))
+        in_parts(rows, places, lambda _, *part: _read_out(z.reshape(-1), w, out, *part, *sizes))
         if any(ctx.needs_input_grad):
-            ctx.kept = places, z, b, w, s, k.shape
+            ctx.kept = seen, z, b, w, s, k.shape
             ctx.rows, ctx.sizes = rows, sizes
         return torch.from_numpy(out).view(1, len(w), *grid)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        places, z, b, w, s, taps = ctx.kept
+        seen, z, b, w, s, taps = ctx.kept
         channels, values = len(b), len(w)
         g = np.ascontiguousarray(grads[0].numpy()).reshape(values, -1)
-        g_h = np.empty_like(places)
+        g_h = np.empty_like(seen)
         depth = 3 if len(taps) == 4 else 1
         shapes = (b.shape, (channels,), (channels, channels), (channels, depth, 3, 3), w.shape, s.shape, (values,))
         sums: list[tuple[Float64Array, ...]] = [tuple(np.zeros(shape) for shape in shapes) for _ in range(PARTS)]
-        in_parts(ctx.rows, len(places), lambda number, *part: _back(g, z.reshape(-1), places, b, w, s, g_h, sums[number], *part, *ctx.sizes))
-        by_h = torch.from_numpy(g_h).view(1, *grads[0].shape[2:], -1).movedim(-1, 1)
+        in_parts(ctx.rows, seen.shape[1], lambda number, *part: _back(g, z.reshape(-1), seen, b, w, s, g_h, sums[number], *part, *ctx.sizes))
+        by_h = torch.from_numpy(g_h).view(1, -1, *grads[0].shape[2:])
         found = [torch.from_numpy(sum(parts[1:], parts[0]).astype(np.float32)) for parts in zip(*sums, strict=True)]
         found[3] = found[3].view(taps)
         return None, by_h, *found

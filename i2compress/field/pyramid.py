@@ -1,6 +1,7 @@
 """The pyramid field in torch: latent grids -> features -> injection -> implicit layer -> values. See field.spec for the equations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import FloatingArray
+from .features_kernel import CompiledFeatures
 from .layer_kernel import CompiledValues, suits
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
@@ -43,6 +45,9 @@ class PyramidField(nn.Module):
         window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
         total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
+        if len(total) == 1 and shifts == [(level, level) for level in levels] and len(levels) > 1 and suits((*latents, self.tensors["up"])):
+            found: Tensor = CompiledFeatures.apply(levels, self._starts(origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
+            return found
         for number in reversed(range(len(latents) - 1)):
             own, level = latents[number], levels[number]
             if level < levels[number + 1]:
@@ -53,6 +58,14 @@ class PyramidField(nn.Module):
                 total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start, doubled)  # type: ignore[no-untyped-call]
             total = _Join.apply(total, own)  # type: ignore[no-untyped-call]
         return total
+
+    def _starts(self, origins: Origins | None) -> list[tuple[int, int]]:
+        """By level, where the window of its grids begins in the doubled one of the next level."""
+        levels = self.spec.grid_levels
+        if origins is None:
+            return [(0, 0)] * (levels[-1])
+        first = [origins[levels.index(level)] for level in range(levels[-1] + 1)]
+        return [(fine[0] - 2 * coarse[0], fine[1] - 2 * coarse[1]) for fine, coarse in pairwise(first)]
 
     def forward(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """Phi `[1, D, *grid]` on the source grid (or a window of it, as in `features`), not clipped."""

@@ -56,7 +56,15 @@ def in_parts(rows: int, places: int, work: Callable[[int, int, int], None]) -> N
                 other.result()
 
 
-KERNELS = ("field/tiles.py", "field/layer_kernel.py", "fit/network_kernel.py", "coding/context_model.py", "coding/laplace.py")
+KERNELS = (
+    "field/tiles.py",
+    "field/features_kernel.py",
+    "field/layer_kernel.py",
+    "fit/network_kernel.py",
+    "fit/blur.py",
+    "coding/context_model.py",
+    "coding/laplace.py",
+)
 
 
 def _cache() -> Path:

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numba import uintp
 from torch import Tensor
+
+from ..arrays import Float32Array
+from ..field.layer_kernel import suits
+from ..field.tiles import compiled, in_parts
 
 SIGMA = 1.5
 RADIUS = 5
@@ -24,6 +30,8 @@ class _Blur(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, planes: Tensor, mirrored: tuple[bool, bool]) -> Tensor:
         ctx.mirrored = mirrored
+        if suits((planes,)):
+            return torch.from_numpy(_compiled(planes.detach().contiguous().numpy(), mirrored))
         for axis, mirror in zip((-2, -1), mirrored, strict=True):
             planes = _along(planes, axis, mirror)
         return planes
@@ -55,3 +63,46 @@ def _along(planes: Tensor, axis: int, mirror: bool) -> Tensor:
     for distance in range(1, RADIUS + 1):
         total.add_(wide.narrow(axis, RADIUS - distance, size) + wide.narrow(axis, RADIUS + distance, size), alpha=TAPS[distance])
     return total
+
+
+def _compiled(planes: Float32Array, mirrored: tuple[bool, bool]) -> Float32Array:
+    """The same on a CPU."""
+    flat, out = planes.reshape(-1, *planes.shape[-2:]), np.empty_like(planes)
+    target, taps = out.reshape(flat.shape), np.array(TAPS, np.float32)
+    in_parts(len(flat) * flat.shape[1], flat.size, lambda _, first, last: _rows(flat, taps, target, first, last, *mirrored))
+    return out
+
+
+@compiled
+def _rows(planes, taps, out, first, last, down, across):  # type: ignore[no-untyped-def]
+    """Rows first..last - 1 of all planes `[P, H, W]`: first rows are added up, then their samples."""
+    height, width = planes.shape[1:]
+    n, line = uintp(width), np.zeros(width + 2 * RADIUS, np.float32)
+    zeros = np.zeros(width, np.float32)
+    for r in range(first, last):
+        plane, y = planes[r // height], r % height
+        row, middle = plane[y], taps[0]
+        for k in range(n):
+            line[k + uintp(RADIUS)] = middle * row[k]
+        for distance in range(1, RADIUS + 1):
+            above, below, tap = y - distance, y + distance, taps[distance]
+            # What is beyond an edge is mirrored about it: row -1 is row 0 again.
+            a = plane[above] if above >= 0 else plane[-1 - above] if down else zeros
+            b = plane[below] if below < height else plane[2 * height - 1 - below] if down else zeros
+            for k in range(n):
+                line[k + uintp(RADIUS)] += tap * (a[k] + b[k])
+        if across:
+            for k in range(RADIUS):
+                line[k], line[width + RADIUS + k] = line[2 * RADIUS - 1 - k], line[width + RADIUS - 1 - k]
+        _along_row(line, taps, out[r // height, y], n)
+
+
+@compiled
+def _along_row(line, taps, out, n):  # type: ignore[no-untyped-def]
+    t0, t1, t2, t3, t4, t5 = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5]
+    one, two, three, four, five = uintp(1), uintp(2), uintp(3), uintp(4), uintp(5)
+    for k in range(n):
+        m = k + five
+        near = t0 * line[m] + t1 * (line[m - one] + line[m + one]) + t2 * (line[m - two] + line[m + two])
+        far = t3 * (line[m - three] + line[m + three]) + t4 * (line[m - four] + line[m + four]) + t5 * (line[m - five] + line[m + five])
+        out[k] = near + far

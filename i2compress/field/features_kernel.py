@@ -1,0 +1,170 @@
+"""The features of a pyramid of two axes from its latent grids, and their gradients, on a CPU: compiled, row after row.
+
+A grid is upsampled by two along both axes with a symmetric filter of eight taps, of which `half` are the first four. Place 2 m sees the
+samples m - 2 .. m + 1 with the weights (half[0], half[2], half[3], half[1]), place 2 m + 1 sees m - 1 .. m + 2 with the same in reverse;
+beyond its edges a grid goes on with its outermost samples. Rows are combined first, where they are short.
+
+A channel is the work of one thread, so no sum depends on how many there are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numba import uintp
+from torch import Tensor
+
+from ..arrays import Float32Array
+from .tiles import compiled, in_parts
+
+ORDER = (0, 2, 3, 1)  # of the taps of `half` that the samples under an even place have
+REACH = 2  # samples that a grid goes on beyond each edge
+
+
+@compiled
+def _rows(y, height, half, at, weights):  # type: ignore[no-untyped-def]
+    """The four rows that place y of the upsampled axis sees, and their weights."""
+    odd = y & 1
+    for i in range(4):
+        at[i] = min(max((y >> 1) + odd - 2 + i, 0), height - 1)
+        weights[i] = half[ORDER[3 - i if odd else i]]
+
+
+@compiled
+def _combined(line, source, at, weights, width):  # type: ignore[no-untyped-def]
+    """line = the weighed sum of four rows of a grid, with what is beyond its edges."""
+    a, b, c, d = source[at[0]], source[at[1]], source[at[2]], source[at[3]]
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    for k in range(uintp(width)):
+        line[k + uintp(REACH)] = w0 * a[k] + w1 * b[k] + (w2 * c[k] + w3 * d[k])
+    for k in range(REACH):
+        line[k], line[width + REACH + k] = line[REACH], line[width + REACH - 1]
+
+
+@compiled
+def _upsample(sources, half, out, first, last, top, left):  # type: ignore[no-untyped-def]
+    """Channels first..last - 1 of out `[C, H, W]`, places from (top, left) on of the upsampled sources `[C, h, w]`."""
+    height, width = sources.shape[1:]
+    rows, columns = out.shape[1:]
+    line, wide = np.empty(width + 2 * REACH, np.float32), np.empty(2 * width, np.float32)
+    at, weights = np.empty(4, np.int64), np.empty(4, np.float32)
+    h0, h1, h2, h3 = half[0], half[1], half[2], half[3]
+    begin, end = uintp(left >> 1), uintp((left + columns + 1) >> 1)
+    one, two, three, four = uintp(1), uintp(2), uintp(3), uintp(4)
+    for c in range(first, last):
+        for y in range(rows):
+            _rows(y + top, height, half, at, weights)
+            _combined(line, sources[c], at, weights, width)
+            for m in range(begin, end):
+                wide[two * m] = h0 * line[m] + h2 * line[m + one] + (h3 * line[m + two] + h1 * line[m + three])
+                wide[two * m + one] = h1 * line[m + one] + h3 * line[m + two] + (h2 * line[m + three] + h0 * line[m + four])
+            target, shift = out[c, y], uintp(left)
+            for k in range(uintp(columns)):
+                target[k] = wide[k + shift]
+
+
+@compiled
+def _back(g, sources, half, g_sources, sums, first, last, top, left):  # type: ignore[no-untyped-def]
+    """From the gradients `g` by what `_upsample` gives: those by the sources, and by `half` for each channel, `sums[c]`."""
+    height, width = sources.shape[1:]
+    rows, columns = g.shape[1:]
+    line, by_line = np.empty(width + 2 * REACH, np.float32), np.empty(width + 2 * REACH, np.float32)
+    wide = np.zeros(2 * width, np.float32)  # gradients of a whole row; 0 beyond the places that are seen
+    # Those of even and of odd places, with four zeros before and after them.
+    even, odd = np.zeros(width + 8, np.float32), np.zeros(width + 8, np.float32)
+    at, weights = np.empty(4, np.int64), np.empty(4, np.float32)
+    h0, h1, h2, h3 = half[0], half[1], half[2], half[3]
+    one, two, three, four = uintp(1), uintp(2), uintp(3), uintp(4)
+    for c in range(first, last):
+        g_sources[c] = 0
+        for y in range(rows):
+            _rows(y + top, height, half, at, weights)
+            _combined(line, sources[c], at, weights, width)
+            here, shift = g[c, y], uintp(left)
+            for k in range(uintp(columns)):
+                wide[k + shift] = here[k]
+            for m in range(uintp(width)):
+                even[m + four], odd[m + four] = wide[two * m], wide[two * m + one]
+            for j in range(uintp(width + 2 * REACH)):
+                from_even = h0 * even[j + four] + h2 * even[j + three] + (h3 * even[j + two] + h1 * even[j + one])
+                by_line[j] = from_even + (h1 * odd[j + three] + h3 * odd[j + two] + (h2 * odd[j + one] + h0 * odd[j]))
+            for k in range(REACH):
+                by_line[REACH] += by_line[k]
+                by_line[width + REACH - 1] += by_line[width + REACH + k]
+            _across(sums[c], line, even, odd, width)
+            for i in range(4):
+                source, total, weight, part = sources[c, at[i]], g_sources[c, at[i]], weights[i], np.float32(0)
+                for k in range(uintp(width)):
+                    total[k] += weight * by_line[k + two]
+                    part += source[k] * by_line[k + two]
+                sums[c, ORDER[3 - i if (y + top) & 1 else i]] += part
+
+
+@compiled
+def _across(total, line, even, odd, width):  # type: ignore[no-untyped-def]
+    """total += the gradients by `half` of the filter along a row."""
+    s0 = s1 = s2 = s3 = np.float32(0)
+    one, two, three, four = uintp(1), uintp(2), uintp(3), uintp(4)
+    for m in range(uintp(width)):
+        e, o = even[m + four], odd[m + four]
+        s0 += e * line[m] + o * line[m + four]
+        s2 += e * line[m + one] + o * line[m + three]
+        s3 += (e + o) * line[m + two]
+        s1 += e * line[m + three] + o * line[m + one]
+    total[0] += s0
+    total[1] += s1
+    total[2] += s2
+    total[3] += s3
+
+
+class CompiledFeatures(torch.autograd.Function):
+    """h / step `[1, G, H, W]` of latents, as PyramidField.features has it, differentiable once."""
+
+    @staticmethod
+    def forward(ctx: Any, levels: Sequence[int], starts: Sequence[tuple[int, int]], up: Tensor, *latents: Tensor) -> Tensor:
+        """See PyramidField.features.
+
+        Args:
+            ctx: autograd's.
+            levels: of each latent grid, finest first.
+            starts: by level, where the finer window begins in what is made by doubling the coarser one.
+            up: the first halves of the filters by level, `[L - 1, 4]`.
+            latents: `[1, 1, H_g, W_g]`, finest first.
+        """
+        grids = [latent.detach()[0, 0].numpy() for latent in latents]
+        halves = np.ascontiguousarray(up.detach().numpy())
+        ctx.levels, ctx.starts, ctx.halves, ctx.wholes = levels, starts, halves, []
+        whole: Float32Array | None = None
+        for level in range(levels[-1], -1, -1):
+            own = [grids[number] for number in reversed(range(len(levels))) if levels[number] == level]
+            coarse = 0 if whole is None else len(whole)
+            joined = np.empty((coarse + len(own), *own[0].shape), np.float32)
+            if whole is not None:
+                ctx.wholes.append(whole)
+                _doubled(whole, halves[level], joined[:coarse], starts[level])
+            for number, grid in enumerate(own, coarse):
+                joined[number] = grid
+            whole = joined
+        return torch.from_numpy(whole)[None]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        whole = np.ascontiguousarray(grads[0][0].numpy())
+        by_up, found = np.zeros_like(ctx.halves), []
+        for level in range(ctx.levels[-1] + 1):
+            own = list(ctx.levels).count(level)
+            found += [torch.from_numpy(grid)[None, None] for grid in whole[: -own - 1 : -1]]
+            if level < ctx.levels[-1]:
+                whole, by_up[level] = _doubled_back(whole[:-own], ctx.wholes[-1 - level], ctx.halves[level], ctx.starts[level])
+        return None, None, torch.from_numpy(by_up), *found
+
+
+def _doubled(sources: Float32Array, half: Float32Array, out: Float32Array, start: tuple[int, int]) -> None:
+    in_parts(len(sources), out.size, lambda _, first, last: _upsample(sources, half, out, first, last, *start))
+
+
+def _doubled_back(g: Float32Array, sources: Float32Array, half: Float32Array, start: tuple[int, int]) -> tuple[Float32Array, Float32Array]:
+    g_sources, sums = np.empty_like(sources), np.zeros((len(sources), 4))
+    in_parts(len(sources), g.size, lambda _, first, last: _back(g, sources, half, g_sources, sums, first, last, *start))
+    return g_sources, sums.sum(0).astype(np.float32)
