@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .blur import RADIUS, blur
+from .pairs import halved
 
 C1, C2 = 0.01**2, 0.03**2
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -58,5 +59,6 @@ class MsSsim:
         for _ in WEIGHTS[1:]:
             if min(found[-1].shape[1:]) < 2 * SMALLEST - 1:
                 break
-            found.append(avg_pool2d(found[-1][None], 2, padding=[side % 2 for side in found[-1].shape[1:]])[0])
+            odd = [side % 2 for side in found[-1].shape[1:]]
+            found.append(avg_pool2d(found[-1][None], 2, padding=odd)[0] if any(odd) else halved(found[-1]))
         return found[min(self._first, len(found) - 1) :]

@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from ..arrays import FloatingArray, Shape
 from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWORK
 from ..coding.wavefront import causal_offsets
+from ..field.layer_kernel import suits
 from ..field.spec import PyramidSpec
 from .network_bits import GridInputs, network_bits
+from .pairs import doubled
 from .windows import Part, Window, cut
 
 
@@ -105,6 +107,9 @@ class ContextModel(nn.Module):
 
 def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tensor:
     """The part `fine` of a grid, from the part `coarse` of the next coarser one: nearest upsampling by two (or none) of each axis after the first."""
+    if doublings == (1, 1) and suits((values,)):
+        top, left = (here.start - 2 * above.start for above, here in zip(coarse, fine, strict=True))
+        return doubled(values, (top, left), (fine[0].stop - fine[0].start, fine[1].stop - fine[1].start))
     for axis, (above, here, doubling) in enumerate(zip(coarse, fine, doublings, strict=True), 1):
         if doubling:
             values = values.repeat_interleave(2, axis)

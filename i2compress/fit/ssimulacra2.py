@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from .blur import blur
+from .pairs import halved
 
 C2 = 0.0009
 SMALLEST = 8  # samples a side of a scale
@@ -107,7 +107,7 @@ def _planes(picture: Tensor) -> dict[tuple[str, int], Tensor]:
     found = {}
     for scale in range(SCALES):
         if scale:
-            linear = avg_pool2d(linear[None], 2, ceil_mode=True)[0]
+            linear = halved(linear)
         if min(linear.shape[1:]) < SMALLEST:
             break
         wanted = [name for name, number in WEIGHTS if number == scale]
