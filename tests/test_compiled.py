@@ -16,6 +16,7 @@ from i2compress.field.spatial import FORMATS
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.tiles import helped_by
 from i2compress.fit.blur import blur
+from i2compress.fit.pairs import doubled, halved
 
 
 def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, list[Tensor]]:
@@ -59,6 +60,30 @@ def test_the_compiled_blur_is_that_of_float64(mirrored: tuple[bool, bool]) -> No
     torch.testing.assert_close(blur(planes, mirrored).double(), blur(planes.double(), mirrored), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 6, 300), (1, 2, 2), (3, 5, 8)])
+def test_halved_planes_and_their_gradients_are_those_of_float64(shape: tuple[int, ...]) -> None:
+    planes = torch.rand(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    exact = planes.detach().double().requires_grad_()
+    found, right = halved(planes), halved(exact)
+    torch.testing.assert_close(found.double(), right, rtol=0, atol=1e-6)
+    ours, theirs = (
+        torch.autograd.grad((values * torch.arange(values.numel()).view(values.shape)).sum(), of) for values, of in ((found, planes), (right, exact))
+    )
+    torch.testing.assert_close(ours[0].double(), theirs[0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("start", "shape"), [((0, 0), (10, 600)), ((0, 0), (9, 599)), ((1, 3), (7, 590))])
+def test_doubled_planes_and_their_gradients_are_repeated_samples(start: tuple[int, int], shape: tuple[int, int]) -> None:
+    planes = torch.rand(2, 5, 300, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = doubled(planes, start, shape)
+    (top, left), (height, width) = start, shape
+    repeated = planes.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, top : top + height, left : left + width]
+    assert torch.equal(found, repeated)
+    wanted = torch.rand(found.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (torch.autograd.grad((values * wanted).sum(), planes)[0] for values in (found, repeated))
+    torch.testing.assert_close(ours, theirs)
+
+
 GRIDS = [(40, 300), (1, 30), (30, 1), (5, 20, 150), (1, 9, 9)]
 
 
@@ -88,7 +113,7 @@ def test_threads_that_help_change_no_bit() -> None:
 def test_compiled_loops_are_kept_in_the_users_cache_where_it_can_be_written(home: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     script = "import numpy as np; from i2compress.field.tiles import product, TILE; a = np.zeros(TILE, np.float32);"
-    script += "product(a, 0, np.ones((1, 1), np.float32), a + 1, 1, 3); print(a[:4])"
+    script += "product(a, 0, np.ones((1, 1), np.float32), 0, 1, a + 1, 1, 3); print(a[:4])"
     run = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / home)}, capture_output=True, text=True, check=False
     )

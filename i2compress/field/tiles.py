@@ -94,53 +94,124 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 @compiled
-def product(out, o, matrix, x, count, n):  # type: ignore[no-untyped-def]
-    """out[o] += sum_i matrix[o, i] x[i], tiles of n."""
-    first = uintp(o) * uintp(TILE)
+def product(out, at, matrix, first, rows, x, count, n):  # type: ignore[no-untyped-def]
+    """out[at + r] += sum_i matrix[first + r, i] x[i] for all r < rows, tiles of n. Four rows at once read each tile of x once for all."""
+    r = 0
+    while r + 4 <= rows:
+        _four_rows(out, at + r, matrix, first + r, x, count, n)
+        r += 4
+    while r < rows:
+        _one_row(out, at + r, matrix, first + r, x, count, n)
+        r += 1
+
+
+@compiled
+def _four_rows(out, at, matrix, r, x, count, n):  # type: ignore[no-untyped-def]
+    p = uintp(at) * uintp(TILE)
+    q, v, w = p + uintp(TILE), p + uintp(2 * TILE), p + uintp(3 * TILE)
     i = 0
-    while i + 8 <= count:
-        m0, m1, m2, m3 = matrix[o, i], matrix[o, i + 1], matrix[o, i + 2], matrix[o, i + 3]
-        m4, m5, m6, m7 = matrix[o, i + 4], matrix[o, i + 5], matrix[o, i + 6], matrix[o, i + 7]
+    while i + 4 <= count:
         a = uintp(i) * uintp(TILE)
         b, c, d = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
-        e, f, g, h = a + uintp(4 * TILE), a + uintp(5 * TILE), a + uintp(6 * TILE), a + uintp(7 * TILE)
+        p0, p1, p2, p3 = matrix[r, i], matrix[r, i + 1], matrix[r, i + 2], matrix[r, i + 3]
+        q0, q1, q2, q3 = matrix[r + 1, i], matrix[r + 1, i + 1], matrix[r + 1, i + 2], matrix[r + 1, i + 3]
+        v0, v1, v2, v3 = matrix[r + 2, i], matrix[r + 2, i + 1], matrix[r + 2, i + 2], matrix[r + 2, i + 3]
+        w0, w1, w2, w3 = matrix[r + 3, i], matrix[r + 3, i + 1], matrix[r + 3, i + 2], matrix[r + 3, i + 3]
         for k in range(n):
-            first_half = m0 * x[a + k] + m1 * x[b + k] + m2 * x[c + k] + m3 * x[d + k]
-            out[first + k] += first_half + (m4 * x[e + k] + m5 * x[f + k] + m6 * x[g + k] + m7 * x[h + k])
-        i += 8
+            x0, x1, x2, x3 = x[a + k], x[b + k], x[c + k], x[d + k]
+            out[p + k] += p0 * x0 + p1 * x1 + (p2 * x2 + p3 * x3)
+            out[q + k] += q0 * x0 + q1 * x1 + (q2 * x2 + q3 * x3)
+            out[v + k] += v0 * x0 + v1 * x1 + (v2 * x2 + v3 * x3)
+            out[w + k] += w0 * x0 + w1 * x1 + (w2 * x2 + w3 * x3)
+        i += 4
     while i < count:
-        m0 = matrix[o, i]
         a = uintp(i) * uintp(TILE)
+        p0, q0, v0, w0 = matrix[r, i], matrix[r + 1, i], matrix[r + 2, i], matrix[r + 3, i]
         for k in range(n):
-            out[first + k] += m0 * x[a + k]
+            x0 = x[a + k]
+            out[p + k] += p0 * x0
+            out[q + k] += q0 * x0
+            out[v + k] += v0 * x0
+            out[w + k] += w0 * x0
+        i += 1
+
+
+@compiled
+def _one_row(out, at, matrix, r, x, count, n):  # type: ignore[no-untyped-def]
+    p = uintp(at) * uintp(TILE)
+    i = 0
+    while i + 4 <= count:
+        a = uintp(i) * uintp(TILE)
+        b, c, d = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
+        m0, m1, m2, m3 = matrix[r, i], matrix[r, i + 1], matrix[r, i + 2], matrix[r, i + 3]
+        for k in range(n):
+            out[p + k] += m0 * x[a + k] + m1 * x[b + k] + (m2 * x[c + k] + m3 * x[d + k])
+        i += 4
+    while i < count:
+        m0, a = matrix[r, i], uintp(i) * uintp(TILE)
+        for k in range(n):
+            out[p + k] += m0 * x[a + k]
         i += 1
 
 
 @compiled
 def outer(total, left, rows, right, columns, n):  # type: ignore[no-untyped-def]
     """total[r, c] += left[r] . right[c], tiles of n."""
-    for r in range(rows):
-        p = uintp(r) * uintp(TILE)
-        c = 0
-        while c + 4 <= columns:
-            a = uintp(c) * uintp(TILE)
-            b, d, e = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
-            s0 = s1 = s2 = s3 = np.float32(0)
+    r = 0
+    while r + 2 <= rows:
+        _two_outer(total, r, left, right, columns, n)
+        r += 2
+    if r < rows:
+        for c in range(columns):
+            p, a, part = uintp(r) * uintp(TILE), uintp(c) * uintp(TILE), np.float32(0)
             for k in range(n):
-                value = left[p + k]
-                s0 += value * right[a + k]
-                s1 += value * right[b + k]
-                s2 += value * right[d + k]
-                s3 += value * right[e + k]
-            total[r, c] += s0
-            total[r, c + 1] += s1
-            total[r, c + 2] += s2
-            total[r, c + 3] += s3
-            c += 4
-        while c < columns:
-            a = uintp(c) * uintp(TILE)
-            s0 = np.float32(0)
-            for k in range(n):
-                s0 += left[p + k] * right[a + k]
-            total[r, c] += s0
-            c += 1
+                part += left[p + k] * right[a + k]
+            total[r, c] += part
+
+
+@compiled
+def _two_outer(total, r, left, right, columns, n):  # type: ignore[no-untyped-def]
+    p = uintp(r) * uintp(TILE)
+    q = p + uintp(TILE)
+    c = 0
+    while c + 4 <= columns:
+        a = uintp(c) * uintp(TILE)
+        b, d, e = a + uintp(TILE), a + uintp(2 * TILE), a + uintp(3 * TILE)
+        s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = np.float32(0)
+        for k in range(n):
+            v, w = left[p + k], left[q + k]
+            x0, x1, x2, x3 = right[a + k], right[b + k], right[d + k], right[e + k]
+            s0 += v * x0
+            s1 += v * x1
+            s2 += v * x2
+            s3 += v * x3
+            t0 += w * x0
+            t1 += w * x1
+            t2 += w * x2
+            t3 += w * x3
+        total[r, c] += s0
+        total[r, c + 1] += s1
+        total[r, c + 2] += s2
+        total[r, c + 3] += s3
+        total[r + 1, c] += t0
+        total[r + 1, c + 1] += t1
+        total[r + 1, c + 2] += t2
+        total[r + 1, c + 3] += t3
+        c += 4
+    while c < columns:
+        a, s0, t0 = uintp(c) * uintp(TILE), np.float32(0), np.float32(0)
+        for k in range(n):
+            s0 += left[p + k] * right[a + k]
+            t0 += left[q + k] * right[a + k]
+        total[r, c] += s0
+        total[r + 1, c] += t0
+        c += 1
+
+
+@compiled
+def fill(out, values, n):  # type: ignore[no-untyped-def]
+    """out[o] = values[o], tiles of n."""
+    for o in range(len(values)):
+        p, value = uintp(o) * uintp(TILE), values[o]
+        for k in range(n):
+            out[p + k] = value

@@ -10,7 +10,7 @@ from numba import uintp
 from ..arrays import Float32Array, Float64Array
 from ..coding.context_model import LOG2_SCALE_SHIFT
 from ..coding.laplace import SCALE_LOW_LOG2
-from ..field.tiles import TILE, compiled, outer, product
+from ..field.tiles import TILE, compiled, fill, outer, product
 
 SCALE_HIGH_LOG2 = 7.8  # the table's last scale is 2**7.87
 LEAST_PROBABILITY = 2.0**-24  # one unit of the coder's table, which no symbol goes without
@@ -122,27 +122,22 @@ def _rows(  # type: ignore[no-untyped-def]
                 p, line = uintp(neighbours + feature_count + i) * uintp(TILE), places[i]
                 for k in range(n):
                     x[p + k] = line[here + k]
+            fill(h1, b1, n)
+            product(h1, 0, w1, 0, hidden, x, read, n)
             for o in range(hidden):
                 p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    h1[p + k] = b1[o]
-                product(h1, o, w1, x, read, n)
                 for k in range(n):
                     h1[p + k] = max(h1[p + k], zero)
+            fill(a2, b2, n)
+            product(a2, 0, w2, 0, hidden, h1, hidden, n)
             for o in range(hidden):
                 p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    a2[p + k] = b2[o]
-                product(a2, o, w2, h1, hidden, n)
                 for k in range(n):
                     a2[p + k] = max(a2[p + k], zero)
                     h2[p + k] = h1[p + k] + a2[p + k]
-            for o in range(2):
-                p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    out[p + k] = b3[o]
-                product(out, o, ws, x, read, n)
-                product(out, o, w3, h2, hidden, n)
+            fill(out, b3, n)
+            product(out, 0, ws, 0, 2, x, read, n)
+            product(out, 0, w3, 0, 2, h2, hidden, n)
             for k in range(n):
                 out[uintp(2 * TILE) + k] = target[here + k]
             total += _laplace(out, top, n)
@@ -153,9 +148,9 @@ def _rows(  # type: ignore[no-untyped-def]
                 for k in range(n):
                     g_h2[p + k] = w3t[o, 0] * top[k] + w3t[o, 1] * top[uintp(TILE) + k]
                     g_a2[p + k] = g_h2[p + k] if a2[p + k] > zero else zero
+            product(g_h2, 0, w2t, 0, hidden, g_a2, hidden, n)
             for o in range(hidden):
                 p = uintp(o) * uintp(TILE)
-                product(g_h2, o, w2t, g_a2, hidden, n)
                 for k in range(n):
                     g_h1[p + k] = g_h2[p + k] if h1[p + k] > zero else zero
             outer(g3, top, 2, h2, hidden, n)
@@ -178,7 +173,7 @@ def _rows(  # type: ignore[no-untyped-def]
                 p = uintp(i) * uintp(TILE)
                 for k in range(n):
                     g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[uintp(TILE) + k]
-                product(g_x, i, w1t, g_h1, hidden, n)
+            product(g_x, 0, w1t, 0, neighbours + feature_count, g_h1, hidden, n)
             for i in range(neighbours):
                 p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
                 for k in range(n):

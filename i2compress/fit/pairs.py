@@ -1,4 +1,7 @@
-"""Planes at twice their resolution, each sample repeated, and at half of it, each the mean of four: on a CPU compiled, and many times as fast as torch's."""
+"""Planes at twice their resolution, each sample repeated, and at half of it, each the mean of four.
+
+On a CPU they are compiled, and many times as fast as torch's.
+"""
 
 from typing import Any
 
