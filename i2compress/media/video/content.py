@@ -19,7 +19,7 @@ from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
 from .colour import from_luma
 from .format import SOURCES, read_video, video_header
-from .view import Moments, moments, output_layout
+from .view import Moments, moments, output_layout, stretch
 
 
 class Clip:
@@ -38,6 +38,10 @@ class Clip:
     def output(self, view: View) -> Layout:
         """See Content."""
         return output_layout(self.layout, view)
+
+    def stretch(self, view: View) -> tuple[float, float]:
+        """See Timed."""
+        return stretch(self.layout, view)
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: frames `[n, H, W, C]`, a few at a time; a little beyond 0..1 where they were made of luma and chroma."""
