@@ -11,7 +11,7 @@ from ...container import ChunkReader
 from ...errors import FormatError, UsageError
 from ...field.spec import Arrays
 from ...planes import Cost, Plane, next_base, open_plane, plane_cost, plane_weights
-from ...planes.outline import describe_field, field_facts
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...render.span import Span
 from ...signal import Layout, Metadata
@@ -141,7 +141,8 @@ def outline(data: bytes) -> Outline:
     lengths: list[Json] = [*file.header.lengths]
     header, count = file.groups[0].content.header, len(lengths)
     what = f"{count} group{'s' if count > 1 else ''} of up to {max(file.header.lengths)} frames, {describe_field(header)}"
-    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"groups": lengths, **field_facts(header)})
+    settings: dict[str, Json] = {**field_settings(header), "lam": file.header.lam}
+    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"groups": lengths, **field_facts(header)}, settings=settings)
 
 
 def output_format(head: bytes) -> str:
