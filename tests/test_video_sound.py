@@ -252,8 +252,8 @@ def test_tracks_are_sound_beside_video_and_nothing_else() -> None:
 
 
 def test_of_a_size_the_sound_takes_a_share_and_more_effort_leaves_it_as_it_is() -> None:
-    with media.open_source(clip(seconds=1.0, channels=2)) as opened:
-        settings = replace(SETTINGS, steps=40)
+    with media.open_source(clip(seconds=0.5)) as opened:
+        settings = replace(SETTINGS, steps=20)
         free = codec.encode(opened.source, settings)
         size = 2 * len(free.data) // 3
         bound = codec.encode(opened.source, replace(settings, target=Target(size=size)))
