@@ -1,8 +1,8 @@
 """Where the states of long fits are kept, so that an encode that was interrupted goes on from there.
 
 An encode makes one fit or several, always in the same order. Each has a file of its own in the folder of the encode, which is named by what decides
-the result: the source's bytes, the settings, and the version of this package. So a state of anything else is never found. The folder goes when the
-encode is done.
+the result: the source's bytes, the settings, and the version of this package. So a state of anything else is never found. A part of an encode that is
+finished, such as a group of pictures, leaves its result instead of the states of its fits. The folder goes when the encode is done.
 """
 
 import os
@@ -32,10 +32,12 @@ class Place:
     Args:
         path: of its file.
         every: seconds between two states.
+        began: when the encode did, as time.monotonic() says it.
     """
 
     path: Path
     every: float = EVERY
+    began: float = field(default_factory=time.monotonic)
     _due: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,11 @@ class Place:
         """Whether it is time for another state."""
         return time.monotonic() >= self._due
 
+    @property
+    def long(self) -> bool:
+        """Whether the encode has lasted so long that what is done is worth keeping."""
+        return time.monotonic() - self.began >= self.every
+
     def write(self, data: bytes) -> None:
         """Replaces the state, whole or not at all; a fit does not fail where that cannot be done."""
         began = time.monotonic()
@@ -66,16 +73,18 @@ class Place:
 
 @dataclass
 class Checkpoints:
-    """The places of the fits of one encode, in their order."""
+    """The places of the fits of one encode, or of a part of it, in their order; names of files in `folder` begin with `prefix`."""
 
     folder: Path
     every: float = EVERY
+    prefix: str = ""
+    began: float = field(default_factory=time.monotonic)
     _count: int = 0
 
     def next(self) -> Place:
-        """The place of the next fit."""
+        """The place of the next fit, or of the result of the next part."""
         self._count += 1
-        return Place(self.folder / f"{self._count - 1:05}.state", self.every)
+        return Place(self.folder / f"{self.prefix}{self._count - 1:05}.state", self.every, self.began)
 
 
 _current: ContextVar[Checkpoints | None] = ContextVar("checkpoints", default=None)
@@ -85,6 +94,25 @@ def next_place() -> Place | None:
     """The place of the next fit of the encode under way; None where states are not kept."""
     current = _current.get()
     return None if current is None else current.next()
+
+
+@contextmanager
+def part() -> Iterator[Place | None]:
+    """The fits inside are a part of the encode under way. Gives the place of its result, which replaces their states; None: nothing is kept."""
+    whole = _current.get()
+    if whole is None:
+        yield None
+        return
+    place = whole.next()
+    inner = Checkpoints(whole.folder, whole.every, f"{place.path.stem}-", whole.began)
+    token = _current.set(inner)
+    try:
+        yield place
+    finally:
+        _current.reset(token)
+    if place.path.exists():
+        for path in whole.folder.glob(f"{inner.prefix}*"):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

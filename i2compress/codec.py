@@ -6,7 +6,7 @@ Decoding needs numpy only; torch is imported when something is encoded.
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,13 @@ from .config import EncodeSettings, View
 from .container import chunk_sizes, insert_origin
 from .errors import ResourceError, SignalError
 from .media import SignalSource, Source, open_writer
-from .media.protocol import Coded, Hooks
+from .media.protocol import Coded, Hooks, Track
 from .media.table import check_options, medium_of, medium_of_file
 from .memory import installed
 from .signal import Layout, Metadata, Signal
 from .targets import Attempt, meet
+from .tracks import EncodedTrack, Encoding, Packed, encode_tracks, insert_tracks, open_tracks, read_tracks, shown
+from .tracks import cost as tracks_cost
 
 if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
@@ -43,6 +45,7 @@ class Encoded:
         figures: how close the decoded file is to its source, by the names of metrics.FIGURES; see Medium.score.
         seconds: wall-clock time of the encode.
         sizes: bytes of the file by kind of chunk.
+        tracks: what came of what runs beside it, such as the sound of a video.
     """
 
     coded: Coded
@@ -50,6 +53,7 @@ class Encoded:
     figures: Mapping[str, float]
     seconds: float
     sizes: dict[str, int] = field(default_factory=dict)
+    tracks: tuple[EncodedTrack, ...] = ()
 
     @property
     def data(self) -> bytes:
@@ -89,6 +93,7 @@ def encode(
     stop: Callable[[], bool] | None = None,
     began: float | None = None,
     origin: bytes | None = None,
+    tracks: Sequence[Packed] | None = None,
 ) -> Encoded:
     """Fit a field to the samples of a source and write it as an .i2 file.
 
@@ -99,6 +104,7 @@ def encode(
         stop: asked before every step; True ends the fit with the best state so far.
         began: the time.monotonic() from which a time limit counts; None for now.
         origin: what the file is to say that it was made from (origin.origin_of); None for nothing.
+        tracks: what runs beside the source, encoded before; None: it is encoded now, before the source is.
 
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
@@ -114,11 +120,14 @@ def encode(
     if settings.time_limit is not None:
         from . import fit  # noqa: F401  # it takes seconds to import, and they count
 
-        settings = replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
-    hooks = Hooks(on_step=on_step, stop=stop)
+        settings = _in_time(settings, began)
+    hooks, started = Hooks(on_step=on_step, stop=stop), time.monotonic()
+    beside = encode_tracks(source, settings, hooks) if tracks is None else Encoding(packed=tuple(tracks))
+    settings = _in_time(settings, started)
 
     def attempt(settings: EncodeSettings) -> Attempt:
         coded = medium.encode(source, settings, hooks)
+        coded = replace(coded, data=insert_tracks(coded.data, beside.packed), notes=(*beside.notes, *coded.notes))
         coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
         return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
 
@@ -127,7 +136,14 @@ def encode(
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
-    return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes)
+    return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes, tracks=beside.tracks)
+
+
+def _in_time(settings: EncodeSettings, began: float) -> EncodeSettings:
+    """The settings with what is left of a time limit."""
+    if settings.time_limit is None:
+        return settings
+    return replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
 
 
 def check_cost(data: bytes, view: View | None = None, *, threads: int | None = None) -> None:
@@ -145,6 +161,8 @@ def check_cost(data: bytes, view: View | None = None, *, threads: int | None = N
     view, medium = View() if view is None else view, medium_of_file(data)
     check_options(medium, view)
     cost, memory = medium.cost(data, view), installed()
+    if tracks := read_tracks(data, allow_partial=True):
+        cost = cost.then(tracks_cost(tracks, medium.load(data, partial=True, threads=threads), view))
     cores = os.cpu_count() or 1
     seconds = cost.seconds / min(threads or cores, cores)
     if seconds > MOST_SECONDS:
@@ -183,7 +201,7 @@ def refine(
     stop: Callable[[], bool] | None = None,
     began: float | None = None,
 ) -> Refined:
-    """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better.
+    """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better. Tracks stay as they are.
 
     That is the one of the smaller D + lambda R, D as the new fit weighs errors, both as measured on the decoded file; of a kind that cannot
     measure that, the new one if it is no larger and no figure of it is worse.
@@ -207,7 +225,7 @@ def refine(
     before = file.score(source)
     said = file.medium.outline(data).settings
     asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
-    encoded = encode(source, asked, on_step=on_step, stop=stop, began=began)
+    encoded = encode(source, asked, on_step=on_step, stop=stop, began=began, tracks=read_tracks(data))
     if encoded.coded.distortion_of is not None:
         rate = asked.rate_weight * 8 / source.layout.samples
         files = ((I2File.from_bytes(encoded.data, threads=asked.threads), encoded.data), (file, data))
@@ -223,12 +241,13 @@ def refine(
 class I2File:
     """An opened .i2 file: read once, rendered as often and at whatever resolution is asked.
 
-    `medium` is its kind of media, `content` what that has made of the file; see media.protocol.
+    `medium` is its kind of media, `content` what that has made of the file; see media.protocol. `tracks` run beside it.
     """
 
     def __init__(self, data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> None:
         self.medium = medium_of_file(data)
         self.content = self.medium.load(data, partial=allow_partial, threads=threads)
+        self.tracks, self._whole = open_tracks(data, partial=allow_partial, threads=threads)
 
     @staticmethod
     def from_bytes(data: bytes, *, threads: int | None = None, allow_partial: bool = False) -> "I2File":
@@ -257,7 +276,7 @@ class I2File:
     @property
     def complete(self) -> bool:
         """False where the file was cut short, and what is missing was filled in."""
-        return self.content.complete
+        return self.content.complete and self._whole
 
     def output(self, view: View | None = None) -> Layout:
         """What a view gives. Raises UsageError where this kind of media has no such view."""
@@ -269,6 +288,10 @@ class I2File:
         """The samples `[n, *rest, C]` of a view along its first axis, in memory that does not grow with its length. Raises UsageError."""
         self.output(view)
         return self.content.blocks(View() if view is None else view)
+
+    def tracks_of(self, view: View | None = None) -> tuple[Track, ...]:
+        """What runs beside a view of it: of each track the part that goes with it. Raises UsageError."""
+        return shown(self.tracks, self.content, View() if view is None else view)
 
     def render(self, view: View | None = None) -> Signal:
         """The whole view as a signal, its metadata with it. Raises UsageError."""

@@ -116,6 +116,10 @@ class Target:
             if not low <= value <= high:
                 raise UsageError(f"target {name} is {value:g}; expected {low:g} to {high:g}")
 
+    def most_bytes(self, samples: int) -> int | None:
+        """Of a file of so many samples of the grid; None where its size is free."""
+        return self.size if self.bpp is None else math.floor(self.bpp * samples / 8)
+
     @property
     def given(self) -> bool:
         """Whether there is any."""
@@ -149,6 +153,7 @@ class EncodeSettings:
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
         start: of pictures: one of STARTS, or the path of a start that i2c train has written.
         grid: of a shape: samples of distance along its longest side; None: by the quality.
+        no_audio: of video: leave its sound out.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -171,6 +176,7 @@ class EncodeSettings:
     start: str = "auto"
     tune: str | None = None
     grid: int | None = None
+    no_audio: bool = False
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]
@@ -244,6 +250,7 @@ class View:
         fps: of video: frames a second; None for the source's own frames.
         resolution: of a shape: samples along the longest side of the grid that its surface is found on; None for the file's own.
         box: of a shape: (x, y, z) of its lowest and of its highest corner, in the shape's units; None for all of it.
+        no_audio: of video: without its sound.
     """
 
     scale: float | None = None
@@ -258,6 +265,7 @@ class View:
     fps: Fraction | None = None
     resolution: int | None = None
     box: tuple[float, float, float, float, float, float] | None = None
+    no_audio: bool = False
 
     def __post_init__(self) -> None:
         if self.resolution is not None and not 2 <= self.resolution <= MAX_RESOLUTION:

@@ -15,6 +15,10 @@ Sound and video begin with another chunk and hold any number of planes, one a se
     't' ...         metadata, as above
     for each segment: 'S' segment, and where it is not silent 'H', 'W', 'Y' as above
 
+The sound of a video is a whole file of sound in a chunk before the first group:
+
+    'T' track       when it begins, and the bytes of that .i2 file; see tracks.py
+
 A shape has a chunk before its plane:
 
     signature, 'G' shape (where the grid lies), metadata, 'H', 'O', 'W', 'Y' as above
@@ -56,7 +60,9 @@ CHUNKS = {
     "o": "origin",
     "G": "shape",
     "O": "occupancy",
+    "T": "track",
 }
+TRACK = "T"
 ORIGIN, ORIGIN_SIZE = "o", 16
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
 
@@ -245,6 +251,21 @@ class ChunkReader:
                 _check_origin(payload)
             elif name is not None:
                 found[name] = _unpack(payload, name)
+        return found
+
+    def tracks(self, *, allow_partial: bool = False) -> list[memoryview]:
+        """Payloads of those of the next chunks that are tracks; `allow_partial`: one that is damaged as well, whose own chunks say where."""
+        found = []
+        while self._next() == TRACK:
+            cursor = Cursor(self.data, self.position + 1, self.where, TruncatedError, self.advice)
+            try:
+                found.append(self.chunk()[1])
+            except ChecksumError:
+                if not allow_partial:
+                    raise
+                found.append(cursor.take(cursor.varint("chunk length", MAX_VALUE)))
+                cursor.take(4)
+                self.position = cursor.position
         return found
 
     def _next(self) -> str:

@@ -14,7 +14,7 @@ from .config import DEFAULT_FIELD, SQUARES, EncodeSettings, Target, View, lambda
 from .errors import TargetError, UsageError
 from .kinds import Kind
 from .media.protocol import Coded, Hooks, Resampling, Source
-from .media.table import medium_of_file
+from .media.table import medium_of, medium_of_file
 from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
@@ -85,7 +85,7 @@ class _Try:
 def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
     """What to try next."""
     assert settings.lam is not None  # the first guess
-    if settings.field == DEFAULT_FIELD and layout.seconds is not None and goal.name == "size":
+    if settings.field == DEFAULT_FIELD and layout.seconds is not None and "bitrate" in medium_of(layout.kind).options and goal.name == "size":
         aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
         return _Try(asked=aimed, settings=replace(settings, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / layout.seconds)))
     lam = _clamped(_next(goal, tried)) if tried else settings.lam
@@ -100,7 +100,7 @@ class _Goal:
         self._source = source
         if target.bpp is not None and isinstance(source, Resampling):
             raise UsageError("--bpp is for sources with samples of their own, which this one does not have; use --target-size")
-        size = target.size if target.bpp is None else math.floor(target.bpp * layout.samples / 8)
+        size = target.most_bytes(layout.samples)
         if size is not None:
             self.name, self.limit = "size", math.log(max(size, 1))
         elif target.psnr is not None:
@@ -148,7 +148,7 @@ class _Goal:
 
 def _first(goal: _Goal, layout: Layout) -> float:
     """Lambda of a usual photograph: 0.4 bits a pixel, 34 dB and 65 of SSIMULACRA 2 at quality 50. Of sound, video: half the noise's power."""
-    if layout.kind is not Kind.IMAGE and layout.seconds is None:
+    if layout.kind is not Kind.IMAGE and "bitrate" not in medium_of(layout.kind).options and (layout.seconds is None or goal.name == "size"):
         return lambda_of_quality(50)
     if layout.kind is not Kind.IMAGE:
         return float(10 ** (-goal.limit / 10)) * layout.peak**2 / 2 if goal.name == "psnr" else 1e-6

@@ -29,8 +29,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def source(kind: Kind) -> Signal:
-    """A small picture, or sound of several segments."""
+    """A small picture, sound of several segments, or video of two groups."""
     chance = np.random.default_rng(0)
+    if kind is Kind.VIDEO:
+        scenes = [np.broadcast_to(chance.random((1, 12, 16, 3), np.float32), (3, 12, 16, 3)) * (1 - k) for k in (0, 0.9)]
+        return Signal(values=np.concatenate(scenes), kind=kind, rate=25)
     if kind is Kind.IMAGE:
         return Signal.from_codes(chance.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     return Signal(values=chance.normal(0, 0.2, (3000, 1)).astype(np.float32), kind=kind, bit_depth=16, rate=8000)
@@ -64,6 +67,24 @@ def test_an_interrupted_fit_goes_on_and_gives_the_same_file(kind: Kind, field: s
         again = codec.encode(signal, settings, on_step=lambda info: steps.append(info.step))
     assert again.data == whole and steps[0] > 15
     assert not list(state.iterdir())  # nothing is left
+
+
+def test_finished_groups_of_a_video_are_not_fitted_again_and_leave_no_states_of_their_fits(state: Path) -> None:
+    settings, signal, phases = EncodeSettings(steps=8, threads=1, device="cpu"), source(Kind.VIDEO), list[str]()
+    whole = codec.encode(signal, settings, on_step=lambda info: phases.append(info.phase))
+    assert set(map(str, phases)) == {"group 1 of 2", "group 2 of 2"}
+    interrupted(signal, settings, phases.index("group 2 of 2") + 4)
+    assert sorted(path.name.count("-") for path in state.glob("*/*.state")) == [0, 1]  # a result, and the state of the fit under way
+    again: list[str] = []
+    with kept(b"origin", every=0):
+        made = codec.encode(signal, settings, on_step=lambda info: again.append(info.phase))
+    assert made.data == whole.data and (made.coded.steps, made.coded.passes) == (whole.coded.steps, whole.coded.passes)
+    assert set(again) == {"group 2 of 2"} and len(again) < phases.count("group 2 of 2")
+    interrupted(signal, settings, phases.index("group 2 of 2") + 4)
+    for path in state.glob("*/00000.state"):
+        path.write_bytes(path.read_bytes()[:-20])
+    with kept(b"origin", every=0):
+        assert codec.encode(signal, settings).data == whole.data  # a damaged result is made anew
 
 
 def test_a_state_of_another_fit_is_not_used(state: Path) -> None:

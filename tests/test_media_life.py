@@ -37,6 +37,7 @@ ASKED = {
     "start": EncodeSettings(start="none"),
     "grid": EncodeSettings(grid=64),
     "resolution": View(resolution=8),
+    "no_audio": View(no_audio=True),
     "box": View(box=(0, 0, 0, 1, 1, 1)),
 }
 

@@ -29,7 +29,7 @@ from .options import (
     parse_time,
     spread,
 )
-from .output import Json, Output, duration
+from .output import Json, Output, beside, duration, track_records
 from .run import run_jobs
 from .work import Desk, Job, Tally
 
@@ -56,6 +56,7 @@ Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value,
 FileFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="png, wav, mp4, ...; by the output's extension, else png, or the source's own.")
 ]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Of a video: without its sound.")]
 AllowPartial = Annotated[bool, typer.Option("--allow-partial", help="Decode what is there of a file that was cut short.")]
 MaxSamples = Annotated[int, typer.Option("--max-samples", metavar="N", help="Refuse longer sounds and videos.")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", metavar="N", help="Refuse larger outputs.")]
@@ -90,6 +91,7 @@ def decode(
     box: Box = None,
     depth: Depth = None,
     dither: Dither = False,
+    no_audio: NoAudio = False,
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -104,7 +106,7 @@ def decode(
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
-    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box))
+    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box), no_audio=no_audio)
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm, any_cost=any_cost)
@@ -161,24 +163,31 @@ def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     if not wish.any_cost:
         check_cost(data, wish.view, threads=desk.threads)
     file = I2File.from_bytes(data, threads=desk.threads, allow_partial=wish.allow_partial)
-    layout = file.output(wish.view)
-    file.medium.check_output(layout, wish.limits)
+    layout, tracks = file.output(wish.view), file.tracks_of(wish.view)
+    for medium, whole in ((file.medium, layout), *((media.MEDIA[track.source.layout.kind], track.source.layout) for track in tracks)):
+        medium.check_output(whole, wish.limits)
     target, form = (sys.stdout.buffer, wish.format or _own_format(data)) if job.target == STDIO else (job.target, wish.format)
     with media.open_writer(target, layout, format=form, metadata=file.metadata, force=job.replace) as writer:
         if wish.view.bit_depth not in (None, writer.layout.bit_depth):
             raise UsageError(f"--depth is {wish.view.bit_depth}, and {job.target} would hold {writer.layout.bit_depth} bits; choose another --format")
+        left_out = media.accompany(writer, tracks)
+        if left_out and wish.check:
+            raise UsageError(f"--rm removes sources of which everything is decoded, and {job.target} cannot hold the sound; choose mp4 or mkv")
         for block in file.blocks(wish.view):
             writer.write(block)
     seconds = perf_counter() - start
-    for note in writer.notes:
+    for note in (*writer.notes, *left_out):
         out.warn(f"{job.shown}: {note}")
     if not file.complete:
         out.warn(f"{job.source} was cut short; what is missing was filled in, in {job.shown}")
-    out.line(f"{job.shown}: {file.medium.describe(writer.layout)}, {duration(seconds)}")
+    held = () if left_out else tracks
+    parts = [file.medium.describe(writer.layout), *(beside(track.source.layout) for track in held), duration(seconds)]
+    out.line(f"{job.shown}: {', '.join(parts)}")
     facts: dict[str, Json] = {"output": job.target, "kind": file.medium.kind.name.lower(), **file.medium.facts(writer.layout)}
-    out.record(job.source, "ok", {**facts, "complete": file.complete, "seconds": seconds})
+    records = track_records([(track.start, track.source.layout, None, {}) for track in held])
+    out.record(job.source, "ok", {**facts, "complete": file.complete, "seconds": seconds, **records})
     if wish.check:
-        _check_written(job.target, writer.layout)
+        _check_written(job.target, writer.layout, len(tracks))
     return Tally(read=len(data), written=os.path.getsize(job.target) if os.path.isfile(job.target) else 0)
 
 
@@ -189,14 +198,14 @@ def _prepared(job: Job) -> Job:
     return replace(job, skipped="it is not older than its source") if newer else job
 
 
-def _check_written(target: str, layout: "Layout") -> None:
+def _check_written(target: str, layout: "Layout", tracks: int) -> None:
     """Reads an output to its end. Raises I2Error where it is not what was written."""
     from .. import media
 
     with media.open_source(target) as opened:
         source = media.on_layout(opened.source, layout)
-        found, count = source.layout, 0
+        found, count, beside_it = source.layout, 0, len(media.tracks_of(source))
         while (block := source.read(count, ROWS)).shape[0]:
             count += block.shape[0]
-    if (found.grid, found.channels, count) != (layout.grid, layout.channels, layout.grid[0]):
+    if (found.grid, found.channels, count, beside_it) != (layout.grid, layout.channels, layout.grid[0], tracks):
         raise I2Error(f"{target} reads back differently from what was written, and its source is kept; check the disk and decode again")

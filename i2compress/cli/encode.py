@@ -21,7 +21,7 @@ from ..files import STDIO, default_output
 from ..origin import origin_of
 from . import batch
 from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
-from .output import Json, Output, duration, figures, rate, size
+from .output import Json, Output, beside, duration, figures, rate, size, track_records
 from .run import run_jobs, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
 
@@ -74,6 +74,7 @@ Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and t
 TuneOption = Annotated[
     str | None, typer.Option("--tune", metavar="NAME", help=f"What errors weigh, the default first: {TUNES_TEXT}; psnr and snr: all alike.")
 ]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Of a video: leave its sound out.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
@@ -103,6 +104,7 @@ def encode(
     contract: Contract = True,
     grid: Grid = None,
     strip: Strip = False,
+    no_audio: NoAudio = False,
     raw: Raw = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -117,7 +119,7 @@ def encode(
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid)
+    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid, no_audio=no_audio)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
@@ -240,6 +242,7 @@ def _report(job: Job, file: "InputFile", encoded: "Encoded", out: Transcript) ->
     length = encoded.layout.seconds
     speed = "" if length is None else f" ({encoded.seconds / length:.2g} x its length)"
     parts = [medium.describe(encoded.layout), size(count), rate(encoded.layout, count), figures(encoded.figures)]
+    parts += [beside(track.layout, track.size, track.figures) for track in encoded.tracks]
     out.line(f"{job.shown}: {', '.join([*parts, duration(encoded.seconds)])}{speed}")
     for note in (*file.source.notes, *coded.notes):
         out.warn(f"{job.shown}: {note}")
@@ -250,7 +253,8 @@ def _report(job: Job, file: "InputFile", encoded: "Encoded", out: Transcript) ->
     facts: dict[str, Json] = {"output": job.target, "kind": medium.kind.name.lower(), **medium.facts(encoded.layout)}
     sizes: dict[str, Json] = {"bytes": count, "source_bytes": file.size, "bpp": encoded.bpp, "bitrate": encoded.bitrate, "sizes": {**encoded.sizes}}
     work: dict[str, Json] = {"seconds": encoded.seconds, "steps": coded.steps, "passes": coded.passes, "loss": encoded.loss}
-    out.record(job.source, "ok", {**facts, **sizes, **encoded.figures, **work, "converged": coded.converged})
+    tracks = track_records([(track.start, track.layout, track.size, track.figures) for track in encoded.tracks])
+    out.record(job.source, "ok", {**facts, **sizes, **encoded.figures, **work, "converged": coded.converged, **tracks})
 
 
 @contextmanager

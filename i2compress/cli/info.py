@@ -7,9 +7,10 @@ import typer
 
 from ..config import EncodeSettings
 from ..container import ChunkSize, chunk_sizes
+from ..signal import TICKS
 from .inputs import check_stdin
 from .options import AsJson, Debug, Inputs, Running
-from .output import Json, Output, rate, size
+from .output import Json, Output, beside, rate, size, track_records
 from .run import run_jobs
 from .work import Desk, Job, Tally
 
@@ -29,12 +30,15 @@ def info(*, inputs: Inputs, as_args: AsArgs = False, as_json: AsJson = False, de
 
 def _show(job: Job, desk: Desk, *, as_args: bool) -> Tally:
     from ..media.table import medium_of_file
+    from ..tracks import read_tracks
 
     data = job.read()
     medium = medium_of_file(data)
     outline, chunks = medium.outline(data), chunk_sizes(data)
-    desk.out.text(_command(outline) if as_args else _text(job.source, medium, outline, chunks, len(data)))
-    desk.out.record(job.source, "ok", _fields(medium, outline, chunks, len(data)))
+    tracks = [(start, medium_of_file(packed).outline(packed), len(packed)) for start, packed in read_tracks(data)]
+    desk.out.text(_command(outline) if as_args else _text(job.source, medium, outline, chunks, len(data), tracks))
+    records = track_records([(start, of.layout, count, {}) for start, of, count in tracks])
+    desk.out.record(job.source, "ok", {**_fields(medium, outline, chunks, len(data)), **records})
     return Tally(read=len(data))
 
 
@@ -53,10 +57,11 @@ def _command(outline: "Outline") -> str:
     return " ".join(words)
 
 
-def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int) -> str:
+def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int, tracks: "list[tuple[int, Outline, int]]") -> str:
     lam = "" if outline.lam is None else f", lambda {outline.lam:.2g}"
     what = f"{medium.describe(outline.layout)}, {size(count)}, {rate(outline.layout, count)}{lam}, {outline.what}"
     lines = [f"{source}: I2 {medium.kind.name.lower()}, {what}"]
+    lines += [f"  {beside(of.layout, length)}, from {start / TICKS:.3g} s on, {of.what}" for start, of, length in tracks]
     for letter, name, total in _grouped(chunks):
         lines.append(f"  {letter or ' '} {name:<10}{total:>10} bytes {100 * total / count:6.1f} %")
     return "\n".join(lines)

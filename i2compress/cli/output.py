@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -158,6 +158,33 @@ def figures(found: Mapping[str, float]) -> str:
     if all(value == math.inf for value in found.values()):
         return "equal to its source"
     return ", ".join(f"{value:.2f} {FIGURES[name]}" for name, value in found.items())
+
+
+def beside(layout: "Layout", count: int | None = None, found: Mapping[str, float] | None = None) -> str:
+    """What runs beside a signal, in a few words: with sound (2 s, 48000 Hz, stereo, 16 bit, 4.1 kB, 14.20 dB SNR)."""
+    from ..media import MEDIA
+
+    medium = MEDIA[layout.kind]
+    parts = [medium.describe(layout), *([] if count is None else [size(count)]), *([figures(found)] if found else [])]
+    return f"with {medium.noun} ({', '.join(parts)})"
+
+
+def track_records(tracks: "Sequence[tuple[int, Layout, int | None, Mapping[str, float]]]") -> dict[str, Json]:
+    """The same as data, of (start in ticks, layout, bytes where they are known, figures) of each; nothing where there is none."""
+    from ..media import MEDIA
+    from ..signal import TICKS
+
+    records: list[Json] = [
+        {
+            "kind": layout.kind.name.lower(),
+            "start": start / TICKS,
+            **MEDIA[layout.kind].facts(layout),
+            **({} if count is None else {"bytes": count}),
+            **found,
+        }
+        for start, layout, count, found in tracks
+    ]
+    return {"tracks": records} if records else {}
 
 
 def _say(text: str) -> None:

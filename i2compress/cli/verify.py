@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config import View
 from ..errors import SignalError, TargetError, UsageError
 from ..files import STDIO
 from . import batch
 from .decode import is_packed
 from .inputs import check_stdin, gather
 from .options import AnyCost, Running, Selection, spread
-from .output import Output, duration, figures
+from .output import Output, beside, duration, figures, track_records
 from .run import run_jobs
 from .work import Desk, Job, Tally, Transcript
 
@@ -56,21 +57,23 @@ def _verify_one(job: Job, desk: Desk, *, against: str | None, raw: str | None, m
     if not any_cost:
         check_cost(data, threads=desk.threads)
     file = I2File.from_bytes(data, threads=desk.threads)
-    found = _decoded(file) if against is None else _score(file, against, raw, desk.out)
-    _report(job.source, file, found, time.perf_counter() - start, min_psnr, desk.out)
+    found, tracks = (_decoded(file), [{} for _ in file.tracks]) if against is None else _score(file, against, raw, desk.out)
+    _report(job.source, file, found, tracks, time.perf_counter() - start, min_psnr, desk.out)
     return Tally(read=len(data))
 
 
 def _decoded(file: "I2File") -> dict[str, float]:
     """Decodes to the end; without a source there is no figure."""
-    for _ in file.blocks():
-        pass
+    for content in (file, *(track.content for track in file.tracks)):
+        for _ in content.blocks(View()):
+            pass
     return {}
 
 
-def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> Mapping[str, float]:
-    """The figures of the file, which is decoded to its end, beside its source."""
+def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> tuple[Mapping[str, float], list[Mapping[str, float]]]:
+    """The figures of the file, which is decoded to its end, beside its source, and of each of its tracks."""
     from .. import media
+    from ..tracks import score_tracks
 
     with media.open_source(sys.stdin.buffer if against == STDIO else against, raw=raw) as opened:
         source = media.on_layout(opened.source, file.layout)
@@ -80,16 +83,28 @@ def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> Ma
             if described[0] == described[1]:
                 described = [f"{text} ({layout.grid[0]} samples)" for text, layout in zip(described, (found, expected), strict=True)]
             raise SignalError(f"{against} is {described[0]}; expected {described[1]} as in the .i2 file: give the source that it was made from")
-        figures = file.score(source)
+        figures, tracks = file.score(source), score_tracks(file.tracks, source)
         for note in source.notes:
             out.warn(f"{against}: {note}")
-        return figures
+        return figures, tracks
 
 
-def _report(path: str, file: "I2File", found: Mapping[str, float], seconds: float, min_psnr: float | None, out: Transcript) -> None:
+def _report(
+    path: str,
+    file: "I2File",
+    found: Mapping[str, float],
+    tracks: list[Mapping[str, float]],
+    seconds: float,
+    min_psnr: float | None,
+    out: Transcript,
+) -> None:
     psnr = found.get("psnr")
     if psnr is not None and min_psnr is not None and psnr < min_psnr:
         raise TargetError(f"{path} has {psnr:.2f} dB PSNR; expected at least {min_psnr:g} dB: encode again with a higher -q or -e")
-    what = ", ".join([file.medium.describe(file.layout), *([figures(found)] if found else [])])
+    beside_it = list(zip(file.tracks, tracks, strict=True))
+    parts = [file.medium.describe(file.layout), *([figures(found)] if found else [])]
+    what = ", ".join([*parts, *(beside(track.content.layout, track.size, of) for track, of in beside_it)])
     out.text(f"{path}: OK, {what}, decoded in {duration(seconds)}")
-    out.record(path, "ok", {"kind": file.medium.kind.name.lower(), "psnr": None, **found, "lossless": psnr == math.inf, "seconds": seconds})
+    records = track_records([(track.start, track.content.layout, track.size, of) for track, of in beside_it])
+    facts = {"kind": file.medium.kind.name.lower(), "psnr": None, **found, "lossless": psnr == math.inf, "seconds": seconds}
+    out.record(path, "ok", {**facts, **records})

@@ -127,7 +127,7 @@ class TrainingLoop(ABC, Generic[State]):
                 self.keep()
             if self._place is not None and self._place.due:
                 self._place.write(self._packed())
-        if self._place is not None and self._place.path.parent.exists():  # of a long encode: what follows need not come here again
+        if self._place is not None and self._place.long:  # what follows need not come here again
             self._place.write(self._packed())
 
     def state(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ The kinds import their libraries only when something is read or written.
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from ..signal import Codes, Layout, Metadata, Signal, Values
 from .foreign import HEAD as HEAD
 from .foreign import beginning, recognise
 from .numbered import NumberedSink, is_numbered
-from .protocol import Format, Resampling, Sink, Source
+from .protocol import Accompanied, Accompanying, Format, Resampling, Sink, Source, Track
 from .raw import described
 from .table import MEDIA, find_format, formats, medium_of, medium_of_source
 
@@ -32,12 +32,15 @@ __all__ = [
     "SignalSource",
     "Sink",
     "Source",
+    "Track",
+    "accompany",
     "find_format",
     "formats",
     "on_layout",
     "open_source",
     "open_writer",
     "read",
+    "tracks_of",
 ]
 
 Input = str | os.PathLike[str] | bytes | BinaryIO
@@ -94,6 +97,28 @@ def open_source(source: Input, *, raw: str | None = None) -> Iterator[InputFile]
 def on_layout(source: Source, layout: Layout) -> Source:
     """The source on the grid of a layout, where it can be sampled on any grid; itself otherwise."""
     return source.resampled(layout) if isinstance(source, Resampling) else source
+
+
+def tracks_of(source: Source) -> Sequence[Track]:
+    """What runs beside a source, such as the sound of a video. Raises SignalError where it cannot be read."""
+    return source.tracks if isinstance(source, Accompanied) else ()
+
+
+def accompany(sink: Sink, tracks: Sequence[Track]) -> tuple[str, ...]:
+    """Has a sink, to which nothing has been written, write tracks as well; whole sentences on what it cannot hold.
+
+    Raises:
+        UsageError: a track that its format could hold, but not as it is.
+    """
+    if not tracks:
+        return ()
+    if isinstance(sink, Accompanying):
+        sink.accompany(tracks)
+        return ()
+    kinds = {track.source.layout.kind for track in tracks}
+    nouns = " and ".join(MEDIA[kind].noun for kind in sorted(kinds))
+    able = " or ".join(form.name for form in formats() if kinds <= set(form.tracks))
+    return (f"its {nouns} is left out, as this format has no place for it: choose {able}, or give --no-audio",)
 
 
 def read(source: Input) -> Signal:

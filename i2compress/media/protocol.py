@@ -29,6 +29,7 @@ class Format:
         depths: bits of its samples; deeper code values are reduced to it when written.
         streamed: samples are written as they come; otherwise the whole is held in memory.
         carries: names of the Metadata it can hold.
+        tracks: kinds of media that may run beside it in a file.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     depths: tuple[int, ...] = (8, 16)
     streamed: bool = False
     carries: tuple[str, ...] = ()
+    tracks: tuple[Kind, ...] = ()
 
 
 class Source(Protocol):
@@ -72,6 +74,28 @@ class Resampling(Protocol):
         """The same on the grid of a layout of its kind."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """What runs beside a signal, such as the sound of a video.
+
+    Args:
+        source: its samples, of a kind of media of its own.
+        start: when they begin, in ticks of 1/TICKS seconds after the signal does; below 0 where that is before it.
+    """
+
+    source: Source
+    start: int = 0
+
+
+@runtime_checkable
+class Accompanied(Protocol):
+    """A Source with tracks beside it."""
+
+    @property
+    def tracks(self) -> Sequence[Track]:
+        """All of them, opened when they are asked for. Raises SignalError where one cannot be read."""
+
+
 class Sink(Protocol):
     """Takes the samples of one file from start to end along the first axis."""
 
@@ -85,6 +109,14 @@ class Sink(Protocol):
 
     def write(self, values: Float32Array | Codes) -> None:
         """Appends `[n, *rest, C]`: values, which are rounded to what the file holds, or code values of its depth."""
+
+
+@runtime_checkable
+class Accompanying(Protocol):
+    """A Sink that takes tracks beside its samples."""
+
+    def accompany(self, tracks: Sequence[Track]) -> None:
+        """Writes these as well; called once, before any sample is written. Raises UsageError where the format cannot hold them."""
 
 
 class Content(Protocol):
@@ -107,6 +139,14 @@ class Content(Protocol):
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """The samples `[n, *rest, C]` of a view along its first axis, in memory that does not grow with its length."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """Content that tracks may run beside."""
+
+    def stretch(self, view: View) -> tuple[float, float]:
+        """From when to when a view shows it, in seconds of the source; infinite where it begins or ends no sooner than the tracks do."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,19 @@
 """Planes in pyramid fields: values become weights and latents, and they become values again. Decoding needs numpy only."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from .. import checkpoints
 from ..arrays import Float32Array
 from ..coding.context import ContextWeights
 from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
-from ..container import Container
-from ..errors import MalformedError
+from ..container import Container, read, write
+from ..errors import I2Error, MalformedError
 from ..field.priors import find_prior
 from ..field.spec import MAX_CONTRACTION, PRIOR_BITS, Arrays, PyramidSpec
 from ..field.weights import context_weights, dequantise, rendering_weights
@@ -50,6 +52,39 @@ def fit_pyramid(
         settle: what becomes of the latents before they are coded; None: nothing.
         base: what the weights are coded as differences from, and begin at, multiples of 2**-PRIOR_BITS; None for prior 0. The reader must have it.
     """
+    with checkpoints.part() as place:
+        found = None if place is None else _finished(place, job, base)
+        if found is not None:
+            return found
+        fitted = _fit(job, spec, part=part, schedule=schedule, start=start, settle=settle, base=base)
+        if place is not None and place.long and not (job.stop is not None and job.stop()):
+            work = json.dumps({"steps": fitted.steps, "passes": fitted.passes})
+            place.write(work.encode() + b"\n" + write(fitted.content))
+        return fitted
+
+
+def _finished(place: checkpoints.Place, job: PlaneJob, base: Arrays | None) -> FittedPlane | None:
+    """What an interrupted run has made of the same job; None where it did not come to its end."""
+    work, _, file = (place.read() or b"").partition(b"\n")
+    try:
+        done = json.loads(work)
+        content = read(file)
+        latents, weights = open_field(content, job.settings.threads or 1, base).latents, plane_weights(content, base)
+    except (ValueError, I2Error):  # none, or damaged: it is made anew
+        return None
+    return FittedPlane(content=content, weights=weights, latents=latents, steps=done["steps"], passes=done["passes"])
+
+
+def _fit(
+    job: PlaneJob,
+    spec: PyramidSpec,
+    *,
+    part: tuple[int, ...],
+    schedule: "Schedule | None",
+    start: "Start | None",
+    settle: Settle | None,
+    base: Arrays | None,
+) -> FittedPlane:
     from ..fit import Start, fit_signal
 
     start = Start() if start is None else start

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
@@ -18,7 +19,7 @@ from .tags import clean
 # Playlists are not among them: they open other files and addresses.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,mp3,loas,ac3,eac3,dts,truehd,amr,ape,wv,tta,tak,mpc,mpc8,dsf,iff,ogg,wav,w64,flac,aiff,caf,au,"
-    "voc,gsm,avi,flv,mpegts,mpeg"
+    "voc,gsm,avi,flv,mpegts,mpeg,nut,rm"
 )
 _LOSSLESS = ("pcm_", "wavpack", "tta")  # codecs whose floating point is the source's own
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
@@ -47,6 +48,8 @@ class _Found:
     rate: int = 0
     channels: int = 0
     samples: int = 0
+    begins: Fraction | None = None
+    silent: int = 0
 
 
 def read_tags(file: BinaryIO) -> dict[str, str]:
@@ -70,31 +73,35 @@ def count_flac(file: BinaryIO) -> int:
 
 
 class Ffmpeg:
-    """A file that FFmpeg reads.
+    """A file that FFmpeg reads. `begins`: when its first sample is heard, in seconds of the file's clock.
 
     Args:
         file: binary and seekable.
+        track: which track of sound of a video it is; None for a file of sound. What of a track is missing in between is silent then, so
+            that it stays in step with the pictures.
 
     Raises:
         Unknown: FFmpeg does not know it.
         SignalError: a video, damaged, or without sound. The name of the file is not in the message.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, first = mpeg.without_junk(file)
-        promise = mpeg.promise(self._file, first)
+    def __init__(self, file: BinaryIO, *, track: int | None = None) -> None:
+        self._file, first = mpeg.without_junk(file) if track is None else (file, 0)
+        promise = mpeg.promise(self._file, first) if track is None else None
+        self._track = track
         try:
             with _open(self._file) as container:
-                stream = _sound_of(container)
+                stream = self._stream(container)
                 self._limit: int | None = None
                 found = _Found()
                 for _ in self._decode(container, stream, found):
                     pass
                 if found.samples < 1:
                     raise SignalError("the file holds a track of sound that cannot be decoded; expected at least one sample: copy it again")
-                self._limit, notes = _length(container, stream, found, promise)
+                self._limit, notes = _length(container, stream, found, promise) if track is None else _track_length(container, stream, found)
                 depth, floating = _depth(stream, found)
-                tags, name = _tags(container), container.format.name
+                tags, name = _track_tags(stream) if track is not None else _tags(container), container.format.name
+                self.begins = found.begins or Fraction(0)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise Unknown(error) from error
         samples = min(found.samples, self._limit)
@@ -116,7 +123,10 @@ class Ffmpeg:
 
     def _blocks(self) -> Iterator[Samples]:
         with _open(self._file) as container:
-            yield from self._decode(container, container.streams.audio[0], _Found())
+            yield from self._decode(container, self._stream(container), _Found())
+
+    def _stream(self, container: "av.container.InputContainer") -> Any:
+        return _sound_of(container) if self._track is None else container.streams.audio[self._track]
 
     def _decode(self, container: "av.container.InputContainer", stream: Any, found: _Found) -> Iterator[Samples]:
         """Samples `[n, C]` of every frame, up to the limit; what is seen goes into `found`."""
@@ -134,6 +144,8 @@ class Ffmpeg:
                 found.bad_at_end = 0
                 values = _samples_of(frame, found)
                 _check_same(frame, found)
+                if self._track is not None:
+                    yield from _silence(frame, found)
                 before = found.samples
                 found.samples += len(values)
                 yield values if self._limit is None else values[: max(0, self._limit - before)]
@@ -181,6 +193,33 @@ def _samples_of(frame: av.AudioFrame, found: _Found) -> Samples:
         found.low_bits |= int(np.bitwise_or.reduce(values, None)) & 0xFF
     wide: Samples = values.astype(np.float64)
     return (wide - 128 if kind == "u8" else wide) * _SCALES.get(kind, 1.0)
+
+
+def _silence(frame: av.AudioFrame, found: _Found) -> Iterator[Samples]:
+    """What is missing before a frame, by its time stamp, with less than a second at a time."""
+    if frame.pts is None:
+        return
+    at = frame.pts * Fraction(frame.time_base or 0)
+    found.begins = at if found.begins is None else found.begins
+    missing = round((at - found.begins) * found.rate) - found.samples
+    if missing <= _LATE * found.rate:  # within the rounding of time stamps
+        return
+    found.silent += missing
+    found.samples += missing
+    while missing > 0:
+        yield np.zeros((min(missing, found.rate), found.channels))
+        missing -= found.rate
+
+
+def _track_length(container: "av.container.InputContainer", stream: Any, found: _Found) -> tuple[int, list[str]]:
+    """How many samples of a track beside a video are sound, and what the user must be warned of."""
+    notes = []
+    if found.bad:
+        notes.append(f"{found.bad} of {found.packets} packets cannot be decoded: the file may be cut short or damaged")
+    if found.silent:
+        notes.append(f"{found.silent / found.rate:.2f} s are missing in between and are silent")
+    edited = container.format.name.startswith("mov") and not found.silent
+    return min(found.samples, _edited(stream, found)) if edited else found.samples, notes
 
 
 def _depth(stream: Any, found: _Found) -> tuple[int, bool]:
@@ -235,6 +274,12 @@ def _edited(stream: Any, found: _Found) -> int:
     if edit <= 0:
         return found.samples
     return end if 0 <= end - edit <= found.rate / _COARSE else edit
+
+
+def _track_tags(stream: Any) -> dict[str, str]:
+    """Those of a track beside a video, its language among them, by which players tell several of them apart."""
+    language = stream.metadata.get("language", "und")
+    return clean(stream.metadata) | ({} if language == "und" else {"language": language})
 
 
 def _tags(container: "av.container.InputContainer") -> dict[str, str]:

@@ -8,6 +8,7 @@ not say what is priming, which therefore stays.
 The libraries are imported when they are needed.
 """
 
+from fractions import Fraction
 from typing import BinaryIO
 
 import numpy as np
@@ -62,7 +63,7 @@ class SoundReader:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
         try:
-            self._stream = _opened(file)
+            self._stream = self._opened(file)
         except SignalError as error:
             raise SignalError(f"{name}: {error}") from error
         facts = self._stream.facts
@@ -81,6 +82,9 @@ class SoundReader:
             floating=facts.floating,
             rate=facts.rate,
         )
+
+    def _opened(self, file: BinaryIO) -> Stream:
+        return _opened(file)
 
     def read(self, start: int, count: int) -> npt.NDArray[np.float64]:
         """See Source: float64 `[n, C]`, full scale is [-1, 1), floating point may go beyond.
@@ -106,6 +110,36 @@ class SoundReader:
 
 
 open = SoundReader
+
+
+class TrackReader(SoundReader):
+    """A track of sound in a video file; see SoundReader. `begins`: when its first sample is heard, in seconds of the file's clock.
+
+    Args:
+        file: binary and seekable.
+        name: what to call it in messages.
+        track: its number among the tracks of sound, from 0 on.
+
+    Raises:
+        SignalError: it cannot be decoded, or has too many channels.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, track: int) -> None:
+        self._number, self.begins = track, Fraction(0)
+        try:
+            super().__init__(file, name)
+        except SignalError as error:
+            raise SignalError(f"{error}; or leave the sound out with --no-audio") from error
+
+    def _opened(self, file: BinaryIO) -> Stream:
+        from . import ffmpeg
+
+        try:
+            stream = ffmpeg.Ffmpeg(file, track=self._number)
+        except ffmpeg.Unknown as error:
+            raise SignalError(f"it cannot be decoded ({error}); convert it to AAC first") from error
+        self.begins = stream.begins
+        return stream
 
 
 def _opened(file: BinaryIO) -> Stream:

@@ -33,4 +33,4 @@ __all__ = [
 kind = Kind.VIDEO
 noun = "a video"
 start = "V"
-options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps"})
+options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps", "no_audio"})

@@ -44,11 +44,12 @@ class Animation:
     """An animation; see stream.Stream. Raises SignalError where it cannot be read."""
 
     colour = Colour()
+    sounds, begins = 0, Fraction(0)
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.notes: list[str] = []
-        begins, end, self._alpha, size = [], Fraction(0), False, (0, 0)
+        shown, end, self._alpha, size = [], Fraction(0), False, (0, 0)
         try:
             with _opened(file) as picture:
                 self.source = "gif"
@@ -57,16 +58,16 @@ class Animation:
                     picture.seek(number)
                     frame = np.asarray(picture.convert("RGBA"))
                     self._alpha |= bool((frame[..., 3] < 255).any())
-                    begins.append(end)
+                    shown.append(end)
                     length = Fraction(str(picture.info.get("duration", 0))) / 1000
                     end += length if length > _QUICKEST else _USUAL
         except (OSError, SyntaxError, ValueError, EOFError) as error:
-            if not begins:
+            if not shown:
                 raise SignalError(f"the animation cannot be read ({error}); it is damaged, copy or download it again") from error
-            self.notes.append(f"the animation is damaged after {len(begins)} frames ({error}): those are read")
-        self._count = len(begins)
+            self.notes.append(f"the animation is damaged after {len(shown)} frames ({error}): those are read")
+        self._count = len(shown)
         shape = (size[1], size[0], 4 if self._alpha else 3)
-        self.layout = timed_layout(begins, end, (), Fraction(0), shape, 8)
+        self.layout = timed_layout(shown, end, (), Fraction(0), shape, 8)
 
     def frames(self) -> Iterator[Float32Array]:
         """See Stream."""

@@ -11,7 +11,7 @@ from ...container import ChunkReader
 from ...errors import FormatError, UsageError
 from ...field.spec import Arrays
 from ...planes import Cost, Plane, next_base, open_plane, plane_cost, plane_weights
-from ...planes.outline import describe_field, field_facts
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...render.span import Span
 from ...signal import Layout, Metadata
@@ -19,7 +19,7 @@ from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
 from .colour import from_luma
 from .format import SOURCES, read_video, video_header
-from .view import Moments, moments, output_layout
+from .view import Moments, moments, output_layout, stretch
 
 
 class Clip:
@@ -38,6 +38,10 @@ class Clip:
     def output(self, view: View) -> Layout:
         """See Content."""
         return output_layout(self.layout, view)
+
+    def stretch(self, view: View) -> tuple[float, float]:
+        """See Timed."""
+        return stretch(self.layout, view)
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: frames `[n, H, W, C]`, a few at a time; a little beyond 0..1 where they were made of luma and chroma."""
@@ -137,7 +141,8 @@ def outline(data: bytes) -> Outline:
     lengths: list[Json] = [*file.header.lengths]
     header, count = file.groups[0].content.header, len(lengths)
     what = f"{count} group{'s' if count > 1 else ''} of up to {max(file.header.lengths)} frames, {describe_field(header)}"
-    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"groups": lengths, **field_facts(header)})
+    settings: dict[str, Json] = {**field_settings(header), "lam": file.header.lam}
+    return Outline(layout=file.header.layout, lam=file.header.lam, what=what, facts={"groups": lengths, **field_facts(header)}, settings=settings)
 
 
 def output_format(head: bytes) -> str:

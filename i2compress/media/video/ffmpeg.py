@@ -74,15 +74,17 @@ class Ffmpeg:
                     last = (frame.duration or 0) * tick
                 likely = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
                 clock = Fraction(stream.time_base or 0)
+                self.sounds = len(container.streams.audio)
                 self.notes = _notes(container, stream, self._bad, self.colour)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise Unknown(str(error)) from error
         if not stamps:
             raise SignalError("the file holds a track of video that cannot be decoded; expected at least one frame: copy it again")
-        begins, end = _times(stamps, likely[0] if likely else DEFAULT_RATE, last)
+        shown, end = _times(stamps, likely[0] if likely else DEFAULT_RATE, last)
+        self.begins = stamps[0] or Fraction(0)
         size = (*self._upright(), {RGB: 3}.get(self.colour.chroma, 3) if self._target not in ("gray", "gray16le") else 1)
         size = (*size[:2], 4) if self._target in ("rgba", "rgba64le") else size
-        self.layout = timed_layout(begins, end, likely, clock, (size[0], size[1], size[2]), self._depth)
+        self.layout = timed_layout(shown, end, likely, clock, (size[0], size[1], size[2]), self._depth)
 
     def frames(self) -> Iterator[Float32Array]:
         """See Stream."""
@@ -173,8 +175,6 @@ def _notes(container: "av.container.InputContainer", stream: Any, bad: int, colo
     notes = []
     if len(_tracks(container)) > 1:
         notes.append(f"the file holds {len(_tracks(container))} tracks of video: only the first is read")
-    if container.streams.audio:
-        notes.append("the sound of the video is left out: encode it by itself (ffmpeg -i VIDEO -vn SOUND.flac)")
     if container.streams.subtitles:
         notes.append("the subtitles of the video are left out")
     if bad:

@@ -1,11 +1,13 @@
 """Video files as a Source: through FFmpeg (av), and animations (GIF, APNG, WebP) through Pillow.
 
 What is applied: rotation, the range and matrix of colours, time stamps, the disposal of animations' frames. What is carried: the matrix, primaries
-and transfer of colours. What is dropped, with a note: every track but the first of video, and the shape of pixels that are not square.
+and transfer of colours. Every track of sound is one beside the video. What is dropped, with a note: every track of video but the first, subtitles,
+and the shape of pixels that are not square.
 
 The libraries are imported when they are needed.
 """
 
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -14,16 +16,18 @@ from ...arrays import Float32Array
 from ...errors import I2Error, ResourceError, SignalError
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...signal import Metadata
+from ...signal import TICKS, Metadata
 from ..foreign import HEAD, recognise
 from ..parts import Forward, read_at
-from ..protocol import Format
+from ..protocol import Format, Track
+from ..sound.files import TrackReader
 from .stream import Stream
 
 _ANY = (1, 2, 3, 4)
+_SOUND = (Kind.AUDIO,)
 FORMATS = (
-    Format(name="mp4", kind=Kind.VIDEO, extensions=(".mp4", ".m4v", ".mov"), channels=(1, 3), depths=(8,), streamed=True),
-    Format(name="mkv", kind=Kind.VIDEO, extensions=(".mkv",), channels=(1, 3, 4), streamed=True),
+    Format(name="mp4", kind=Kind.VIDEO, extensions=(".mp4", ".m4v", ".mov"), channels=(1, 3), depths=(8,), streamed=True, tracks=_SOUND),
+    Format(name="mkv", kind=Kind.VIDEO, extensions=(".mkv",), channels=(1, 3, 4), streamed=True, tracks=_SOUND),
     Format(name="y4m", kind=Kind.VIDEO, extensions=(".y4m",), channels=(1, 3), streamed=True),
     Format(name="gif", kind=Kind.VIDEO, extensions=(".gif",), channels=_ANY, depths=(8,)),
     Format(name="webm", kind=Kind.VIDEO, extensions=(".webm",), write=False),
@@ -56,8 +60,18 @@ class VideoReader:
             raise ResourceError(f"{name}: not enough memory for the video; free some or make it smaller") from error
         stream = self._stream
         self.layout, self.format, self.notes = stream.layout, stream.source, tuple(stream.notes)
+        self._file, self._tracks = file, list[Track]()
         self.metadata = Metadata(colour=stream.colour.to_bytes())
         self._frames = Forward(stream.frames, np.zeros((0, *stream.layout.shape[1:]), np.float32), HELD)
+
+    @property
+    def tracks(self) -> Sequence[Track]:
+        """See Accompanied: the tracks of sound, each decoded once to its end before it is given."""
+        for number in range(len(self._tracks), self._stream.sounds):
+            sound = TrackReader(self._file, f"{self.name}, sound track {number + 1}" if self._stream.sounds > 1 else f"{self.name}, sound", number)
+            self._tracks.append(Track(source=sound, start=round((sound.begins - self._stream.begins) * TICKS)))
+            self.notes += tuple(f"of its sound: {note}" for note in sound.notes)
+        return tuple(self._tracks)
 
     def read(self, start: int, count: int) -> Float32Array:
         """See Source: frames `[n, H, W, C]`. Raises SignalError where the file has changed."""

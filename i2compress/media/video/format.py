@@ -131,7 +131,9 @@ def read_video(data: bytes, *, allow_partial: bool = False) -> VideoFile:
     """
     reader = ChunkReader(data)
     header = video_header(reader.expect("V"))
-    metadata, chunk = reader.metadata()
+    metadata = reader.blobs()
+    reader.tracks(allow_partial=allow_partial)  # whose decoding is not the pictures' business, see tracks.py
+    chunk = reader.chunk()
     groups = segments.read_segments(
         reader, chunk, len(header.lengths), lambda chunk, number: _group(reader, chunk, header, number), allow_partial=allow_partial
     )

@@ -31,6 +31,14 @@ class Stream(Protocol):
         """Name of the file format."""
 
     @property
+    def sounds(self) -> int:
+        """How many tracks of sound there are beside it."""
+
+    @property
+    def begins(self) -> Fraction:
+        """When its first frame is shown, in seconds of the file's clock."""
+
+    @property
     def notes(self) -> Sequence[str]:
         """What the user must be warned of, without the name of the file."""
 

@@ -62,6 +62,15 @@ def moments(layout: Layout, view: View) -> Moments:
     return _evenly(layout, start, stop, view.fps)
 
 
+def stretch(layout: Layout, view: View) -> tuple[float, float]:
+    """From when to when a view shows the video, in seconds; see protocol.Timed. Raises UsageError where it shows nothing."""
+    if view.time is None and view.frames is None:
+        return -math.inf, math.inf
+    edges, (start, stop, _) = begins(layout), _frames(layout, view)
+    last = math.inf if view.time is None else max(view.time[1], float(edges[-1]))
+    return float(edges[start]), last if stop == layout.grid[0] else float(edges[stop])
+
+
 def begins(layout: Layout) -> npt.NDArray[np.float64]:
     """When each frame begins, in seconds, and when the last one ends."""
     if layout.times:

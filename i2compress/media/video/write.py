@@ -12,7 +12,8 @@ import numpy as np
 from ...arrays import Float32Array
 from ...errors import UsageError
 from ...signal import TICKS, Codes, Layout, Metadata, from_codes, to_codes
-from ..protocol import Format, Sink
+from ..protocol import Format, Sink, Track
+from .beside import BesideEncoder
 from .colour import BT709, UNSPECIFIED, YUV420, YUV422, YUV444, Colour, known_matrix, to_planes
 
 CRF = 10  # of H.264 in MP4: 45 to 50 dB, so that what is lost is far less than what i2c lost
@@ -96,7 +97,7 @@ class FfmpegSink(_Counted):
         seekable = file.seekable()
         options = {} if seekable or form.name != "mp4" else {"movflags": "frag_keyframe+empty_moov"}
         container, codec = {"mp4": ("mp4", "libx264"), "mkv": ("matroska", "ffv1")}[form.name]
-        self._colour = colour
+        self._colour, self._form, self._beside = colour, form, list[BesideEncoder]()
         self._clock, self._stamps = timing(layout)
         self._pixels = _pixel_format(layout, colour)
         self._container = av.open(file if seekable else _Forward(file), "w", format=container, options=options)
@@ -110,6 +111,14 @@ class FfmpegSink(_Counted):
             context.color_range = _FULL_RANGE if self._colour.full else _MPEG_RANGE
             context.colorspace, context.color_primaries, context.color_trc = self._colour.matrix, self._colour.primaries, self._colour.transfer
         self._open = True
+
+    def accompany(self, tracks: Sequence[Track]) -> None:
+        """See Accompanying. Where one begins before the first frame, everything is later by that: no time of a file is below 0."""
+        shift = Fraction(max(0, *(-track.start for track in tracks), 0), TICKS)
+        if shift:
+            self._stamps = [round((stamp * self._clock + shift) * TICKS) for stamp in self._stamps]
+            self._clock = self._stream.codec_context.time_base = self._stream.time_base = Fraction(1, TICKS)
+        self._beside = [BesideEncoder(self._container, self._form, track, shift) for track in tracks]
 
     def frame(self, values: Float32Array) -> None:
         """See _Counted."""
@@ -125,6 +134,8 @@ class FfmpegSink(_Counted):
             frame.color_range = _FULL_RANGE if self._colour.full else _MPEG_RANGE
             frame.colorspace = self._colour.matrix
         self._container.mux(self._stream.encode(frame))
+        for beside in self._beside:
+            beside.until(self._stamps[self.done + 1] * self._clock)
 
     def _codes(self, values: Float32Array) -> list[Codes]:
         """The planes of a frame `[H, W, C]` as its file has them."""
@@ -142,6 +153,8 @@ class FfmpegSink(_Counted):
         """Ends the file."""
         self.check()
         self._container.mux(self._stream.encode(None))
+        for beside in self._beside:
+            beside.finish()
 
     def close(self) -> None:
         """Lets go of the file."""
