@@ -6,17 +6,21 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from i2compress.field import pyramid
+from i2compress.codec import encode
+from i2compress.config import EncodeSettings
+from i2compress.field import pyramid, tiles
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spatial import FORMATS
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.tiles import helped_by
 from i2compress.fit.blur import blur
 from i2compress.fit.pairs import doubled, halved
+from i2compress.signal import Signal
 
 
 def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, list[Tensor]]:
@@ -119,3 +123,15 @@ def test_compiled_loops_are_kept_in_the_users_cache_where_it_can_be_written(home
     )
     assert (run.returncode, run.stdout.split()) == (0, ["[1.", "1.", "1.", "0.]"]), run.stderr
     assert bool(list(tmp_path.glob("cache/i2compress/*/*/*.nbi"))) == (home == "cache")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_fit_says_that_loops_are_compiled_where_none_are_kept(before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "_cache", lambda: tmp_path)
+    if before:
+        (tmp_path / "tiles").mkdir()
+        (tmp_path / "tiles" / "product.nbi").write_text("")
+    phases: list[str] = []
+    settings = EncodeSettings(steps=2, threads=1)
+    encode(Signal(np.zeros((16, 16, 1), np.float32)), settings, on_step=lambda info: phases.append(info.phase))
+    assert phases[:2] == (["fit", "fit"] if before else ["compile", "fit"])

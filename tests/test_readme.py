@@ -139,7 +139,7 @@ def test_the_page_of_options_is_the_parser_s() -> None:
     assert cli_reference.PAGE.read_text(encoding="utf-8") == cli_reference.reference(), "run: python tests/cli_reference.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))])
 def test_links_and_named_files_of_the_documentation_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

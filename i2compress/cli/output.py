@@ -73,7 +73,7 @@ class Output:
 
 
 # Where each phase of an encode begins and ends on its one bar; any other phase has the whole bar.
-PHASES = {"fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
+PHASES = {"compile": (0.0, 0.0), "fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
 
 
 class Course:

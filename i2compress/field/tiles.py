@@ -79,6 +79,11 @@ def _cache() -> Path:
     return Path(home) / "i2compress" / digest
 
 
+def known() -> bool:
+    """Whether loops were compiled before and kept; if not, they are compiled at their first call, which takes some ten seconds in all."""
+    return any(_cache().glob("*/*.nbi"))
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """The function, compiled at its first call with arguments of each type, kept for later runs where a folder can be written."""
     compile_ = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")

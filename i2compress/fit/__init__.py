@@ -26,6 +26,7 @@ from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.sparse_spec import SparseSpec
 from ..field.spec import Arrays, PyramidSpec
+from ..field.tiles import known
 from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
@@ -110,6 +111,8 @@ def fit_signal(
     schedule = pyramid_schedule(settings, math.prod(spec.grid)) if schedule is None else schedule
     with _fitting(settings.threads):
         device = pick_device(settings.device)
+        if on_step is not None and device.type == "cpu" and not known():
+            on_step(StepInfo(phase="compile", step=0, steps=1, loss=math.nan, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=math.nan))
         squares = SquaredError(values, importance, device=device)
         measure = DISTORTIONS[distortion](values, importance, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
