@@ -317,7 +317,7 @@ def test_what_stands_still_does_not_jump_where_groups_meet_and_no_error_is_added
     jump, left = (np.median(np.abs(values[20] - values[19])) for values in (plain, shown))
     assert left < jump / 3 and np.median(np.abs(np.diff(shown[18:30], axis=0)), (1, 2, 3)).max() < jump / 2
     errors = [np.square(values[20:28] - signal.values[20:28]).mean() for values in (plain, shown)]
-    assert errors[1] <= joints.WORSE * errors[0]
+    assert errors[1] <= 1.01 * errors[0]
 
 
 @pytest.mark.parametrize(
@@ -337,8 +337,10 @@ def test_a_joint_is_a_weighted_mean_of_what_is_alike_and_none_where_a_scene_begi
     assert found[0, 0, 0] == pytest.approx(np.array([0.01, 0.02]) * (1 - 1 / 16) * (2 - 0.02 * 255 / 5), abs=1e-6)
     assert not found[:, 0, 2].any() and not found[8].any() and found[0, 0, 0, 0] != 0
     assert found[0, 0, 1, 0] == pytest.approx(0.03 * (1 - 1 / 16) * (2 - 0.03 * 255 / 5), abs=1e-6)
-    assert joints.best_limit(values, last + 0.3, values, None, 9) == joints.LIMITS[-1]  # nothing is alike, so nothing is lost
-    assert joints.best_limit(values, np.full_like(last, 0.03), values, None, 9) < 8  # what is right already is left alone
+    right, before = np.full((8, 1, 3, 2), 0.5, np.float32), np.full((1, 3, 2), 0.52, np.float32)
+    assert joints.best_limit(right, before, right, before, None, 9) == 0  # a change of the source is none of the error
+    wrong = right + np.array([0.02, -0.02, 0.02], np.float32)[:, None]
+    assert joints.best_limit(wrong, right[0] - (wrong[0] - right[0]), right, right[0], None, 9) >= 6  # both are wrong by as much, the other way
 
 
 def test_a_first_group_that_fades_is_refused() -> None:

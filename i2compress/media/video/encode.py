@@ -57,7 +57,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
     progress = _Progress(hooks.on_step, layout.grid[0], len(header.lengths))
     base: Arrays | None = None
-    last: Float32Array | None = None
+    last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
     converged, least = True, math.inf
     for start, length in zip(header.starts, header.lengths, strict=False):
@@ -65,8 +65,8 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         values = to_luma(values, colour) if colour.yuv else values
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
         fitted, follows = _fit(values, layout, colour, shared, base, progress.of(start, length), hooks.stop)
-        before = None if start in scenes else last
-        limit, last = _joint(fitted, base if follows else None, before, values, importance(values, layout, colour), settings.threads)
+        plane = open_plane(fitted.content, threads=settings.threads, base=base if follows else None)
+        limit, last = _joint(plane, None if start in scenes else last, values, importance(values, layout, colour))
         parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit)))
         base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
         steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
@@ -111,20 +111,21 @@ def _fit(
 
 
 def _joint(
-    fitted: FittedPlane,
-    base: Arrays | None,
-    last: Float32Array | None,
-    values: Float32Array,
-    weights: Float32Array | None,
-    threads: int | None,
-) -> tuple[int, Float32Array]:
-    """How a group fades over from `last`, the last decoded frame of the group before (None: of another scene), and its own last frame."""
-    plane, count = open_plane(fitted.content, threads=threads, base=base), min(FRAMES, len(values))
-    limit = 0
+    plane: Plane, last: tuple[Float32Array, Float32Array] | None, values: Float32Array, weights: Float32Array | None
+) -> tuple[int, tuple[Float32Array, Float32Array]]:
+    """How a group fades over, and its own last frame.
+
+    Args:
+        plane: of the group.
+        last: the last frame of the group before, decoded and as it was wanted; None where that is of another scene, or there is none.
+        values: the group's frames as they were wanted.
+        weights: of squared errors, of the same shape.
+    """
+    count, limit = min(FRAMES, len(values)), 0
     if last is not None:
-        first = decoded_frames(plane, 0, count)
-        limit = best_limit(first, last, values[:count], None if weights is None else weights[:count], len(values))
-    return limit, decoded_frames(plane, len(values) - 1, 1)[0]
+        first, importance = decoded_frames(plane, 0, count), None if weights is None else weights[:count]
+        limit = best_limit(first, last[0], values[:count], last[1], importance, len(values))
+    return limit, (decoded_frames(plane, len(values) - 1, 1)[0], values[-1])
 
 
 def decoded_frames(plane: Plane, start: int, count: int) -> Float32Array:

@@ -11,7 +11,6 @@ from ...arrays import Float32Array
 
 FRAMES = 8  # over which a group fades over, fewer where it has fewer
 LIMITS = (4, 6, 8, 10, 12, 16, 20, 24, 32)  # that the encoder tries: differences of so many 255ths fade, and none of twice as many
-WORSE = 1.01  # what the squared error of those frames may grow by
 
 
 def fades(places: npt.NDArray[np.float64], length: int) -> bool:
@@ -39,21 +38,23 @@ def faded(values: Float32Array, last: Float32Array, places: npt.NDArray[np.float
     return result
 
 
-def best_limit(values: Float32Array, last: Float32Array, wanted: Float32Array, importance: Float32Array | None, length: int) -> int:
-    """The largest limit that costs no error to speak of; 0 where each does.
+def best_limit(
+    values: Float32Array, last: Float32Array, wanted: Float32Array, before: Float32Array, importance: Float32Array | None, length: int
+) -> int:
+    """The limit of least squared error, that of the change from one group to the other counted as one more frame; 0 where none gains.
 
     Args:
         values: the first frames of a group, as many as fade or all, `[n, H, W, C]`, as its field has them.
         last: `[H, W, C]`, the last one of the group before, likewise.
-        wanted: of the source.
-        importance: of squared errors, of the same shape; None for 1.
+        wanted, before: of the source, the same frames as `values` and `last`.
+        importance: of squared errors, of the shape of `values`; None for 1.
         length: frames of the group.
     """
     places = np.arange(len(values), dtype=np.float64)
 
     def error(limit: int) -> float:
-        square = np.square(faded(values, last, places, length, limit) - wanted)
-        return float((square if importance is None else square * importance).mean())
+        errors = faded(values, last, places, length, limit) - wanted
+        squares = np.square(np.concatenate([errors, errors[:1] - (last - before)]))
+        return float((squares if importance is None else squares * np.concatenate([importance, importance[:1]])).sum(dtype=np.float64))
 
-    most = WORSE * error(0)
-    return max((limit for limit in LIMITS if error(limit) <= most), default=0)
+    return min((0, *LIMITS), key=error)
