@@ -4,6 +4,8 @@ Each group is fitted by itself. So what the decoded frames are wrong by is anoth
 nearly the same on both sides cannot be told from that, and fades; what differs by more moves, and is left alone. Section 15.3 of docs/format.md.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,7 @@ from ...arrays import Float32Array
 
 FRAMES = 8  # over which a group fades over, fewer where it has fewer
 LIMITS = (4, 6, 8, 10, 12, 16, 20, 24, 32)  # that the encoder tries: differences of so many 255ths fade, and none of twice as many
+CHANGE = 4  # frames that the change where groups meet counts for: people see a jump of all that stands still better than its error
 
 
 def fades(places: npt.NDArray[np.float64], length: int) -> bool:
@@ -41,7 +44,7 @@ def faded(values: Float32Array, last: Float32Array, places: npt.NDArray[np.float
 def best_limit(
     values: Float32Array, last: Float32Array, wanted: Float32Array, before: Float32Array, importance: Float32Array | None, length: int
 ) -> int:
-    """The limit of least squared error, that of the change from one group to the other counted as one more frame; 0 where none gains.
+    """The limit of least squared error, that of the change from one group to the other counted as CHANGE more frames; 0 where none gains.
 
     Args:
         values: the first frames of a group, as many as fade or all, `[n, H, W, C]`, as its field has them.
@@ -54,7 +57,7 @@ def best_limit(
 
     def error(limit: int) -> float:
         errors = faded(values, last, places, length, limit) - wanted
-        squares = np.square(np.concatenate([errors, errors[:1] - (last - before)]))
+        squares = np.square(np.concatenate([errors, math.sqrt(CHANGE) * (errors[:1] - (last - before))]))
         return float((squares if importance is None else squares * np.concatenate([importance, importance[:1]])).sum(dtype=np.float64))
 
     return min((0, *LIMITS), key=error)
