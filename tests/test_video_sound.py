@@ -24,7 +24,7 @@ from i2compress.kinds import Kind
 from i2compress.media.protocol import Hooks, Track
 from i2compress.media.video import beside
 from i2compress.signal import TICKS, Signal
-from i2compress.tracks import Packed, encode_tracks, insert_tracks, read_tracks
+from i2compress.tracks import Packed, encode_tracks, insert_tracks, read_tracks, shown
 
 SETTINGS = EncodeSettings(steps=6, threads=1, device="cpu")
 COUNT = 10  # frames, 25 a second
@@ -150,6 +150,9 @@ def test_sound_and_pictures_stay_in_step(start: float, frames_from: int, form: s
 def test_a_part_without_sound_has_no_track() -> None:
     opened = I2File.from_bytes(coded(start=0.13), threads=1)
     assert opened.tracks_of(View(time=(0.0, 0.1))) == ()
+    for edge, count in ((0.4 / RATE, 0), (0.6 / RATE, 1)):  # less than half of its first sample, and more
+        (track,) = (replace(track, start=round((0.12 - edge) * TICKS)) for track in opened.tracks)
+        assert [part.source.layout.grid[0] for part in shown([track], opened.content, View(time=(0.0, 0.12)))] == [1] * count
     assert opened.tracks_of(View(no_audio=True)) == () and len(opened.tracks_of()) == 1
 
 
