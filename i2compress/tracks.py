@@ -91,13 +91,14 @@ class OpenedTrack:
 
     def part(self, stretch: tuple[float, float]) -> "tuple[View, int] | None":
         """What of it is heard from one second of the signal to another, and when that begins, in ticks after that moment; None for nothing."""
-        length = self.content.layout.seconds or 0.0
-        begin, end = (seconds - self.start / TICKS for seconds in stretch)
-        if begin >= length or end <= 0:
+        samples, rate = self.content.layout.grid[0], self.content.layout.frequency
+        begin, end = (max(0.0, seconds - self.start / TICKS) for seconds in stretch)
+        first, last = (math.floor(min(samples, seconds * rate + 0.5)) for seconds in (begin, end))
+        if first >= last:
             return None
-        view = View() if begin <= 0 and end >= length else View(time=(max(0.0, begin), end))
+        view = View() if (first, last) == (0, samples) else View(time=(begin, end))
         origin = stretch[0] if math.isfinite(stretch[0]) else 0.0
-        return view, round((max(0.0, begin) if view.time else 0.0) * TICKS) + self.start - round(origin * TICKS)
+        return view, round(begin * TICKS) + self.start - round(origin * TICKS)
 
 
 def open_tracks(data: bytes, *, partial: bool, threads: int | None) -> tuple[tuple[OpenedTrack, ...], bool]:

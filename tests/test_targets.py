@@ -14,7 +14,9 @@ from i2compress import codec, media
 from i2compress.codec import Encoded
 from i2compress.config import EncodeSettings, Target
 from i2compress.errors import TargetError, UsageError
+from i2compress.kinds import Kind
 from i2compress.media.protocol import Coded, Hooks
+from i2compress.signal import Signal
 from i2compress.targets import FITS, Attempt, meet
 
 FAST = EncodeSettings(threads=1, device="cpu", steps=60)
@@ -118,6 +120,14 @@ def test_a_picture_of_a_wanted_quality() -> None:
     assert encoded(blobs(), Target(psnr=24.0)).psnr >= 24.0
     judged = encoded(blobs(), Target(ssimulacra2=-50.0), replace(FAST, steps=20))
     assert judged.data
+
+
+def test_a_video_of_a_wanted_size() -> None:
+    t, y, x = np.mgrid[:6, :24, :32]
+    waves = 0.5 + 0.3 * np.sin(x / 4 + t / 2) * np.cos(y / 5) + np.random.default_rng(0).normal(0, 0.05, t.shape)
+    signal = Signal(values=waves[..., None].astype(np.float32), kind=Kind.VIDEO, rate=25)
+    sizes = [len(codec.encode(signal, replace(FAST, steps=20, target=Target(size=size))).data) for size in (500, 1500)]
+    assert sizes[0] <= 500 < sizes[1] <= 1500
 
 
 def test_a_sound_of_a_wanted_size_and_quality() -> None:

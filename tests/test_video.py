@@ -17,7 +17,7 @@ from i2compress.codec import I2File
 from i2compress.container import write_chunk
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
-from i2compress.media.video import colour, groups
+from i2compress.media.video import colour, groups, joints
 from i2compress.media.video.format import read_video
 from i2compress.media.video.view import moments
 from i2compress.signal import TICKS, Layout, from_codes
@@ -168,10 +168,12 @@ def test_bare_planes_are_read_as_they_are_described(tmp_path: Path) -> None:
 
 
 def test_a_scene_begins_a_group_and_long_scenes_are_cut_evenly() -> None:
-    assert read_video(coded()).header.lengths == (5, 4)
+    assert read_video(coded()).header.lengths == (5, 4) and read_video(coded()).groups[1].limit == 0
     still = media.SignalSource(Signal(values=np.zeros((70, 4, 4, 1), np.float32), kind=Kind.VIDEO, rate=25))
-    assert groups.group_lengths(still) == (23, 23, 24) or sum(groups.group_lengths(still)) == 70
-    assert max(groups.group_lengths(still, longest=100, largest=160)) == 10
+    scenes = groups.scene_starts(still)
+    lengths = groups.group_lengths(still.layout, scenes)
+    assert scenes == [] and (lengths == (23, 23, 24) or sum(lengths) == 70)
+    assert max(groups.group_lengths(still.layout, scenes, longest=100, largest=160)) == 10
 
 
 @pytest.mark.parametrize(
@@ -287,3 +289,61 @@ def test_a_size_that_changes_and_a_damaged_file_are_said_in_a_sentence() -> None
         pass
     with media.open_source(data[: len(data) * 3 // 4]) as opened:
         assert 0 < opened.source.layout.grid[0] < 8
+
+
+@cache
+def still() -> tuple[Signal, bytes]:
+    """A scene of two groups in which a small square moves over a fine pattern that stands still, and its file."""
+    chance = np.random.default_rng(3)
+    values = np.broadcast_to(chance.random((1, 24, 28, 3), np.float32) * 0.2 + 0.4, (40, 24, 28, 3)).copy()
+    for number, frame in enumerate(values):
+        frame[8:12, number % 20 : number % 20 + 5] = 1
+    signal = Signal(values=values, kind=Kind.VIDEO, rate=25)
+    return signal, codec.encode(signal, replace(SETTINGS, steps=30)).data
+
+
+def without_joints(data: bytes) -> bytes:
+    """The same file, whose groups do not fade."""
+    for group in read_video(data).groups:
+        data = data.replace(write_chunk("S", bytes([group.follows | group.limit << 1])), write_chunk("S", bytes([group.follows])))
+    return data
+
+
+def test_what_stands_still_does_not_jump_where_groups_meet_and_no_error_is_added() -> None:
+    signal, data = still()
+    plain, shown = (I2File.from_bytes(file, threads=1).render().values for file in (without_joints(data), data))
+    assert read_video(data).header.lengths == (20, 20) and read_video(data).groups[1].limit > 0
+    assert np.array_equal(plain[:20], shown[:20]) and np.array_equal(plain[28:], shown[28:])
+    jump, left = (np.median(np.abs(values[20] - values[19])) for values in (plain, shown))
+    assert left < jump / 3 and np.median(np.abs(np.diff(shown[18:30], axis=0)), (1, 2, 3)).max() < jump / 2
+    errors = [np.square(values[20:28] - signal.values[20:28]).mean() for values in (plain, shown)]
+    assert errors[1] <= 1.01 * errors[0]
+
+
+@pytest.mark.parametrize(
+    "view", [View(frames=(21, 24, None)), View(frames=(18, None, 3)), View(time=(0.84, 0.9)), View(frames=(20, 26, None), crop=(4, 2, 10, 12))]
+)
+def test_a_part_fades_as_it_does_in_the_whole(view: View) -> None:
+    file, part = I2File.from_bytes(still()[1], threads=1), I2File.from_bytes(still()[1], threads=1)
+    whole = file.render(replace(view, frames=None, time=None)).values
+    chosen = slice(*view.frames) if view.frames else slice(21, 23)
+    assert np.abs(part.render(view).values - whole[chosen]).max() < 1e-5
+    codec.check_cost(still()[1], view)
+
+
+def test_a_joint_is_a_weighted_mean_of_what_is_alike_and_none_where_a_scene_begins() -> None:
+    values, last = np.zeros((9, 1, 3, 2), np.float32), np.array([[[0.01, 0.02], [0.03, 0.0], [0.5, 0.0]]], np.float32)
+    found = joints.faded(values, last, np.arange(9.0), 9, 255 // 50)
+    assert found[0, 0, 0] == pytest.approx(np.array([0.01, 0.02]) * (1 - 1 / 16) * (2 - 0.02 * 255 / 5), abs=1e-6)
+    assert not found[:, 0, 2].any() and not found[8].any() and found[0, 0, 0, 0] != 0
+    assert found[0, 0, 1, 0] == pytest.approx(0.03 * (1 - 1 / 16) * (2 - 0.03 * 255 / 5), abs=1e-6)
+    right, before = np.full((8, 1, 3, 2), 0.5, np.float32), np.full((1, 3, 2), 0.52, np.float32)
+    assert joints.best_limit(right, before, right, before, None, 9) == 0  # a change of the source is none of the error
+    wrong = right + np.array([0.02, -0.02, 0.02], np.float32)[:, None]
+    assert joints.best_limit(wrong, right[0] - (wrong[0] - right[0]), right, right[0], None, 9) >= 6  # both are wrong by as much, the other way
+
+
+def test_a_first_group_that_fades_is_refused() -> None:
+    data = still()[1]
+    with pytest.raises(FormatError, match="first group"):
+        I2File.from_bytes(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\x10"), 1))

@@ -21,10 +21,10 @@ from i2compress.config import Target
 from i2compress.container import write_chunk
 from i2compress.errors import FormatError, MalformedError, SignalError, UsageError
 from i2compress.kinds import Kind
-from i2compress.media.protocol import Track
+from i2compress.media.protocol import Hooks, Track
 from i2compress.media.video import beside
 from i2compress.signal import TICKS, Signal
-from i2compress.tracks import Packed, insert_tracks, read_tracks
+from i2compress.tracks import Packed, encode_tracks, insert_tracks, read_tracks, shown
 
 SETTINGS = EncodeSettings(steps=6, threads=1, device="cpu")
 COUNT = 10  # frames, 25 a second
@@ -150,6 +150,9 @@ def test_sound_and_pictures_stay_in_step(start: float, frames_from: int, form: s
 def test_a_part_without_sound_has_no_track() -> None:
     opened = I2File.from_bytes(coded(start=0.13), threads=1)
     assert opened.tracks_of(View(time=(0.0, 0.1))) == ()
+    for edge, count in ((0.4 / RATE, 0), (0.6 / RATE, 1)):  # less than half of its first sample, and more
+        (track,) = (replace(track, start=round((0.12 - edge) * TICKS)) for track in opened.tracks)
+        assert [part.source.layout.grid[0] for part in shown([track], opened.content, View(time=(0.0, 0.12)))] == [1] * count
     assert opened.tracks_of(View(no_audio=True)) == () and len(opened.tracks_of()) == 1
 
 
@@ -256,8 +259,8 @@ def test_of_a_size_the_sound_takes_a_share_and_more_effort_leaves_it_as_it_is() 
         settings = replace(SETTINGS, steps=20)
         free = codec.encode(opened.source, settings)
         size = 2 * len(free.data) // 3
-        bound = codec.encode(opened.source, replace(settings, target=Target(size=size)))
-        assert len(bound.data) <= size and bound.tracks[0].size < 0.4 * size < free.tracks[0].size
+        bound = encode_tracks(opened.source, replace(settings, target=Target(size=size)), Hooks())
+        assert bound.tracks[0].size < 0.4 * size < free.tracks[0].size
         more = codec.refine(opened.source, free.data, replace(SETTINGS, steps=8))
         assert read_tracks(more.encoded.data) == read_tracks(free.data)
 

@@ -19,6 +19,7 @@ from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
 from .colour import from_luma
 from .format import SOURCES, read_video, video_header
+from .joints import faded, fades
 from .view import Moments, moments, output_layout, stretch
 
 
@@ -34,6 +35,7 @@ class Clip:
         self.metadata = Metadata(tags=found.metadata.get("tags"), colour=found.header.colour.to_bytes())
         self._groups, self._threads = found.groups, threads
         self._known: tuple[int, Arrays] | None = None  # the group whose weights were decoded last, and those weights
+        self._opened: tuple[int, Plane] | None = None  # likewise with its latents
 
     def output(self, view: View) -> Layout:
         """See Content."""
@@ -61,15 +63,24 @@ class Clip:
             yield from (np.broadcast_to(black, (1, *shape)) for _ in places)
             return
         wanted, time = _solved(places, length, phases)
-        done = time.start * phases
+        done, limit = time.start * phases, self._groups[number].limit if fades(places, length) else 0
+        last = self._frame(number - 1, rectangle) if limit else None
         for band in self._plane(number).renderer.bands((time, *rectangle)):
             chosen = wanted[(wanted >= done) & (wanted < done + len(band))] - done
-            done += len(band)
             if len(chosen):
-                yield band[chosen]
+                at = (chosen + done + 0.5) / phases - 0.5
+                yield band[chosen] if last is None else faded(band[chosen], last, at, length, limit)
+            done += len(band)
+
+    def _frame(self, number: int, rectangle: tuple[Span, ...]) -> Float32Array:
+        """The last frame of a group, as its field has it, `[H, W, C]`."""
+        (frame,) = np.concatenate(list(self._plane(number).renderer.bands((_last(self.header.lengths[number]), *rectangle))))
+        return np.asarray(frame, np.float32)
 
     def _plane(self, number: int) -> Plane:
-        return open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+        if self._opened is None or self._opened[0] != number:
+            self._opened = number, open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+        return self._opened[1]
 
     def _base(self, number: int) -> Arrays | None:
         """What the weights of a group are differences from: those of the group before, and so on back to one that stands by itself."""
@@ -95,6 +106,10 @@ def _solved(places: npt.NDArray[np.float64], length: int, phases: int) -> tuple[
     return wanted, Span(start=int(first), size=int(last - first) + 1, out=int(last - first + 1) * phases)
 
 
+def _last(length: int) -> Span:
+    return Span(start=length - 1, size=1, out=1)
+
+
 def cost(data: bytes, view: View) -> Cost:
     """See Medium: of the groups that are needed."""
     file = read_video(data, allow_partial=True)
@@ -104,6 +119,8 @@ def cost(data: bytes, view: View) -> Cost:
     for number in np.unique(owners[owners < len(file.groups)]):
         time = _solved(found.places[owners == number] - starts[number], file.header.lengths[number], found.phases)[1]
         total = total.then(plane_cost(file.groups[number].content.header, (time, *rectangle)))
+        if file.groups[number].limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
+            total = total.then(plane_cost(file.groups[number - 1].content.header, (_last(file.header.lengths[number - 1]), *rectangle)))
     return total
 
 

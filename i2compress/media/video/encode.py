@@ -14,13 +14,15 @@ from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid, next_base
+from ...planes import MAX_SAMPLES, FittedPlane, Plane, PlaneJob, code_tolerance, fit_pyramid, next_base, open_plane
 from ...planes.coordinate import file_spec, fit_field
+from ...render.span import Span
 from ...signal import Layout
 from ..protocol import Coded, Hooks, Source
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
-from .groups import group_lengths
+from .groups import group_lengths, scene_starts
+from .joints import FRAMES, best_limit
 
 if TYPE_CHECKING:
     from ...fit import StepInfo
@@ -43,24 +45,29 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     if max(layout.grid) > MAX_AXIS or pixels(layout) > MAX_SAMPLES:
         size = f"{layout.grid[0]} frames of {layout.grid[2]}x{layout.grid[1]}"
         raise SignalError(f"video has {size}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples a frame: make it smaller")
+    scenes = scene_starts(source)
     header = VideoHeader(
         layout=layout,
         colour=colour,
         source=SOURCES.index(source.format) if source.format in SOURCES else 0,
-        lengths=group_lengths(source),
+        lengths=group_lengths(layout, scenes),
         lam_code=code_of(settings.rate_weight),
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
     progress = _Progress(hooks.on_step, layout.grid[0], len(header.lengths))
     base: Arrays | None = None
+    last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
     converged, least = True, math.inf
     for start, length in zip(header.starts, header.lengths, strict=False):
         values = np.ascontiguousarray(source.read(start, length), np.float32)
+        values = to_luma(values, colour) if colour.yuv else values
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
         fitted, follows = _fit(values, layout, colour, shared, base, progress.of(start, length), hooks.stop)
-        parts.append(write_group(Group(content=fitted.content, follows=follows)))
+        plane = open_plane(fitted.content, threads=settings.threads, base=base if follows else None)
+        limit, last = _joint(plane, None if start in scenes else last, values, importance(values, layout, colour))
+        parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit)))
         base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
         steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
     hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, _steps(settings))
@@ -82,9 +89,9 @@ def _fit(
     on_step: "Callable[[StepInfo], None] | None",
     stop: Callable[[], bool] | None,
 ) -> tuple[FittedPlane, bool]:
-    """The plane of one group `[n, H, W, C]`, and whether its weights are differences from those of the group before, `base`."""
+    """The plane of one group, `values` `[n, H, W, C]` as its field is to have them, and whether its weights are differences from `base`."""
     job = PlaneJob(
-        values=to_luma(values, colour) if colour.yuv else values,
+        values=values,
         kind=Kind.VIDEO,
         bit_depth=layout.bit_depth,
         settings=settings if settings.field != DEFAULT_FIELD else replace(settings, steps=_steps(settings)),
@@ -101,6 +108,31 @@ def _fit(
     if base is not None and {name: values.shape for name, values in base.items()} == spec.weight_shapes:
         return fit_pyramid(job, spec, part=PART, base=base), True
     return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {})), False
+
+
+def _joint(
+    plane: Plane, last: tuple[Float32Array, Float32Array] | None, values: Float32Array, weights: Float32Array | None
+) -> tuple[int, tuple[Float32Array, Float32Array]]:
+    """How a group fades over, and its own last frame.
+
+    Args:
+        plane: of the group.
+        last: the last frame of the group before, decoded and as it was wanted; None where that is of another scene, or there is none.
+        values: the group's frames as they were wanted.
+        weights: of squared errors, of the same shape.
+    """
+    count, limit = min(FRAMES, len(values)), 0
+    if last is not None:
+        first, importance = decoded_frames(plane, 0, count), None if weights is None else weights[:count]
+        limit = best_limit(first, last[0], values[:count], last[1], importance, len(values))
+    return limit, (decoded_frames(plane, len(values) - 1, 1)[0], values[-1])
+
+
+def decoded_frames(plane: Plane, start: int, count: int) -> Float32Array:
+    """Frames `[count, H, W, C]` of a group, as its field has them."""
+    height, width = plane.header.grid[1:]
+    spans = Span(start=start, size=count, out=count), Span(start=0, size=height, out=height), Span(start=0, size=width, out=width)
+    return np.concatenate(list(plane.renderer.bands(spans)))
 
 
 def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> PyramidSpec:

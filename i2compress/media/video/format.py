@@ -3,7 +3,7 @@
 'V'     frames, height, width, rate, divisor of the rate (varints); channels - 1 (bits 0-1), 16 bits (bit 2), source (bits 3-7); five bytes of
         colour (see colour.Colour); lambda code (255: not said); runs of durations (a count, 0 where frames are evenly spaced; then length
         and ticks of each); runs of groups (a count, then length and frames of each), all varints
-'S'     flags (bit 0: the weights are differences from those of the group before)
+'S'     bit 0: the weights are differences from those of the group before; bits 1-7: up to which difference it fades over from that one
 """
 
 import math
@@ -63,10 +63,17 @@ class VideoHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One group of pictures: its plane, and whether its weights are differences from those of the group before."""
+    """One group of pictures.
+
+    Args:
+        content: its plane.
+        follows: its weights are differences from those of the group before.
+        limit: how it fades over from that one, 0..127; see joints.faded.
+    """
 
     content: Container
     follows: bool = False
+    limit: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +123,7 @@ def _read_runs(cursor: Cursor, what: str, most: int, limit: int) -> tuple[int, .
 
 def write_group(group: Group) -> bytes:
     """The chunks of one group."""
-    return segments.write_segment(bytes([group.follows]), group.content)
+    return segments.write_segment(bytes([group.follows | group.limit << 1]), group.content)
 
 
 def read_video(data: bytes, *, allow_partial: bool = False) -> VideoFile:
@@ -166,14 +173,14 @@ def video_header(payload: memoryview) -> VideoHeader:
 
 def _group(reader: ChunkReader, chunk: tuple[str, memoryview], video: VideoHeader, number: int) -> Group:
     payload = reader.accept(chunk, "S")
-    if len(payload) != 1 or payload[0] > (number > 0):
-        raise MalformedError(f"{reader.where} has the payload {payload.hex()}; expected one byte, 0 or from the second group on 1")
+    if len(payload) != 1 or (payload[0] and number == 0):
+        raise MalformedError(f"{reader.where} has the payload {payload.hex()}; expected one byte, which is 0 in the first group")
     header = decode_header(reader.expect("H"))
     grid = (video.lengths[number], *video.layout.grid[1:])
     if (header.grid, header.channels, header.kind) != (grid, video.layout.channels, Kind.VIDEO):
         raise MalformedError(f"{reader.where} has a plane of {header.grid}; expected {grid}: the file was written wrongly")
     content = reader.plane(header, reader.chunk(), metadata={}, allow_partial=False)
-    return Group(content=content, follows=bool(payload[0]))
+    return Group(content=content, follows=bool(payload[0] & 1), limit=payload[0] >> 1)
 
 
 def pixels(layout: Layout) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,16 @@ CELL = 8  # side of the blocks whose means are compared
 CUT, CUT_RATIO, CUT_NEAR = 0.06, 4.0, 8  # a scene begins where frames differ by so much, and so many times as much as those about it
 
 
-def group_lengths(source: Source, *, longest: int = LONGEST, largest: int = LARGEST) -> tuple[int, ...]:
-    """Frames of each group, all of a scene about equally long. Every frame is read once."""
-    layout = source.layout
+def scene_starts(source: Source) -> list[int]:
+    """The frames at which a scene begins, but for the first. Every frame is read once."""
+    return cuts(differences(source))
+
+
+def group_lengths(layout: Layout, scenes: Sequence[int], *, longest: int = LONGEST, largest: int = LARGEST) -> tuple[int, ...]:
+    """Frames of each group, all of a scene about equally long; `scenes` as scene_starts gives them."""
     pixels = layout.samples // layout.grid[0]
     most = max(1, min(longest, largest // pixels))
-    edges = [0, *cuts(differences(source)), layout.grid[0]]
+    edges = [0, *scenes, layout.grid[0]]
     lengths: list[int] = []
     for start, stop in itertools.pairwise(edges):
         count = math.ceil((stop - start) / most)
