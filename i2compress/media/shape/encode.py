@@ -13,11 +13,13 @@ from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, SparseJob, code_tolerance, fit_sparse_plane
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, SparseJob, code_tolerance, fit_sparse_plane, open_plane
 from ...planes.coordinate import file_spec, fit_field
+from ...render.sparse import SparseRenderer
 from ...signal import TRUNCATION, Layout
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
+from .losses import lost_parts
 from .sampling import active_blocks, crossed, frame_of, near_points, starting_latents
 from .source import MeshSource
 
@@ -54,14 +56,16 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     content = container.write(fitted.content)
     start = len(container.SIGNATURE)
     data = content[:start] + container.write_chunk("G", encode_place(layout.frame, source.format)) + content[start:]
-    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged)
+    renderer = open_plane(fitted.content).renderer
+    notes = lost_parts(source, renderer) if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) else ()
+    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
 
 
 def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:
     """The sizes of the field that a shape is fitted with; the decoder's iterations are found after the fit."""
     step = math.sqrt(STEP * settings.rate_weight)
     code = round(STEP_ORIGIN + STEPS_PER_OCTAVE * math.log2(step))
-    levels = max(1, min(MAX_LEVELS, math.floor(math.log2(max(grid))) - 1))
+    levels = max(1, min(MAX_LEVELS, math.floor(math.log2(max(grid)))))
     return SparseSpec(
         grid=grid,
         explicit=settings.explicit,

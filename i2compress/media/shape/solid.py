@@ -50,9 +50,14 @@ class Solid:
 
     def distance(self, points: Float64Array) -> Float64Array:
         """Signed distances `[M]` of points `[M, 3]`, positive outside, in the shape's units."""
+        distance = self.apart(points)
+        return distance - self.half if self.half else np.where(self.inside(points), -distance, distance)
+
+    def apart(self, points: Float64Array) -> Float64Array:
+        """How far points `[M, 3]` are from the triangles, `[M]`, in the shape's units."""
         square = igl().point_mesh_squared_distance(np.ascontiguousarray(points), self.vertices, self.surface)[0]
         distance: Float64Array = np.sqrt(np.maximum(square, 0))
-        return distance - self.half if self.half else np.where(self.inside(points), -distance, distance)
+        return distance
 
     def inside(self, points: Float64Array) -> BoolArray:
         """Whether points `[M, 3]` are inside."""
