@@ -226,13 +226,13 @@ def started_schedule(settings: EncodeSettings) -> Schedule:
 def sparse_schedule(settings: EncodeSettings, *, trained: bool) -> Schedule:
     """Of a sparse pyramid, whose latents start at the distances of their cells.
 
-    Weights that start from a trained prior move slowly: they are where they should be already, and what they move by is most of a small file.
+    Weights that start from a trained prior are near where they should be, and move more slowly.
     """
     return Schedule(
         steps=EFFORTS[settings.effort].steps if settings.steps is None else settings.steps,
         time_limit=settings.time_limit,
         latent_rate=2e-2,
-        weight_rate=1.5e-3 if trained else Schedule.weight_rate,
+        weight_rate=1e-2 if trained else Schedule.weight_rate,
         window_sides=None,
         compensation=None,
     )

@@ -28,6 +28,7 @@ from .schedule import Schedule, sparse_schedule
 from .windows import Window
 
 BAND = 1.0  # samples of the grid
+WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 BLOCK = 1 << 16  # latents that go through the network at once
 
 
@@ -163,6 +164,8 @@ class SparseProblem(Problem):
         whole = tuple((slice(0, level.count),) for level in lattice.levels)
         self.windows = [Window(whole, whole, whole)]
         self.latent_shapes = [(level.count,) for level in lattice.levels]
+        self._moved = list(self.weights().values())
+        self._bases = [torch.from_numpy(self.prior[name].astype(np.float32)).to(device) for name in self.weights()]
         self.begin_at(self.start)
 
     def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
@@ -171,9 +174,16 @@ class SparseProblem(Problem):
         return self.distortion(self.field.values(self._points(h))[:, 0])
 
     def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
-        """See Problem: bits for each sample that the surface crosses."""
-        bits: Tensor = self.context([grid[0, 0] for grid in latents])
+        """See Problem: bits for each sample that the surface crosses, those of the weights counted too."""
+        bits = self.latent_bits(latents)
+        if self.start.prior:
+            bits = bits + sum(_weight_bits(tensor - base) for tensor, base in zip(self._moved, self._bases, strict=True))
         return bits / self.surface
+
+    def latent_bits(self, latents: list[Tensor]) -> Tensor:
+        """Bits of latents `[1, 1, N_l]`, finest first."""
+        bits: Tensor = self.context([grid[0, 0] for grid in latents])
+        return bits
 
 
 class SparseTrial:
@@ -207,6 +217,11 @@ def sparse_problem(
     """The problem of an encode with those settings."""
     schedule = sparse_schedule(settings, trained=start is not None and start.prior > 0)
     return SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=schedule, start=start)
+
+
+def _weight_bits(difference: Tensor) -> Tensor:
+    """About what a tensor's difference from its prior takes: nothing under WEIGHT_STEP, a bit for every doubling from there on."""
+    return 0.5 * torch.log2(1 + (difference / WEIGHT_STEP).square()).sum()
 
 
 def _tensor(rows: IndexArray, device: torch.device) -> Tensor:

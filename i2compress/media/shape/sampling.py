@@ -16,9 +16,10 @@ NEAR_POINTS = 2.0  # points to fit for each sample that the surface crosses
 SPREAD = 0.45  # standard deviation of their distance from it, in samples
 FAR_SHARE = 0.5  # of as many points: cells of active blocks
 FAR_IMPORTANCE = 0.25
-THIN_IMPORTANCE = 8.0  # of points where the solid, or a gap in it, is thin: the error there is small, and what hangs on it is lost with it
+THIN_IMPORTANCE = 4.0  # of points where the solid, or a gap in it, is thin: the error there is small, and what hangs on it is lost with it
 THIN_PROBES = (0.4, 0.9)  # samples to both sides of the surface; where another part of it is much nearer than that, it is thin
 THIN_SHARE = 0.6  # of a probe's length
+FACING = -0.5  # cosine between the normals of the two parts, at most: at a sharp edge it is more
 START_LIMIT = 3.0  # starting distances are cut to so many strides of their level
 
 
@@ -90,13 +91,15 @@ def thin(solid: Solid, surface: Float64Array, index: Int64Array, frame: Frame) -
     """Whether the solid, or the gap beside it, is thinner than about one and a half samples at points `[M, 3]` of the triangles `index`."""
     if solid.half:
         return np.full(len(surface), 2 * solid.half < THIN_PROBES[-1] * frame.sample)
-    a, b, c = (solid.vertices[solid.surface[index, k]] for k in range(3))
+    a, b, c = (solid.vertices[solid.surface[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    own = normals[index]
     found = np.zeros(len(surface), np.bool_)
     for probe in THIN_PROBES:
         for way in (probe, -probe):
-            found |= solid.apart(surface + way * frame.sample * normals) < THIN_SHARE * probe * frame.sample
+            distance, other = solid.nearest(surface + way * frame.sample * own)
+            found |= (distance < THIN_SHARE * probe * frame.sample) & ((normals[other] * own).sum(1) < FACING)
     return found
 
 
