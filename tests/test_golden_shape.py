@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from reference_decoder import chunks
 
 from i2compress import View
 from i2compress.codec import I2File
+from i2compress.errors import MalformedError, UnsupportedVersionError
+from i2compress.field.sparse_spec import SparseSpec, sparse_prior
+from i2compress.media.shape.content import _parts
 
 GOLDEN = Path(__file__).parent / "golden" / "shape"
 sys.path.append(str(GOLDEN.parent))
@@ -41,3 +45,17 @@ def test_a_decoder_written_from_the_specification_finds_the_same_latents(name: s
     plane = I2File.from_bytes(data).content.plane
     for grid, level, found in zip(grids, plane.renderer._lattice.levels, plane.latents, strict=True):
         assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
+
+
+def test_a_prior_that_is_not_there_or_is_not_for_the_field_is_refused_with_a_sentence() -> None:
+    spec = SparseSpec(grid=(32, 32, 32))
+    with pytest.raises(UnsupportedVersionError, match="weight prior is number 2"):
+        sparse_prior(2, spec)
+    with pytest.raises(MalformedError, match="none but 0"):
+        sparse_prior(1, replace(spec, width=5))
+    assert {name: value.shape for name, value in sparse_prior(1, spec).items()} == spec.weight_shapes
+
+
+def test_the_trained_prior_leaves_few_bits_to_the_weights() -> None:
+    planes = {name: _parts((GOLDEN / f"{name}.i2").read_bytes())[0] for name in ("trained", "wide")}
+    assert 3 * len(planes["trained"].weights) < len(planes["wide"].weights)  # both of the same steps and lambda
