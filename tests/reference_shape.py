@@ -2,9 +2,12 @@
 
 import math
 from itertools import product
+from pathlib import Path
 
+import numpy as np
 from reference_decoder import Context, RangeDecoder, Shape, Tensor, clamp, varint
 
+PRIORS = Path(__file__).parent.parent / "i2compress" / "field" / "starts"
 THRESHOLDS = [
     28919,
     22521,
@@ -42,14 +45,14 @@ def add(a: Shape, b: Shape) -> Shape:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-def parameters(payload: bytes) -> tuple[Shape, list[int]]:
-    """Section 4: the grid and the parameters of field 8."""
+def parameters(payload: bytes) -> tuple[Shape, int, list[int]]:
+    """Section 4: the grid, the prior and the parameters of field 8."""
     numbers, at = [], 2
     while at < len(payload):
         number, at = varint(payload, at)
         numbers.append(number)
     assert payload[0] & 3 == 3 and numbers[3] == 8 and len(numbers) == 14
-    return tuple(numbers[:3]), numbers[7:]
+    return tuple(numbers[:3]), numbers[4], numbers[7:]
 
 
 def occupancy(data: bytes, shape: Shape) -> set[Shape]:
@@ -144,7 +147,7 @@ def feature_table(
     return above
 
 
-def read_weights(payload: bytes, c: int, levels: int, h: int, n: int) -> dict[str, Tensor]:
+def read_weights(payload: bytes, number: int, c: int, levels: int, h: int, n: int) -> dict[str, Tensor]:
     """Sections 6.3 and 16.4."""
     inputs = n + 4
     table: list[tuple[str, Shape, float]] = [("B", (c, levels), levels**-0.5), ("c", (c,), 0.1), ("W", (1, c), 0.3 * c**-0.5)]
@@ -159,6 +162,8 @@ def read_weights(payload: bytes, c: int, levels: int, h: int, n: int) -> dict[st
         for i in range(size if spread else 0):
             state = (1664525 * state + 1013904223) % 2**32
             prior[i] = 4 * math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
+        if number:  # section 16.4: a table
+            prior = np.load(PRIORS / f"shape-{number}.npz")[name].ravel().tolist()
         exponent = decoder.read(32 * exponent, 48)
         rank = decoder.read(32 * rank, 56)
         found[name] = Tensor(shape, prior, [decoder.read(0, 2 * rank) for _ in range(size)], exponent)
@@ -168,8 +173,8 @@ def read_weights(payload: bytes, c: int, levels: int, h: int, n: int) -> dict[st
 def decode(parts: list[tuple[str, bytes]]) -> tuple[list[Cells], list[Shape], dict[str, Tensor]]:
     """The latents of every level, the shapes of their grids, and the weights, of the chunks of a file with one stream of latents."""
     payloads = dict(parts)
-    grid, (c, levels, h, n, k, _, _) = parameters(payloads["H"])
-    weights = read_weights(payloads["W"], c, levels, h, n)
+    grid, prior, (c, levels, h, n, k, _, _) = parameters(payloads["H"])
+    weights = read_weights(payloads["W"], prior, c, levels, h, n)
     blocks = tuple(-(-size // 2**k) for size in grid)
     cells, shapes = lattice(occupancy(payloads["O"], blocks), blocks, k, levels)
     context = Context({name: tensor.fixed() for name, tensor in weights.items() if name not in "BcWSbA"}, n, list(range(levels)))

@@ -54,6 +54,11 @@ def decode(codec: Codec, data: bytes, threads: int | None) -> tuple[Samples, Cos
     return _in_process(_timed, codec.prepare, codec.decode, data, threads)
 
 
+def call(prepare: Callable[[], None], run: Callable[..., T], *args: object) -> tuple[T, Cost]:
+    """What a function of a module gives, in a fresh process after `prepare`; raises as `encode`."""
+    return _in_process(_timed, prepare, run, *args)
+
+
 def _timed(prepare: Callable[[], None], run: Callable[..., T], *args: object) -> tuple[T, Cost]:
     prepare()
     before = _peak_memory()

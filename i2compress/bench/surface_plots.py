@@ -31,12 +31,13 @@ def pictures(points: "Sequence[ShapePoint]") -> dict[str, bytes]:
             whole = max((p for p in points if p.source == source and p.codec == "draco"), key=lambda p: p.count, default=None)
             panels = [] if whole is None else [("source", whole)]
             panels += [(f"{p.codec}, {p.count} bytes", p) for p in (own, other)]
-            found[f"{source.rpartition('.')[0]}.png"] = render([(title, *p.surface) for title, p in panels])
+            surfaces = [(title, p.surface()) for title, p in panels]
+            found[f"{source.rpartition('.')[0]}.png"] = render([(title, *surface) for title, surface in surfaces if surface is not None])
     return found
 
 
 def _curves(points: "Sequence[ShapePoint]") -> bytes:
-    from .shape import frontier
+    from .shape_report import frontier
 
     sources = list(dict.fromkeys(p.source for p in points))
     figure = plots.new_figure(4.7 * len(sources), 4, dpi=80)

@@ -106,12 +106,13 @@ def shape(
 ) -> None:
     """Bytes against the distance of surfaces over meshes, beside Draco and Draco on decimated meshes: CSV, tables, curves and renders."""
     from ..bench import shape as bench_shape
+    from ..bench import shape_report
     from ..config import EncodeSettings
 
     out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
     settings = EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
-    points = bench_shape.bench(inputs, parse_list(codecs), parse_numbers(qualities), settings, out.line)
-    bench_shape.write_all(points, Path(out_dir))
+    points = bench_shape.bench(inputs, parse_list(codecs), parse_numbers(qualities), settings, Path(out_dir), out.line)
+    shape_report.write_all(points, Path(out_dir))
     for point in points:
         found: dict[str, Json] = {"codec": point.codec, "setting": point.setting, "bytes": point.count, **point.figures}
         out.record(point.source, "ok", found)

@@ -12,17 +12,19 @@ There is no coupling of places, as in field.spec: so the field has a value at ev
 ever asked for. The explicit twin has no A.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..arrays import Float32Array, Shape
 from ..coding.context import MAX_FRACTION_BITS
 from ..coding.context_model import MAX_HIDDEN, MAX_NEIGHBOURS, ContextSpec
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import SPARSE, Header
-from .spec import MAX_ITERATIONS, MAX_LEVELS, MAX_STEP_CODE, MAX_WIDTH, STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, random_values
+from .spec import MAX_ITERATIONS, MAX_LEVELS, MAX_STEP_CODE, MAX_WIDTH, PRIOR_BITS, STEP_ORIGIN, STEPS_PER_OCTAVE, Arrays, random_values
 
 LEAST_BLOCK, MOST_BLOCK = 2, 4  # log2 of the side
 
@@ -51,7 +53,7 @@ class SparseSpec:
     channels: int = 1
     explicit: bool = False
     width: int = 8
-    levels: int = 6
+    levels: int = 5
     hidden: int = 16
     neighbours: int = 14
     block: int = 2
@@ -142,22 +144,45 @@ class SparseSpec:
         return MAX_FRACTION_BITS if self.is_context(name) else 15
 
 
+TRAINED = 1  # the number of the newest trained prior
+_PRIORS = Path(__file__).parent / "starts"  # shape-NUMBER.npz
+
+
+def trained_for(spec: SparseSpec) -> bool:
+    """Whether the trained prior has the tensors of such a field: one channel, implicit, and the default sizes."""
+    return spec == replace(SparseSpec(grid=spec.grid), iterations=spec.iterations, step_code=spec.step_code)
+
+
 def sparse_prior(number: int, spec: SparseSpec) -> Arrays:
     """The values that the file's weights are coded as differences from.
 
     Prior 0: B, c, W and the context model random as in field.spec.prior (same generator and spreads); S is 1, as a latent is a distance
     in steps; the rest is 0.
 
+    Prior 1: what many fits to solids made by code came to, from a table of int16 in 1/256 (tests/benchmarks/shape_prior.py makes it).
+
     Raises:
         UnsupportedVersionError: a prior that this version does not have.
+        MalformedError: a field that it is not for.
     """
-    if number != 0:
-        raise UnsupportedVersionError(f"weight prior is number {number}; this version has 0: update i2compress")
+    if number not in (0, TRAINED):
+        raise UnsupportedVersionError(f"weight prior is number {number}; this version has 0 and {TRAINED}: update i2compress")
+    if number:
+        if not trained_for(spec):
+            raise MalformedError(f"file has prior {number} for a field that has none but 0; the file was written wrongly")
+        tables = _tables(number)
+        return {name: tables[name] / float(1 << PRIOR_BITS) for name in spec.weight_shapes}
     spreads = {"B": spec.levels**-0.5, "c": 0.1, "W": 0.3 * spec.width**-0.5}
     spreads |= {name: tensor.spread for name, tensor in spec.context.tensors.items()}
     values = random_values(spec.weight_shapes, {name: spreads.get(name, 0.0) for name in spec.weight_shapes})
     values["S"] += 1.0
     return values
+
+
+@cache
+def _tables(number: int) -> dict[str, npt.NDArray[np.int16]]:
+    with np.load(_PRIORS / f"shape-{number}.npz", allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def check_contracts(matrix: Float32Array | None, most: float) -> None:

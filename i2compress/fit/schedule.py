@@ -223,12 +223,16 @@ def started_schedule(settings: EncodeSettings) -> Schedule:
     )
 
 
-def sparse_schedule(settings: EncodeSettings) -> Schedule:
-    """Of a sparse pyramid, whose latents start at the distances of their cells."""
+def sparse_schedule(settings: EncodeSettings, *, trained: bool) -> Schedule:
+    """Of a sparse pyramid, whose latents start at the distances of their cells.
+
+    Weights that start from a trained prior are near where they should be, and move more slowly.
+    """
     return Schedule(
         steps=EFFORTS[settings.effort].steps if settings.steps is None else settings.steps,
         time_limit=settings.time_limit,
         latent_rate=2e-2,
+        weight_rate=1e-2 if trained else Schedule.weight_rate,
         window_sides=None,
         compensation=None,
     )

@@ -21,12 +21,14 @@ from ..coding.lattice import Lattice
 from ..config import EncodeSettings
 from ..field.sparse_field import Gather, SparseField, parent_gathers, point_gather
 from ..field.sparse_spec import SparseSpec, sparse_prior
+from ..field.spec import Arrays
 from .network_bits import _Network
 from .problem import FittedPyramid, Problem, Start
 from .schedule import Schedule, sparse_schedule
 from .windows import Window
 
 BAND = 1.0  # samples of the grid
+WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 BLOCK = 1 << 16  # latents that go through the network at once
 
 
@@ -37,7 +39,7 @@ class Distances:
     Args:
         points: `[M, 3]`, in samples of the grid.
         values: `[M]`, the signed distances there, in samples of the grid.
-        importance: `[M]`, weights of the squared errors.
+        importance: `[M]`, weights of the squared errors; what is over 1 makes D larger, and does not make other points weigh less.
         surface: samples of the grid that the surface crosses, about; what bits are counted for.
     """
 
@@ -59,7 +61,7 @@ class DistanceError:
         self._wanted = torch.from_numpy(distances.values).to(device)
         self._side = torch.sign(self._wanted)
         self._near = self._wanted.abs() < BAND
-        self._importance = torch.from_numpy(distances.importance / distances.importance.sum()).to(device)
+        self._importance = torch.from_numpy(distances.importance / np.minimum(distances.importance, 1).sum()).to(device)
 
     def __call__(self, values: Tensor) -> Tensor:
         """A scalar, of values `[M]`."""
@@ -71,9 +73,8 @@ class DistanceError:
 class SparseContext(torch.nn.Module):
     """The context model in floats; see coding.sparse_latents for what it reads."""
 
-    def __init__(self, spec: SparseSpec, lattice: Lattice, parents: Sequence[Gather], *, device: torch.device) -> None:
+    def __init__(self, spec: SparseSpec, values: Arrays, lattice: Lattice, parents: Sequence[Gather], *, device: torch.device) -> None:
         super().__init__()
-        values = sparse_prior(0, spec)
         self.tensors = torch.nn.ParameterDict(
             {name: torch.nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors}
         )
@@ -154,15 +155,18 @@ class SparseProblem(Problem):
         self.spec, self.lam, self.device, self.schedule = spec, lam, device, schedule
         self.start = Start() if start is None else start
         self.surface = distances.surface
-        self.prior = sparse_prior(0, spec)
+        self.prior = sparse_prior(self.start.prior, spec)
         self._parents = parent_gathers(lattice, device=device)
         self._points = point_gather(lattice, distances.points, device=device)
         self.distortion = DistanceError(distances, device=device)
         self.field = SparseField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
-        self.context = SparseContext(spec, lattice, self._parents, device=device).to(device)
+        self.context = SparseContext(spec, self.prior, lattice, self._parents, device=device).to(device)
         whole = tuple((slice(0, level.count),) for level in lattice.levels)
         self.windows = [Window(whole, whole, whole)]
         self.latent_shapes = [(level.count,) for level in lattice.levels]
+        self._moved = list(self.weights().values())
+        self._bases = [torch.from_numpy(self.prior[name].astype(np.float32)).to(device) for name in self.weights()]
+        self.begin_at(self.start)
 
     def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """See Problem."""
@@ -170,9 +174,16 @@ class SparseProblem(Problem):
         return self.distortion(self.field.values(self._points(h))[:, 0])
 
     def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
-        """See Problem: bits for each sample that the surface crosses."""
-        bits: Tensor = self.context([grid[0, 0] for grid in latents])
+        """See Problem: bits for each sample that the surface crosses, those of the weights counted too."""
+        bits = self.latent_bits(latents)
+        if self.start.prior:
+            bits = bits + sum(_weight_bits(tensor - base) for tensor, base in zip(self._moved, self._bases, strict=True))
         return bits / self.surface
+
+    def latent_bits(self, latents: list[Tensor]) -> Tensor:
+        """Bits of latents `[1, 1, N_l]`, finest first."""
+        bits: Tensor = self.context([grid[0, 0] for grid in latents])
+        return bits
 
 
 class SparseTrial:
@@ -204,7 +215,13 @@ def sparse_problem(
     distances: Distances, spec: SparseSpec, lattice: Lattice, settings: EncodeSettings, *, device: torch.device, start: Start | None
 ) -> SparseProblem:
     """The problem of an encode with those settings."""
-    return SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=sparse_schedule(settings), start=start)
+    schedule = sparse_schedule(settings, trained=start is not None and start.prior > 0)
+    return SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=schedule, start=start)
+
+
+def _weight_bits(difference: Tensor) -> Tensor:
+    """About what a tensor's difference from its prior takes: nothing under WEIGHT_STEP, a bit for every doubling from there on."""
+    return 0.5 * torch.log2(1 + (difference / WEIGHT_STEP).square()).sum()
 
 
 def _tensor(rows: IndexArray, device: torch.device) -> Tensor:

@@ -14,7 +14,7 @@ from ..coding.weights import decode_weights, encode_weights
 from ..config import EncodeSettings
 from ..container import Container, Header, lambda_code
 from ..errors import MalformedError
-from ..field.sparse_spec import SparseSpec, check_contracts, sparse_prior
+from ..field.sparse_spec import TRAINED, SparseSpec, check_contracts, sparse_prior, trained_for
 from ..field.spec import MAX_CONTRACTION
 from ..field.weights import context_weights, dequantise, rendering_weights
 from ..kinds import Kind
@@ -59,9 +59,9 @@ def fit_sparse_plane(job: SparseJob, spec: SparseSpec) -> FittedPlane:
     """Fit a sparse pyramid and code it; how many iterations the decoder makes is found here."""
     from ..fit import Start, fit_sparse
 
-    start = Start(latents=job.start)
+    start = Start(latents=job.start, prior=TRAINED if trained_for(spec) else 0)
     result = fit_sparse(job.distances, spec, job.lattice, job.settings, start=start, on_step=job.on_step, stop=job.stop)
-    groups, base = result.groups, sparse_prior(0, spec)
+    groups, base = result.groups, sparse_prior(start.prior, spec)
     context = context_weights(spec, groups, base)
     renderer = SparseRenderer(spec, job.lattice, rendering_weights(spec, groups, base), result.latents)
     tolerance = max(LEAST_TOLERANCE, TOLERANCE_ERROR * result.squared_error**0.5)
@@ -79,7 +79,7 @@ def fit_sparse_plane(job: SparseJob, spec: SparseSpec) -> FittedPlane:
         bit_depth=job.bit_depth,
         field=spec.field,
         params=spec.params,
-        prior=0,
+        prior=start.prior,
         streams=streams,
         lam_code=lambda_code(job.settings.rate_weight),
     )

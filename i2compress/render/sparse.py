@@ -108,6 +108,16 @@ class SparseRenderer:
             self._centres = self.at(self._finest.cells.astype(np.float32))[:, 0]
         return self._centres
 
+    def crossings(self) -> Float64Array:
+        """Places `[K, 3]` in samples where the surface is: half way between neighbouring cells of level 0 on its two sides."""
+        level, side = self._finest, np.append(self.centres < 0, False)
+        found = []
+        for axis in np.eye(3, dtype=np.intp):
+            other = level.index(level.cells + axis)
+            crossed = (other < level.count) & (side[:-1] != side[other])
+            found.append(level.cells[crossed] + 0.5 * axis)
+        return np.concatenate(found)
+
     @property
     def sides(self) -> npt.NDArray[np.int8]:
         """+1 or -1 for every block: of an inactive one the side of its region, as the cells around that region have it."""

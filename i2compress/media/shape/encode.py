@@ -1,6 +1,8 @@
 """A shape becomes a file: signed distances near its surface in a sparse pyramid, or a distance grid in a coordinate field."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +15,13 @@ from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, SparseJob, code_tolerance, fit_sparse_plane
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, SparseJob, code_tolerance, fit_sparse_plane, open_plane
 from ...planes.coordinate import file_spec, fit_field
+from ...render.sparse import SparseRenderer
 from ...signal import TRUNCATION, Layout
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
+from .losses import lost_parts
 from .sampling import active_blocks, crossed, frame_of, near_points, starting_latents
 from .source import MeshSource
 
@@ -31,18 +35,28 @@ FOUND_LEVELS = 2  # levels that start at 0
 COORDINATE_GRID = 64
 INPUT_SCALE = (60, 64)  # input scale of coordinate fields, and the samples along the longest axis that it is for
 NEAR_IMPORTANCE = 16.0  # in coordinate fields, of samples less than TRUNCATION from the surface; 1 for the others
-QUALITY_GRIDS = {0.0: 48, 25.0: 64, 50.0: 96, 75.0: 128, 90.0: 192, 100.0: 256}
+# Quality -> samples along the longest side, geometric in between. A finer grid pays only once the coarser one's errors are small: so quality
+# is for the most part that of the grid, and lambda moves little.
+QUALITY_GRIDS = {0.0: 32, 25.0: 48, 50.0: 80, 75.0: 128, 90.0: 192, 100.0: 256}
+QUALITY_LAMBDAS = {0.0: 2e-3, 50.0: 1.2e-3, 100.0: 6e-4}
 
 
 def grid_of_quality(quality: float) -> int:
-    """Samples along the longest side for a quality in 0..100: geometric between the entries of QUALITY_GRIDS."""
-    knots = sorted(QUALITY_GRIDS)
-    return round(math.exp(np.interp(quality, knots, np.log([QUALITY_GRIDS[knot] for knot in knots]))))
+    """Samples along the longest side for a quality in 0..100."""
+    return round(_between(QUALITY_GRIDS, quality))
+
+
+def _between(table: Mapping[float, float], quality: float) -> float:
+    """A table's value for a quality, geometric between its entries."""
+    knots = sorted(table)
+    return math.exp(float(np.interp(quality, knots, np.log([table[knot] for knot in knots]))))
 
 
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     """See Medium. A mesh source takes the grid that its file has."""
     sparse = settings.field == DEFAULT_FIELD
+    if sparse and settings.lam is None:
+        settings = replace(settings, lam=_between(QUALITY_LAMBDAS, settings.quality))
     if isinstance(source, MeshSource):
         resolution = settings.grid or (grid_of_quality(settings.quality) if sparse else COORDINATE_GRID)
         grid, frame = frame_of(source.solid, resolution, BLOCK)
@@ -54,14 +68,16 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     content = container.write(fitted.content)
     start = len(container.SIGNATURE)
     data = content[:start] + container.write_chunk("G", encode_place(layout.frame, source.format)) + content[start:]
-    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged)
+    renderer = open_plane(fitted.content).renderer
+    notes = lost_parts(source, renderer) if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) else ()
+    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
 
 
 def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:
     """The sizes of the field that a shape is fitted with; the decoder's iterations are found after the fit."""
     step = math.sqrt(STEP * settings.rate_weight)
     code = round(STEP_ORIGIN + STEPS_PER_OCTAVE * math.log2(step))
-    levels = max(1, min(MAX_LEVELS, math.floor(math.log2(max(grid))) - 1))
+    levels = max(1, min(MAX_LEVELS, math.floor(math.log2(max(grid)))))
     return SparseSpec(
         grid=grid,
         explicit=settings.explicit,

@@ -16,6 +16,10 @@ NEAR_POINTS = 2.0  # points to fit for each sample that the surface crosses
 SPREAD = 0.45  # standard deviation of their distance from it, in samples
 FAR_SHARE = 0.5  # of as many points: cells of active blocks
 FAR_IMPORTANCE = 0.25
+THIN_IMPORTANCE = 4.0  # of points where the solid, or a gap in it, is thin: the error there is small, and what hangs on it is lost with it
+THIN_PROBES = (0.4, 0.9)  # samples to both sides of the surface; where another part of it is much nearer than that, it is thin
+THIN_SHARE = 0.6  # of a probe's length
+FACING = -0.5  # cosine between the normals of the two parts, at most: at a sharp edge it is more
 START_LIMIT = 3.0  # starting distances are cut to so many strides of their level
 
 
@@ -73,14 +77,30 @@ def active_blocks(solid: Solid, grid: Shape, frame: Frame, block: int, random: n
 def near_points(solid: Solid, lattice: Lattice, frame: Frame, random: np.random.Generator) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Points `[M, 3]` and distances `[M]` in samples, and the importance of each: about the surface, and cells of active blocks."""
     count = round(NEAR_POINTS * crossed(solid, frame))
-    surface, _ = on_surface(solid.vertices, solid.surface, count, random)
+    surface, index = on_surface(solid.vertices, solid.surface, count, random)
     near = to_cells(surface, frame) + random.normal(0, SPREAD, (count, 3))
     finest = lattice.levels[0].cells
     far = finest[random.choice(len(finest), min(len(finest), round(FAR_SHARE * count)), replace=False)].astype(np.float64)
     points = np.concatenate([near, far])
     distance = solid.distance(to_units(points, frame)) / frame.sample
-    importance = np.concatenate([np.ones(len(near)), np.full(len(far), FAR_IMPORTANCE)])
+    importance = np.concatenate([np.where(thin(solid, surface, index, frame), THIN_IMPORTANCE, 1.0), np.full(len(far), FAR_IMPORTANCE)])
     return points.astype(np.float32), distance.astype(np.float32), importance.astype(np.float32)
+
+
+def thin(solid: Solid, surface: Float64Array, index: Int64Array, frame: Frame) -> BoolArray:
+    """Whether the solid, or the gap beside it, is thinner than about one and a half samples at points `[M, 3]` of the triangles `index`."""
+    if solid.half:
+        return np.full(len(surface), 2 * solid.half < THIN_PROBES[-1] * frame.sample)
+    a, b, c = (solid.vertices[solid.surface[:, k]] for k in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    own = normals[index]
+    found = np.zeros(len(surface), np.bool_)
+    for probe in THIN_PROBES:
+        for way in (probe, -probe):
+            distance, other = solid.nearest(surface + way * frame.sample * own)
+            found |= (distance < THIN_SHARE * probe * frame.sample) & ((normals[other] * own).sum(1) < FACING)
+    return found
 
 
 def starting_latents(solid: Solid, lattice: Lattice, frame: Frame, step: float) -> list[Float32Array]:

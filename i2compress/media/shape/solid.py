@@ -50,9 +50,13 @@ class Solid:
 
     def distance(self, points: Float64Array) -> Float64Array:
         """Signed distances `[M]` of points `[M, 3]`, positive outside, in the shape's units."""
-        square = igl().point_mesh_squared_distance(np.ascontiguousarray(points), self.vertices, self.surface)[0]
-        distance: Float64Array = np.sqrt(np.maximum(square, 0))
+        distance, _ = self.nearest(points)
         return distance - self.half if self.half else np.where(self.inside(points), -distance, distance)
+
+    def nearest(self, points: Float64Array) -> tuple[Float64Array, Int64Array]:
+        """How far points `[M, 3]` are from the surface, `[M]` in the shape's units, and the triangle there, `[M]`."""
+        square, index, _ = igl().point_mesh_squared_distance(np.ascontiguousarray(points), self.vertices, self.surface)
+        return np.sqrt(np.maximum(square, 0)), np.asarray(index, np.int64)
 
     def inside(self, points: Float64Array) -> BoolArray:
         """Whether points `[M, 3]` are inside."""

@@ -1,0 +1,45 @@
+"""Makes the golden files of shapes anew: python tests/golden/make_shape.py, while format version 1 is not frozen."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent / "shape"
+sys.path.insert(0, str(HERE.parent.parent))
+
+
+def digest(data: bytes) -> dict[str, str]:
+    """SHA-256 of what a file's symbols are, each array little-endian in C order."""
+    from i2compress.codec import I2File
+
+    file = I2File.from_bytes(data)
+    plane = file.content.plane
+    arrays = {"blocks": ([plane.renderer._lattice.active], "u1"), "latents": (plane.latents, "<i4"), "weights": (list(plane.weights.values()), "<f4")}
+    return {name: hashlib.sha256(b"".join(a.astype(kind).tobytes() for a in found)).hexdigest() for name, (found, kind) in arrays.items()}
+
+
+def main() -> None:
+    from shapes import box, join, ply, sphere
+
+    from i2compress import EncodeSettings, View, codec, media
+
+    meshes = {"trained": join(sphere(0.8), box((0.4, -0.2, -0.2), (1.4, 0.2, 0.3))), "explicit": sphere(), "wide": box((0, 0, 0), (1, 0.5, 0.4))}
+    options = {"trained": {}, "explicit": {"explicit": True}, "wide": {"width": 5}}
+    expected, distances = {}, {}
+    for name, mesh in meshes.items():
+        settings = EncodeSettings(grid=32, lam=4e-3, steps=60, threads=1, device="cpu", **options[name])
+        with media.open_source(ply(mesh)) as opened:
+            data = codec.encode(opened.source, settings).data
+        (HERE / f"{name}.i2").write_bytes(data)
+        expected[name] = digest(data)
+        distances[name] = np.concatenate(list(codec.I2File.from_bytes(data).content.blocks(View()))).astype(np.float16)
+        print(name, len(data))
+    (HERE / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    np.savez_compressed(HERE / "distances.npz", **distances)
+
+
+if __name__ == "__main__":
+    main()
