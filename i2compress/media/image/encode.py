@@ -15,12 +15,13 @@ from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
 
 MAX_LEVELS = 6
+SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: see tests/benchmarks/memory.py
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
@@ -58,6 +59,14 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     if job.distortion == SQUARES:
         return replace(coded, rate_weight=settings.rate_weight)
     return replace(coded, distortion_of=partial(_measured, job, spec))
+
+
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    grid, channels = source.layout.grid, source.layout.channels
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(grid, channels)
+    return pyramid_memory(grid, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

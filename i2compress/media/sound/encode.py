@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...arrays import Float64Array
 from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
-from ...planes import open_plane
+from ...planes import FIT_MEMORY, field_memory, open_plane
 from ..protocol import Coded, Hooks, Source
 from . import waveform
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
 LOOK_SECONDS = 8.0  # length of the loudest part, from which frames and rates are chosen
+SAMPLE_MEMORY, LOOK_MEMORY = 250.0, 40.0  # bytes for each sample of a segment, and of the loudest part: tests/benchmarks/memory.py
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
@@ -66,6 +67,16 @@ def encode(
     return Coded(data=data, steps=work.steps, passes=work.steps, notes=notes)
 
 
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(layout.grid, layout.channels)
+    segment = min(SEGMENT_SAMPLES >> settings.halvings, layout.channels * max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+    look = LOOK_SECONDS * layout.rate * layout.channels
+    return FIT_MEMORY + LOOK_MEMORY * look + SAMPLE_MEMORY * min(segment, layout.samples * layout.channels)
+
+
 class _Work:
     """An encode under way."""
 
@@ -81,7 +92,8 @@ class _Work:
         self.lam = self._lambda(look)
         self.hop = choose_hop(look, self.lam)
         frames = -(-layout.samples // self.hop)
-        length = min(segment_samples / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+        most = segment_samples >> settings.halvings
+        length = min(most / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
         count = max(1, math.ceil(frames * self.hop / length))
         self.header = SoundHeader(
             layout=layout,

@@ -14,18 +14,19 @@ from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid, next_base
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, next_base, pyramid_memory
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
 from ..protocol import Coded, Hooks, Source
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
-from .groups import group_lengths
+from .groups import LARGEST, LONGEST, group_lengths
 
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
 MAX_LEVELS = 5
+SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
@@ -47,7 +48,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         layout=layout,
         colour=colour,
         source=SOURCES.index(source.format) if source.format in SOURCES else 0,
-        lengths=group_lengths(source),
+        lengths=group_lengths(source, largest=LARGEST >> settings.halvings),
         lam_code=code_of(settings.rate_weight),
     )
     tags = None if settings.strip else source.metadata.tags
@@ -67,6 +68,16 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
     return Coded(data=data, steps=steps, passes=passes, rate_weight=settings.rate_weight, converged=converged, notes=notes)
+
+
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
+    group = (frames, *layout.grid[1:])
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(group, layout.channels)
+    return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
 
 
 def _steps(settings: EncodeSettings) -> int:
