@@ -37,9 +37,8 @@ def main(names: list[str]) -> None:
             with media.open_source(name) as opened:
                 medium, source = media.MEDIA[opened.source.layout.kind], opened.source
                 needs = [medium.encode_memory(source, EncodeSettings(halvings=halvings)) for halvings in range(MOST_HALVINGS + 1)]
-            for halvings, need in enumerate(needs):
-                if halvings and need == needs[halvings - 1]:
-                    break  # smaller parts change nothing
+            for halvings in (0, MOST_HALVINGS) if needs[-1] < needs[0] else (0,):
+                need = needs[halvings]
                 taken = height("encode", name, "-o", str(made), "-f", "--steps", str(STEPS), "--no-verify", "--max-memory", str(int(need) + 1))
                 print(f"| {Path(name).name} | encode, parts halved {halvings} times | {need / 1e6:.0f} | {taken:.0f} |", flush=True)
             data = made.read_bytes()

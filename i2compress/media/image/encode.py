@@ -21,7 +21,8 @@ from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
 
 MAX_LEVELS = 6
-SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: see tests/benchmarks/memory.py
+# Bytes of a fit for each pixel, for each of a window, and for each of a picture whose weights are compensated: tests/benchmarks/memory.py
+SAMPLE_MEMORY, WINDOW_MEMORY, COMPENSATION_MEMORY = 140.0, 620.0, 560.0
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
@@ -63,10 +64,13 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
     """See Medium."""
-    grid, channels = source.layout.grid, source.layout.channels
+    layout = source.layout
     if settings.field != DEFAULT_FIELD:
-        return field_memory(grid, channels)
-    return pyramid_memory(grid, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+        return field_memory(layout.grid, layout.channels, settings)
+    from ...fit.schedule import Compensation
+
+    compensated = COMPENSATION_MEMORY if layout.samples <= Compensation.samples else 0.0
+    return pyramid_memory(layout.grid, settings.halvings, sample=SAMPLE_MEMORY + compensated, windowed=WINDOW_MEMORY)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

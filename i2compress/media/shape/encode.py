@@ -24,7 +24,7 @@ from .source import MeshSource
 if TYPE_CHECKING:
     from ...fit import Distances
 
-SURFACE_MEMORY = 40000.0  # bytes of a fit for each square of the resolution: tests/benchmarks/memory.py
+SURFACE_MEMORY = 18000.0  # bytes of a fit for each square of the resolution: tests/benchmarks/memory.py
 BLOCK = 2  # log2 of the side of blocks
 MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
@@ -60,7 +60,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
     """See Medium: of a sparse pyramid, by the square of its resolution, as a surface is."""
     if settings.field != DEFAULT_FIELD:
-        return field_memory((_resolution(settings),) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1)
+        return field_memory((_resolution(settings),) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
     side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
     return FIT_MEMORY + SURFACE_MEMORY * side**2
 

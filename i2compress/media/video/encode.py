@@ -1,7 +1,6 @@
 """A video becomes a file: group by group, each a plane of three axes with a field of its own."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ...kinds import Kind
 from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, next_base, pyramid_memory
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
+from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...fit import StepInfo
 
 MAX_LEVELS = 5
-SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
+SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
@@ -53,14 +53,14 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
-    progress = _Progress(hooks.on_step, layout.grid[0], len(header.lengths))
+    course = Parts(hooks.on_step, length=layout.grid[0], count=len(header.lengths), noun="group")
     base: Arrays | None = None
     steps = passes = 0
     converged, least = True, math.inf
-    for start, length in zip(header.starts, header.lengths, strict=False):
+    for number, (start, length) in enumerate(zip(header.starts, header.lengths, strict=False)):
         values = np.ascontiguousarray(source.read(start, length), np.float32)
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        fitted, follows = _fit(values, layout, colour, shared, base, progress.of(start, length), hooks.stop)
+        fitted, follows = _fit(values, layout, colour, shared, base, course.of(number, start, start + length), hooks.stop)
         parts.append(write_group(Group(content=fitted.content, follows=follows)))
         base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
         steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
@@ -76,7 +76,7 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
     group = (frames, *layout.grid[1:])
     if settings.field != DEFAULT_FIELD:
-        return field_memory(group, layout.channels)
+        return field_memory(group, layout.channels, settings)
     return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
 
 
@@ -156,27 +156,3 @@ def importance(values: Float32Array, layout: Layout, colour: Colour) -> Float32A
     seen = np.ones(values.shape, np.float32)
     seen[..., :-1] = values[..., -1:] > 0
     return seen
-
-
-class _Progress:
-    """Makes one course of the fits of all groups: steps count frames, and the time left is that of the whole."""
-
-    def __init__(self, on_step: "Callable[[StepInfo], None] | None", frames: int, groups: int) -> None:
-        self._on_step, self._frames, self._groups, self._began, self._number = on_step, frames, groups, time.monotonic(), 0
-
-    def of(self, start: int, length: int) -> "Callable[[StepInfo], None] | None":
-        """What a group of frames from `start` on is to call."""
-        on_step = self._on_step
-        self._number += 1
-        if on_step is None or self._groups == 1:
-            return on_step
-        number, count = self._number, self._groups
-
-        def told(info: "StepInfo") -> None:
-            share = info.step / max(1, info.steps)
-            done = (start + length * (0.9 * share if info.phase == "fit" else 0.9 + 0.1 * share)) / self._frames
-            elapsed = time.monotonic() - self._began
-            eta = elapsed * (1 / done - 1) if done else math.inf
-            on_step(replace(info, phase=f"group {number} of {count}", step=round(done * 10000), steps=10000, elapsed=elapsed, eta=eta))
-
-        return told
