@@ -16,6 +16,7 @@ class Step:
     steps: int
     elapsed: float = 0.0
     eta: float = 0.0
+    after: float = 1.0
 
 
 def test_one_course_goes_through_all_parts_and_fits_with_the_time_left_for_the_whole() -> None:
@@ -33,7 +34,7 @@ def test_one_course_goes_through_all_parts_and_fits_with_the_time_left_for_the_w
     assert steps == sorted(steps) and steps[-1] == UNITS and {info.steps for info in said} == {UNITS}
     assert {info.phase for info in said} == {"segment 1 of 2", "segment 2 of 2"}
     half = next(info for info in said if info.step == UNITS // 2)
-    assert half.eta == pytest.approx(half.elapsed) and said[-1].eta == 0
+    assert half.eta == pytest.approx(half.elapsed) and said[-1].eta == 0 and said[-1].after == 0
 
 
 def test_a_single_fit_is_told_of_as_it_is() -> None:

@@ -93,7 +93,9 @@ class Course:
         if phase == "fit":
             self._left = eta
         elif phase == "quantise":
-            eta = (now - self._began) * (1 - share) / share if share else self._left
+            gone = now - self._began
+            pace = gone * (1 - share) / share if share else self._left
+            eta = max(pace, self._left - gone)  # the fit's estimate counts what follows the quantisation too
         return start + (stop - start) * share, eta
 
 

@@ -289,8 +289,8 @@ def _before(on_step: Callable[[StepInfo], None] | None, cost: float, after: int)
     def tell(info: StepInfo) -> None:
         nonlocal pace
         pace = info.eta / (info.steps - info.step) if info.steps > info.step else pace  # seconds a step
-        left = info.eta + (after + TAIL_STEPS) / cost * pace
-        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left))
+        left, then = info.eta + after / cost * pace, TAIL_STEPS / cost * pace
+        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left, after=then))
 
     return tell
 

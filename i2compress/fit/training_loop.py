@@ -40,7 +40,8 @@ class StepInfo:
         psnr: dB, of the last step; nan where something else than the squared error is made small.
         bpp: bits a sample of the latents, of the last step; nan where there are none.
         elapsed: seconds since the fit began.
-        eta: seconds to the end of the fit and of what follows it, estimated.
+        eta: seconds to its end, estimated.
+        after: seconds of what follows the fit, estimated.
     """
 
     phase: str
@@ -51,6 +52,7 @@ class StepInfo:
     bpp: float
     elapsed: float
     eta: float
+    after: float = 0.0
 
 
 class TrainingLoop(ABC, Generic[State]):
@@ -174,6 +176,9 @@ class TrainingLoop(ABC, Generic[State]):
             return
         elapsed = time.monotonic() - self.began
         share, made = max(share, (self.done + 1) / self.total), self.done + 1
+        if made == 1:
+            self._first = elapsed  # it compiles or loads loops, and is not typical
+        step = (elapsed - self._first) / (made - 1) if made > 1 else elapsed
         self.on_step(
             StepInfo(
                 phase="fit",
@@ -183,15 +188,7 @@ class TrainingLoop(ABC, Generic[State]):
                 psnr=psnr(error) if math.isfinite(error) else math.nan,
                 bpp=rate,
                 elapsed=elapsed,
-                eta=self._left(share, elapsed),
+                eta=made * (1 / share - 1) * step if self.time_limit is None else elapsed * (1 / share - 1),
+                after=(self.tail + (self.optional if self.has_time() else 0)) * step,
             )
         )
-
-    def _left(self, share: float, elapsed: float) -> float:
-        """Seconds to the end of the fit and of what follows it. The first step, in which loops are compiled or loaded, is not typical."""
-        made = self.done + 1
-        if made == 1:
-            self._first = elapsed
-        step = (elapsed - self._first) / (made - 1) if made > 1 else elapsed
-        fit = made * (1 / share - 1) * step if self.time_limit is None else elapsed * (1 / share - 1)
-        return fit + (self.tail + (self.optional if self.has_time() else 0)) * step

@@ -51,6 +51,6 @@ class Parts:
             elapsed = self._clock() - self._began
             eta = elapsed * (1 / done - 1) if done else math.inf
             phase = info.phase if self._count == 1 else f"{self._noun} {number + 1} of {self._count}"
-            on_step(replace(info, phase=phase, step=round(done * UNITS), steps=UNITS, elapsed=elapsed, eta=eta))
+            on_step(replace(info, phase=phase, step=round(done * UNITS), steps=UNITS, elapsed=elapsed, eta=eta, after=0.0))
 
         return told
