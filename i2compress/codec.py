@@ -4,6 +4,7 @@ Decoding needs numpy only; torch is imported when something is encoded.
 """
 
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Float32Array
-from .config import EncodeSettings, View
+from .config import MOST_HALVINGS, EncodeSettings, View
 from .container import chunk_sizes, insert_origin
 from .errors import ResourceError, SignalError
 from .media import SignalSource, Source, open_writer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SHOWN = 1024  # samples of the longest side of what a notebook shows
 MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
 MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
+DECODER_MEMORY = 80e6  # bytes of a process that decodes next to nothing
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
@@ -109,7 +111,7 @@ def encode(
     Raises:
         SignalError: a source that is damaged, or that the format does not hold.
         UsageError: a setting that this kind of media does not have.
-        ResourceError: the device is not there or has not enough memory.
+        ResourceError: the device is not there or has not enough memory, or more is needed than `settings.max_memory`.
         TargetError: a target that could not be met.
     """
     settings = EncodeSettings() if settings is None else settings
@@ -122,6 +124,7 @@ def encode(
 
         settings = _in_time(settings, began)
     hooks, started = Hooks(on_step=on_step, stop=stop), time.monotonic()
+    settings = _within_memory(source, settings)
     beside = encode_tracks(source, settings, hooks) if tracks is None else Encoding(packed=tuple(tracks))
     settings = _in_time(settings, started)
 
@@ -144,6 +147,47 @@ def _in_time(settings: EncodeSettings, began: float) -> EncodeSettings:
     if settings.time_limit is None:
         return settings
     return replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
+
+
+def _within_memory(source: Source, settings: EncodeSettings) -> EncodeSettings:
+    """The settings with which an encode keeps within its memory: with the largest parts that do. Raises ResourceError where none do."""
+    if settings.max_memory is None:
+        return settings
+    medium, need = medium_of(source.layout.kind), math.inf
+    for halvings in range(MOST_HALVINGS + 1):
+        asked = replace(settings, halvings=halvings)
+        need = min(need, medium.encode_memory(source, asked))
+        if need <= settings.max_memory:
+            return asked
+    raise ResourceError(
+        f"encoding {medium.noun} of {medium.describe(source.layout)} takes about {need / 1e6:.0f} MB of memory in the smallest parts, and "
+        f"--max-memory leaves {settings.max_memory / 1e6:.0f} MB; give more, a smaller -j, or a smaller source"
+    )
+
+
+def check_memory(data: bytes, max_memory: int | None, view: View | None = None, *, held: float = 0.0) -> None:
+    """Refuses a file that takes more memory to decode than there may be.
+
+    Args:
+        data: the file, of which only headers are read.
+        max_memory: bytes that this process may have, about; None for any.
+        view: what is to be decoded of it; None for all.
+        held: bytes of what is decoded that are kept until all of it is there.
+
+    Raises:
+        ResourceError: it takes more.
+        FormatError, UsageError: no such file, or no such view of it.
+    """
+    if max_memory is None:
+        return
+    view, medium = View() if view is None else view, medium_of_file(data)
+    check_options(medium, view)
+    need = DECODER_MEMORY + len(data) + held + medium.cost(data, view).memory
+    if need > max_memory:
+        raise ResourceError(
+            f"decoding takes about {need / 1e6:.0f} MB of memory, and --max-memory leaves {max_memory / 1e6:.0f} MB; "
+            "give more, a smaller -j, or decode a part or less of its size"
+        )
 
 
 def check_cost(data: bytes, view: View | None = None, *, threads: int | None = None) -> None:

@@ -17,6 +17,8 @@ SQUARES = "psnr"  # the tune that minimises the squared error
 # What an encode is tuned for, the default first.
 TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
+WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
+MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
 MAX_RESOLUTION = 4096
 
@@ -154,6 +156,9 @@ class EncodeSettings:
         start: of pictures: one of STARTS, or the path of a start that i2c train has written.
         grid: of a shape: samples of distance along its longest side; None: by the quality.
         no_audio: of video: leave its sound out.
+        max_memory: bytes that the process may have, about; None for any. Where it is little, the source is fitted in smaller parts.
+        halvings: how often the parts that a source is fitted in (windows, segments, groups of pictures) are halved; 0 without max_memory,
+            which sets it.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -177,6 +182,8 @@ class EncodeSettings:
     tune: str | None = None
     grid: int | None = None
     no_audio: bool = False
+    max_memory: int | None = None
+    halvings: int = 0
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]
@@ -209,6 +216,10 @@ class EncodeSettings:
             raise UsageError(f"grid is {self.grid}; expected {MIN_GRID} to {MAX_GRID} samples along the longest side")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
+        if self.max_memory is not None and self.max_memory < 1:
+            raise UsageError(f"max memory is {self.max_memory}; expected at least 1 byte")
+        if not 0 <= self.halvings <= MOST_HALVINGS:
+            raise UsageError(f"halvings is {self.halvings}; expected 0 to {MOST_HALVINGS}")
 
     def _check_coordinates(self) -> None:
         """The settings that only a coordinate field has."""

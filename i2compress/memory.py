@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def installed() -> int | None:
         with suppress(OSError, ValueError):  # "max" is no number
             known.append(int(Path("/sys/fs/cgroup", name).read_text()))
     return min(known, default=None)
+
+
+def used() -> int:
+    """Bytes of memory that this process has had at most so far; 0 where that cannot be told."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def available() -> int | None:

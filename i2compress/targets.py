@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import DEFAULT_FIELD, SQUARES, EncodeSettings, Target, View, lambda_of_quality
+from .config import DEFAULT_FIELD, SQUARES, TUNES, EncodeSettings, Target, View, lambda_of_quality
 from .errors import TargetError, UsageError
-from .kinds import Kind
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
 from .signal import Layout
@@ -49,7 +48,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     """
     goal = _Goal(settings.target, source)
     settings = replace(settings, target=Target(), lam=_first(goal, source.layout))
-    if goal.name == "psnr" and settings.tune is None and source.layout.kind is Kind.IMAGE:
+    if goal.name == "psnr" and settings.tune is None and SQUARES in TUNES.get(source.layout.kind, ()):
         settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
     tried: list[_Try] = []
     most = FITS
@@ -108,7 +107,7 @@ class _Goal:
         else:
             assert target.ssimulacra2 is not None  # one is given
             self.name, self.limit = "ssimulacra2", target.ssimulacra2
-            if layout.kind is not Kind.IMAGE or layout.channels not in (1, 3) or min(layout.grid) < 8:
+            if len(layout.grid) != 2 or layout.channels not in (1, 3) or min(layout.grid) < 8:
                 raise UsageError("--target-ssimulacra2 is for pictures of at least 8x8 without transparency; use --target-psnr or --target-size")
         self.wanted = self.limit + MARGIN[self.name]
 
@@ -148,9 +147,9 @@ class _Goal:
 
 def _first(goal: _Goal, layout: Layout) -> float:
     """Lambda of a usual photograph: 0.4 bits a pixel, 34 dB and 65 of SSIMULACRA 2 at quality 50. Of sound, video: half the noise's power."""
-    if layout.kind is not Kind.IMAGE and "bitrate" not in medium_of(layout.kind).options and (layout.seconds is None or goal.name == "size"):
+    if len(layout.grid) != 2 and "bitrate" not in medium_of(layout.kind).options and (layout.seconds is None or goal.name == "size"):
         return lambda_of_quality(50)
-    if layout.kind is not Kind.IMAGE:
+    if len(layout.grid) != 2:
         return float(10 ** (-goal.limit / 10)) * layout.peak**2 / 2 if goal.name == "psnr" else 1e-6
     usual = {"size": math.log(0.4 * layout.samples / 8), "psnr": 34.0, "ssimulacra2": 65.0}[goal.name]
     guess = _clamped(math.log(lambda_of_quality(50)) + (goal.limit - usual) / SLOPES[goal.name])

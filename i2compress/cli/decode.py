@@ -30,7 +30,7 @@ from .options import (
     spread,
 )
 from .output import Json, Output, beside, duration, track_records
-from .run import run_jobs
+from .run import run_jobs, share_memory
 from .work import Desk, Job, Tally
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 2**28
 MAX_SAMPLES = 2**33
 DEFAULT_FORMAT = "png"
+LEAST_MEMORY = 100_000_000  # bytes of a process that decodes something small
 ROWS = 4096  # along the first axis, read back at once
 
 Scale = Annotated[str | None, typer.Option("--scale", metavar="S", help="Output pixels per source pixel: 4, 0.5, 2x, 150%.")]
@@ -72,6 +73,7 @@ class _Wish:
     allow_partial: bool
     check: bool
     any_cost: bool
+    max_memory: int | None = None
 
 
 @spread
@@ -119,7 +121,9 @@ def decode(
 
     jobs = [files.filled(job) for job in batch.plan(selection, placing, running, takes=is_packed, name=name)]
     prepare = _prepared if placing.policy is Existing.UPDATE else lambda job: job
-    raise typer.Exit(run_jobs(jobs, partial(_decode_one, wish=wish), running, out, placing=placing, prepare=prepare))
+    memory, workers = share_memory(running, len(jobs), least=LEAST_MEMORY)
+    work = partial(_decode_one, wish=replace(wish, max_memory=memory))
+    raise typer.Exit(run_jobs(jobs, work, running, out, placing=placing, prepare=prepare, workers=workers))
 
 
 def is_packed(name: str) -> bool:
@@ -157,15 +161,17 @@ def _own_format(head: bytes) -> str:
 
 def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     from .. import media
-    from ..codec import I2File, check_cost
+    from ..codec import I2File, check_cost, check_memory
 
     start, out, data = perf_counter(), desk.out, job.read()
     if not wish.any_cost:
         check_cost(data, wish.view, threads=desk.threads)
+    check_memory(data, wish.max_memory, wish.view)
     file = I2File.from_bytes(data, threads=desk.threads, allow_partial=wish.allow_partial)
     layout, tracks = file.output(wish.view), file.tracks_of(wish.view)
     for medium, whole in ((file.medium, layout), *((media.MEDIA[track.source.layout.kind], track.source.layout) for track in tracks)):
         medium.check_output(whole, wish.limits)
+    check_memory(data, wish.max_memory, wish.view, held=_held(layout, wish.format or Path(job.target).suffix))
     target, form = (sys.stdout.buffer, wish.format or _own_format(data)) if job.target == STDIO else (job.target, wish.format)
     with media.open_writer(target, layout, format=form, metadata=file.metadata, force=job.replace) as writer:
         if wish.view.bit_depth not in (None, writer.layout.bit_depth):
@@ -189,6 +195,14 @@ def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
     if wish.check:
         _check_written(job.target, writer.layout, len(tracks))
     return Tally(read=len(data), written=os.path.getsize(job.target) if os.path.isfile(job.target) else 0)
+
+
+def _held(layout: "Layout", format: str) -> float:
+    """Bytes of an output that are held until it is complete, where its format is not written as samples come: code values, and the file of them."""
+    from ..media.table import find_format, medium_of
+
+    form = find_format(format, medium_of(layout.kind).formats)
+    return 0.0 if form is None or form.streamed else 2.0 * layout.samples * layout.channels * layout.bit_depth / 8
 
 
 def _prepared(job: Job) -> Job:

@@ -22,13 +22,14 @@ from ..origin import origin_of
 from . import batch
 from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
 from .output import Json, Output, beside, duration, figures, rate, size, track_records
-from .run import run_jobs, share_out
+from .run import run_jobs, share_memory, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
 
 if TYPE_CHECKING:
     from ..codec import Encoded
     from ..media import InputFile
 
+LEAST_MEMORY = 600_000_000  # bytes of a process that encodes something small
 Stop = Callable[[], bool]
 TUNES_TEXT = "; ".join(f"of {kind.name.lower()} {', '.join(names)}" for kind, names in TUNES.items())
 
@@ -129,6 +130,8 @@ def encode(
     jobs = batch.plan(selection, placing, running, takes=is_medium, name=lambda source, whole: default_output(source, "encode", whole=whole))
     _refuse_foreign_name(placing.output)
     devices = _devices(device, running, len(jobs))
+    memory, workers = share_memory(running, len(jobs), least=LEAST_MEMORY, workers=len(devices) or None)
+    settings = replace(settings, max_memory=memory)
     wish = _Wish(settings=settings, verify=verify, devices=devices, raw=raw)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
         code = run_jobs(
@@ -139,7 +142,7 @@ def encode(
             placing=placing,
             prepare=partial(_prepared, settings=settings) if placing.policy is Existing.UPDATE else lambda job: job,
             stop=stop,
-            workers=len(devices) or None,
+            workers=workers,
             gpu=device != "cpu",
         )
     raise typer.Exit(code)

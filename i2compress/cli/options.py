@@ -35,12 +35,12 @@ def parse_bitrate(text: str) -> float:
     return float(match[1]) * {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}[match[2]]
 
 
-def parse_bytes(text: str) -> int:
-    """Bytes of 20000, 20k, 1.5M."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k|m|)b?", text.strip(), re.IGNORECASE)
-    count = 0 if match is None else int(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6}[match[2].lower()])
+def parse_bytes(text: str, what: str = "target size") -> int:
+    """Bytes of 20000, 20k, 1.5M, 2G."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(k|m|g|)b?", text.strip(), re.IGNORECASE)
+    count = 0 if match is None else int(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()])
     if count < 1:
-        raise UsageError(f"target size is {text!r}; expected bytes such as 20000, 20k or 1.5M")
+        raise UsageError(f"{what} is {text!r}; expected bytes such as 20000, 20k, 1.5M or 2G")
     return count
 
 
@@ -116,6 +116,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Neither progress nor summa
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", envvar="I2C_DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads; all by default.")]
+MaxMemory = Annotated[
+    str | None, typer.Option("--max-memory", metavar="SIZE", help="Of the whole run, about, such as 2G: smaller parts, or a refusal, beyond it.")
+]
 AnyCost = Annotated[bool, typer.Option("--any-cost", help="Decode also what would take over 20 minutes, or more memory than there is.")]
 
 
@@ -190,6 +193,7 @@ class Running:
     preset: Preset = None
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="Run on Ray: local, auto or ray://HOST:PORT.")] = None
     threads: Threads = None
+    max_memory: MaxMemory = None
     as_json: AsJson = False
     quiet: Quiet = False
     debug: Debug = False

@@ -81,15 +81,21 @@ class Course:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._phase, self._began = clock, "", 0.0
+        self._left = 0.0  # seconds to the end, as last told by the fit
 
     def at(self, phase: str, step: int, steps: int, eta: float) -> tuple[float, float]:
-        """The share that is done, 0 to 1, and the seconds left: those of the fit itself, else by the pace of the phase."""
+        """The share that is done, 0 to 1, and the seconds left: those of the fit and of what follows it, else by the pace of the phase."""
+        now = self._clock()
         if phase != self._phase:
-            self._phase, self._began = phase, self._clock()
+            self._phase, self._began = phase, now
         start, stop = PHASES.get(phase, (0.0, 1.0))
         share = step / max(steps, 1)
-        if phase == "quantise":
-            eta = (self._clock() - self._began) * (1 - share) / share if share else math.nan
+        if phase == "fit":
+            self._left = eta
+        elif phase == "quantise":
+            gone = now - self._began
+            pace = gone * (1 - share) / share if share else self._left
+            eta = max(pace, self._left - gone)  # the fit's estimate counts what follows the quantisation too
         return start + (stop - start) * share, eta
 
 

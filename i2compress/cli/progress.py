@@ -107,7 +107,7 @@ class Display:
         if self._bar is None or number not in self._lines:
             return
         task, course = self._lines[number]
-        done, left = course.at(info.phase, info.step, info.steps, info.eta)
+        done, left = course.at(info.phase, info.step, info.steps, info.eta + info.after)
         shown = ((info.psnr, f"{info.psnr:.2f} dB"), (info.bpp, f"{info.bpp:.3f} bpp"))
         state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(left)} left"])
         self._bar.update(task, description=f"{self._named(number)} {info.phase}", completed=done, state=state)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import ExitCode, I2Error, ResourceError, UsageError
 from ..files import STDIO
+from ..memory import used
 from .batch import finish, write_output
 from .executors import Executor, Processes, Queue, Serial
-from .options import Placing, Running, parse_jobs
+from .options import Placing, Running, parse_bytes, parse_jobs
 from .output import Output, about, duration, size
 from .progress import Display
 from .work import Failure, Job, Result, Work
@@ -97,6 +98,25 @@ def share_out(jobs: str | None, threads: int | None, files: int, *, workers: int
     most = max(1, cores() // (threads or 1))
     processes = max(1, min(most if asked is None else asked, most, files, *([] if workers is None else [workers])))
     return processes, threads if processes == 1 or threads is not None else max(1, cores() // processes)
+
+
+def share_memory(running: Running, files: int, *, least: int, workers: int | None = None) -> tuple[int | None, int | None]:
+    """(bytes that each process may have; None for any, most processes; None for any number), which together keep within --max-memory.
+
+    Args:
+        running: how many processes are asked for.
+        files: how many there are.
+        least: bytes that a process takes that does next to nothing; there are no more processes than have so many each.
+        workers: most processes whatever is asked for.
+    """
+    if running.max_memory is None:
+        return None, workers
+    limit = parse_bytes(running.max_memory, "max memory")
+    if running.cluster is not None:  # each task by itself, wherever it is
+        return limit, workers
+    most = max(1, (limit - used()) // least)
+    processes, _ = share_out(running.jobs, running.threads, files, workers=most if workers is None else min(workers, most))
+    return (limit if processes == 1 else (limit - used()) // processes), processes
 
 
 def _executor(running: Running, files: int, *, stop: Callable[[], bool], workers: int | None, steps: bool, gpu: bool) -> Executor:

@@ -13,11 +13,11 @@ from ..config import View
 from ..errors import SignalError, TargetError, UsageError
 from ..files import STDIO
 from . import batch
-from .decode import is_packed
+from .decode import LEAST_MEMORY, is_packed
 from .inputs import check_stdin, gather
 from .options import AnyCost, Running, Selection, spread
 from .output import Output, beside, duration, figures, track_records
-from .run import run_jobs
+from .run import run_jobs, share_memory
 from .work import Desk, Job, Tally, Transcript
 
 if TYPE_CHECKING:
@@ -47,15 +47,20 @@ def verify(
     check_stdin([*(entry.path for entry in found), *([] if against is None else [against])])
     jobs = [Job(source=entry.path, target=entry.path) for entry in found if batch.is_ours(entry, running)]
     out = Output("verify", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
-    raise typer.Exit(run_jobs(jobs, partial(_verify_one, against=against, raw=raw, min_psnr=min_psnr, any_cost=any_cost), running, out))
+    memory, workers = share_memory(running, len(jobs), least=LEAST_MEMORY)
+    work = partial(_verify_one, against=against, raw=raw, min_psnr=min_psnr, any_cost=any_cost, max_memory=memory)
+    raise typer.Exit(run_jobs(jobs, work, running, out, workers=workers))
 
 
-def _verify_one(job: Job, desk: Desk, *, against: str | None, raw: str | None, min_psnr: float | None, any_cost: bool) -> Tally:
-    from ..codec import I2File, check_cost
+def _verify_one(
+    job: Job, desk: Desk, *, against: str | None, raw: str | None, min_psnr: float | None, any_cost: bool, max_memory: int | None
+) -> Tally:
+    from ..codec import I2File, check_cost, check_memory
 
     start, data = time.perf_counter(), job.read()
     if not any_cost:
         check_cost(data, threads=desk.threads)
+    check_memory(data, max_memory)
     file = I2File.from_bytes(data, threads=desk.threads)
     found, tracks = (_decoded(file), [{} for _ in file.tracks]) if against is None else _score(file, against, raw, desk.out)
     _report(job.source, file, found, tracks, time.perf_counter() - start, min_psnr, desk.out)

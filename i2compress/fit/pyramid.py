@@ -284,9 +284,13 @@ def _before(on_step: Callable[[StepInfo], None] | None, cost: float, after: int)
     if on_step is None:
         return None
 
+    pace = 0.0
+
     def tell(info: StepInfo) -> None:
-        left = info.eta + after / cost * info.elapsed / info.step
-        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left))
+        nonlocal pace
+        pace = info.eta / (info.steps - info.step) if info.steps > info.step else pace  # seconds a step
+        left, then = info.eta + after / cost * pace, TAIL_STEPS / cost * pace
+        on_step(replace(info, step=math.ceil(info.step * cost), steps=math.ceil(info.steps * cost) + after, eta=left, after=then))
 
     return tell
 

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, EncodeSettings, effort_steps
+from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
@@ -139,7 +139,7 @@ class Schedule:
     rho: float = 0.8
     iterations: int = 4
     gradient: Gradient = ONE_STEP
-    window_sides: tuple[int, int] | None = (1024, 96)
+    window_sides: tuple[int, ...] | None = WINDOW_SIDES
     serial_up_to: int = 1 << 15
     compensation: Compensation | None = Compensation()
 
@@ -196,7 +196,12 @@ class Schedule:
 def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
     """Of a pyramid from nothing, of so many samples."""
     steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
-    return Schedule(steps=steps, candidates=EFFORTS[settings.effort].candidates, time_limit=settings.time_limit)
+    return Schedule(
+        steps=steps,
+        candidates=EFFORTS[settings.effort].candidates,
+        time_limit=settings.time_limit,
+        window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
+    )
 
 
 def trained_schedule(settings: EncodeSettings) -> Schedule:

@@ -41,6 +41,7 @@ class StepInfo:
         bpp: bits a sample of the latents, of the last step; nan where there are none.
         elapsed: seconds since the fit began.
         eta: seconds to its end, estimated.
+        after: seconds of what follows the fit, estimated.
     """
 
     phase: str
@@ -51,6 +52,7 @@ class StepInfo:
     bpp: float
     elapsed: float
     eta: float
+    after: float = 0.0
 
 
 class TrainingLoop(ABC, Generic[State]):
@@ -82,7 +84,7 @@ class TrainingLoop(ABC, Generic[State]):
         self.keep_from = KEEP_FROM
         self.began = time.monotonic()
         self.done = 0
-        self._place, self._begun = next_place(), False
+        self._place, self._begun, self._first = next_place(), False, 0.0
         self._has_time: bool | None = True if time_limit is None else None
 
     @abstractmethod
@@ -173,16 +175,20 @@ class TrainingLoop(ABC, Generic[State]):
         if self.on_step is None:
             return
         elapsed = time.monotonic() - self.began
-        share = max(share, (self.done + 1) / self.total)
+        share, made = max(share, (self.done + 1) / self.total), self.done + 1
+        if made == 1:
+            self._first = elapsed  # it compiles or loads loops, and is not typical
+        step = (elapsed - self._first) / (made - 1) if made > 1 else elapsed
         self.on_step(
             StepInfo(
                 phase="fit",
-                step=self.done + 1,
-                steps=max(self.done + 1, round((self.done + 1) / share)),
+                step=made,
+                steps=max(made, round(made / share)),
                 loss=loss,
                 psnr=psnr(error) if math.isfinite(error) else math.nan,
                 bpp=rate,
                 elapsed=elapsed,
-                eta=elapsed * (1 / share - 1),
+                eta=made * (1 / share - 1) * step if self.time_limit is None else elapsed * (1 / share - 1),
+                after=(self.tail + (self.optional if self.has_time() else 0)) * step,
             )
         )

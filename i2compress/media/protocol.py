@@ -247,6 +247,9 @@ class Medium(Protocol):
     def encode(self, source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         """The .i2 file of a source. Raises SignalError and ResourceError."""
 
+    def encode_memory(self, source: Source, settings: EncodeSettings) -> float:
+        """Bytes that a process takes in which a source is encoded, at their height, about; `settings.halvings` is counted in."""
+
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
         """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""
 

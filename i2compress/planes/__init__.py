@@ -1,12 +1,13 @@
 """A signal on a grid becomes the header, weights and latents of a field, and they become the signal again: of any kind of media."""
 
-from .cost import Cost, plane_cost
+from .cost import FIT_MEMORY, Cost, field_memory, plane_cost, pyramid_memory
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid, next_base, plane_weights
 from .sparse import SparseJob, fit_sparse_plane
 
 __all__ = [
+    "FIT_MEMORY",
     "MAX_SAMPLES",
     "TOLERANCE_ERROR",
     "Cost",
@@ -16,10 +17,12 @@ __all__ = [
     "Settle",
     "SparseJob",
     "code_tolerance",
+    "field_memory",
     "fit_pyramid",
     "fit_sparse_plane",
     "next_base",
     "open_plane",
     "plane_cost",
     "plane_weights",
+    "pyramid_memory",
 ]

@@ -1,7 +1,10 @@
 """What the experiments fit: pictures, a rendered page of text, clips of sound and video, as points and wanted values."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +13,11 @@ import torch
 from ..arrays import Float32Array
 from ..errors import SignalError, UsageError
 from ..fit.coordinate import Points, grid_points
+from ..kinds import Kind
 from ..signal import to_codes
+
+if TYPE_CHECKING:
+    from ..media import Source
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"}
 CLIPS = {".wav", ".flac", ".ogg", ".mp3"}
@@ -76,14 +83,18 @@ def text(side: int) -> Float32Array:
 
 def square(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], side: int) -> Float32Array:
     """The middle square of `[H, W, D]` codes of 8 bits, reduced by averages to at most `side`, in [-1, 1]."""
-    from PIL import Image
-
     size = min(codes.shape[:2])
     top, left = (codes.shape[0] - size) // 2, (codes.shape[1] - size) // 2
-    middle = codes[top : top + size, left : left + size].astype(np.uint8)
     out = min(side, size)
-    planes = [np.asarray(Image.fromarray(middle[..., d]).resize((out, out), Image.Resampling.BOX)) for d in range(middle.shape[-1])]
-    return np.stack(planes, -1).astype(np.float32) / np.float32(127.5) - 1
+    return reduced(codes[top : top + size, left : left + size], out, out)
+
+
+def reduced(codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], height: int, width: int) -> Float32Array:
+    """`[H, W, D]` codes of 8 bits, reduced by averages, in [-1, 1]."""
+    from PIL import Image
+
+    planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BOX) for plane in np.moveaxis(codes.astype(np.uint8), -1, 0)]
+    return np.stack([np.asarray(plane) for plane in planes], -1).astype(np.float32) / np.float32(127.5) - 1
 
 
 def whole(name: str, values: Float32Array, *, unit: float, note: str) -> Task:
@@ -103,46 +114,35 @@ def halves(name: str, values: Float32Array) -> Task:
 
 
 def clip(path: Path, samples: int) -> tuple[Float32Array, str]:
-    """The middle `samples` of a clip's first channel (all for 0), `[N, 1]`, its largest magnitude 1; and how it was cut."""
-    import av
-
-    try:
-        with av.open(str(path)) as file:
-            stream = file.streams.audio[0]
-            rate = stream.rate
-            # To one channel of floats, whatever the file holds.
-            convert = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            parts = [part.to_ndarray().ravel() for frame in file.decode(stream) for part in convert.resample(frame)]
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise SignalError(f"{path}: cannot be read as sound ({error}); give a WAV or another file with an audio stream") from error
-    wave = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    """The middle `samples` of a clip's channels' mean (all for 0), `[N, 1]`, its largest magnitude 1; and how it was cut."""
+    with _opened(path, Kind.AUDIO, "give a WAV or another file with an audio stream") as source:
+        wave, rate = np.asarray(source.read(0, source.layout.grid[0]), np.float32).mean(-1), source.layout.rate
     if not wave.any():
         raise SignalError(f"{path} is silent or empty; give a clip with sound in it")
     start = max(0, (len(wave) - samples) // 2) if samples else 0
     cut = wave[start : start + samples] if samples else wave
-    scaled = cut.astype(np.float32) / np.float32(max(float(np.abs(cut).max()), 1e-6))
+    scaled = cut / np.float32(max(float(np.abs(cut).max()), 1e-6))
     return scaled[:, None], f"{len(cut)} samples at {rate} Hz from {start / rate:.2f} s, {len(cut) / rate:.3f} s"
 
 
 def video(path: Path, size: tuple[int, ...]) -> tuple[Float32Array, str]:
-    """Frames `[T, H, W, 3]` in [-1, 1]: all, or `size` of them from the first, reduced; and how they were cut."""
-    import av
-
+    """Frames `[T, H, W, D]` in [-1, 1]: all, or `size` of them from the first, reduced by averages; and how they were cut."""
     frames, height, width = size
-    taken = []
-    try:
-        with av.open(str(path)) as file:
-            for frame in file.decode(video=0):
-                shown = frame.reformat(width=width or frame.width, height=height or frame.height, format="rgb24", interpolation="AREA")
-                taken.append(shown.to_ndarray())
-                if len(taken) == frames:
-                    break
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise SignalError(f"{path}: cannot be read as video ({error}); give an MP4 or another file with a video stream") from error
-    if not taken:
-        raise SignalError(f"{path} has no frames; give another video")
-    values = np.stack(taken).astype(np.float32) / np.float32(127.5) - 1
+    with _opened(path, Kind.VIDEO, "give an MP4 or another file with a video stream") as source:
+        taken = to_codes(source.read(0, frames or source.layout.grid[0]), 8)
+    values = np.stack([reduced(frame, height or frame.shape[0], width or frame.shape[1]) for frame in taken])
     return values, f"{len(values)} frames of {values.shape[2]}x{values.shape[1]}"
+
+
+@contextmanager
+def _opened(path: Path, kind: Kind, advice: str) -> "Iterator[Source]":
+    """A file of that kind of media. Raises SignalError where it is none."""
+    from .. import media
+
+    with media.open_source(path) as opened:
+        if opened.source.layout.kind is not kind:
+            raise SignalError(f"{path} holds {media.MEDIA[opened.source.layout.kind].noun}; {advice}")
+        yield opened.source
 
 
 def chosen(experiment: str, inputs: list[Path]) -> list[Path]:

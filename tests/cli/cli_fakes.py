@@ -32,6 +32,7 @@ class Step:
     bpp: float = 1.0
     elapsed: float = 1.0
     eta: float = 1.0
+    after: float = 0.0
 
 
 class FakeContent:

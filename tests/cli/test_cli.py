@@ -179,6 +179,8 @@ def test_one_bar_goes_through_all_phases_of_an_encode_and_never_back() -> None:
     for step in range(5):
         now[0] += 2.0
         found.append(course.at("quantise", step, 4, 0.0))
+    assert found[0][1] == 5.0  # as the fit said, which foresees what follows it
     assert [share for share, _ in found] == sorted(share for share, _ in found) and found[-1][0] == 1.0
+    assert found[1][1] == pytest.approx(6.0)  # two seconds for the first quarter
     assert found[2][1] == pytest.approx(4.0)  # four seconds for the first half
     assert course.at("i2c photo.png", 1, 2, 7.0) == (0.5, 7.0)

@@ -15,12 +15,14 @@ from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, fit_pyramid
+from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
 
 MAX_LEVELS = 6
+# Bytes of a fit for each pixel, for each of a window, and for each of a picture whose weights are compensated: tests/benchmarks/memory.py
+SAMPLE_MEMORY, WINDOW_MEMORY, COMPENSATION_MEMORY = 140.0, 620.0, 560.0
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
@@ -58,6 +60,17 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     if job.distortion == SQUARES:
         return replace(coded, rate_weight=settings.rate_weight)
     return replace(coded, distortion_of=partial(_measured, job, spec))
+
+
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(layout.grid, layout.channels, settings)
+    from ...fit.schedule import Compensation
+
+    compensated = COMPENSATION_MEMORY if layout.samples <= Compensation.samples else 0.0
+    return pyramid_memory(layout.grid, settings.halvings, sample=SAMPLE_MEMORY + compensated, windowed=WINDOW_MEMORY)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

@@ -3,7 +3,7 @@
 from ...kinds import Kind
 from ..foreign import holds
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode
+from .encode import encode, encode_memory
 from .files import FORMATS as formats
 from .score import score
 from .sniff import is_shape as sniff
@@ -16,6 +16,7 @@ __all__ = [
     "create",
     "describe",
     "encode",
+    "encode_memory",
     "facts",
     "formats",
     "holds",

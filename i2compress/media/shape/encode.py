@@ -15,7 +15,17 @@ from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, SparseJob, code_tolerance, fit_sparse_plane, open_plane
+from ...planes import (
+    FIT_MEMORY,
+    MAX_SAMPLES,
+    FittedPlane,
+    PlaneJob,
+    SparseJob,
+    code_tolerance,
+    field_memory,
+    fit_sparse_plane,
+    open_plane,
+)
 from ...planes.coordinate import file_spec, fit_field
 from ...render.sparse import SparseRenderer
 from ...signal import TRUNCATION, Layout
@@ -28,6 +38,7 @@ from .source import MeshSource
 if TYPE_CHECKING:
     from ...fit import Distances
 
+SURFACE_MEMORY = 18000.0  # bytes of a fit for each square of the resolution: tests/benchmarks/memory.py
 BLOCK = 2  # log2 of the side of blocks
 MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
@@ -58,8 +69,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     if sparse and settings.lam is None:
         settings = replace(settings, lam=_between(QUALITY_LAMBDAS, settings.quality))
     if isinstance(source, MeshSource):
-        resolution = settings.grid or (grid_of_quality(settings.quality) if sparse else COORDINATE_GRID)
-        grid, frame = frame_of(source.solid, resolution, BLOCK)
+        grid, frame = frame_of(source.solid, _resolution(settings), BLOCK)
         source.layout = Layout(kind=Kind.SHAPE, grid=grid, channels=1, bit_depth=16, frame=frame)
     layout = source.layout
     if layout.samples > MAX_SAMPLES:
@@ -71,6 +81,19 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     renderer = open_plane(fitted.content).renderer
     notes = lost_parts(source, renderer) if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) else ()
     return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
+
+
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium: of a sparse pyramid, by the square of its resolution, as a surface is."""
+    if settings.field != DEFAULT_FIELD:
+        return field_memory((_resolution(settings),) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
+    side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
+    return FIT_MEMORY + SURFACE_MEMORY * side**2
+
+
+def _resolution(settings: EncodeSettings) -> int:
+    """Samples along the longest side of a mesh's grid."""
+    return settings.grid or (grid_of_quality(settings.quality) if settings.field == DEFAULT_FIELD else COORDINATE_GRID)
 
 
 def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:

@@ -4,6 +4,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from .noise import fill
 from .view import output_layout, output_span, source_span
 from .waveform import Waveform
 
+SYNTHESIS = 56  # bytes for each coefficient of a segment, as it becomes samples: tests/benchmarks/memory.py
 FRAMES_AT_ONCE = 32
 
 
@@ -55,7 +57,8 @@ def cost(data: bytes, view: View) -> Cost:
     total = Cost()
     for segment in content.segments[first : last + 1]:
         if segment.content is not None:
-            total = total.then(plane_cost(segment.content.header))
+            found = plane_cost(segment.content.header)
+            total = total.then(replace(found, memory=found.memory + SYNTHESIS * math.prod(segment.content.header.grid)))
     return total
 
 

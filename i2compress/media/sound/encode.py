@@ -1,6 +1,7 @@
 """Sound becomes a file: segment by segment, each a plane of coefficients with a field of its own."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import numpy.typing as npt
 
 from ...arrays import Float64Array
 from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
-from ...planes import open_plane
+from ...planes import FIT_MEMORY, field_memory, open_plane
+from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from . import waveform
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
@@ -32,11 +34,12 @@ from .noise import levels
 from .plane import LAMBDA, STEP, Fitted, fit_plane
 
 if TYPE_CHECKING:
-    from ...fit import Arrays
+    from ...fit import Arrays, StepInfo
 
-SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s of mono at 48 kHz; the fit takes some 1000 bytes for each
+SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s of mono at 48 kHz
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
 LOOK_SECONDS = 8.0  # length of the loudest part, from which frames and rates are chosen
+SAMPLE_MEMORY, LOOK_MEMORY = 280.0, 40.0  # bytes for each sample of a segment, and of the loudest part: tests/benchmarks/memory.py
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
@@ -66,6 +69,16 @@ def encode(
     return Coded(data=data, steps=work.steps, passes=work.steps, notes=notes)
 
 
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(layout.grid, layout.channels, settings)
+    segment = min(SEGMENT_SAMPLES >> settings.halvings, layout.channels * max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+    look = LOOK_SECONDS * layout.rate * layout.channels
+    return FIT_MEMORY + LOOK_MEMORY * look + SAMPLE_MEMORY * min(segment, layout.samples * layout.channels)
+
+
 class _Work:
     """An encode under way."""
 
@@ -81,7 +94,8 @@ class _Work:
         self.lam = self._lambda(look)
         self.hop = choose_hop(look, self.lam)
         frames = -(-layout.samples // self.hop)
-        length = min(segment_samples / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+        most = segment_samples >> settings.halvings
+        length = min(most / layout.channels, max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
         count = max(1, math.ceil(frames * self.hop / length))
         self.header = SoundHeader(
             layout=layout,
@@ -91,6 +105,7 @@ class _Work:
             segment=-(-frames // count),
             lam_code=min(max(round(-LAMBDA_STEPS * math.log2(self.lam)), 0), 254),
         )
+        self.course = Parts(hooks.on_step, length=self.header.frames, count=self.header.segments, noun="segment")
         self.budget = None if settings.bitrate is None else settings.bitrate * layout.samples / layout.rate / 8
 
     def file(self) -> bytes:
@@ -138,18 +153,22 @@ class _Work:
         bands, importance = weigh(coefficients, self.hop, self.header.rate) if self.tune == "hearing" else ((), None)
         plane = coefficients / band_gains(bands, self.hop, self.hop, self.header.rate)
         budget = self._bytes_left(number, written, len(splits))
-        lam = self.lam if budget is None else self._lambda_for(plane, importance, budget, number, weights)
+        pilot = 0.0 if budget is None else PILOT / (1 + PILOT)  # share of the short fit
+        lam = self.lam
+        if budget is not None:
+            lam = self._lambda_for(plane, importance, budget, number, weights, self.course.of(number, first, last, (0.0, pilot)))
+        told = self.course.of(number, first, last, (pilot, 1.0))
         code, bins = self._gain_code(plane, lam)
         if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None
-        fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
+        fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, told, budget)
         taken = len(fitted.content.weights) + sum(map(len, fitted.content.latents))
         if budget is not None and abs(taken / budget - 1) > MISSED and not self.hooks.stopped:
             # Too far off for the trim: the few steps of a low effort leave a context model that costs more than was foreseen.
             again, most = self._gain_code(plane, _lambda_at(plane, lam, budget / taken))
             if most:
                 code, bins = again, most
-                fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, budget)
+                fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, told, budget)
         self.hurried += fitted.steps < ENOUGH * (self._fit_settings(number).steps or 0)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
@@ -170,6 +189,7 @@ class _Work:
         bins: int,
         settings: EncodeSettings,
         weights: "Arrays | None",
+        on_step: "Callable[[StepInfo], None] | None",
         budget: float | None = None,
     ) -> Fitted:
         """A field of the plane's first bins times a gain."""
@@ -179,13 +199,21 @@ class _Work:
             settings,
             weights=weights,
             budget=budget,
-            on_step=self.hooks.on_step,
+            on_step=on_step,
             stop=self.hooks.stop,
         )
         self.steps += fitted.steps
         return fitted
 
-    def _lambda_for(self, plane: Float64Array, importance: Float64Array | None, budget: float, number: int, weights: "Arrays | None") -> float:
+    def _lambda_for(
+        self,
+        plane: Float64Array,
+        importance: Float64Array | None,
+        budget: float,
+        number: int,
+        weights: "Arrays | None",
+        on_step: "Callable[[StepInfo], None] | None",
+    ) -> float:
         """Lambda at which a fit will take the budget, foreseen from a short fit of the same plane."""
         lam, settings = self.lam, self._fit_settings(number)
         steps = max(PILOT_LEAST, round(PILOT * (settings.steps or 0)))
@@ -193,7 +221,7 @@ class _Work:
         code, bins = self._gain_code(plane, lam)
         if not bins:
             return lam
-        fitted = self._fit(plane, importance, code, bins, replace(settings, steps=steps, time_limit=limit), weights)
+        fitted = self._fit(plane, importance, code, bins, replace(settings, steps=steps, time_limit=limit), weights, on_step)
         # A short fit's latents are nearly those of a long one, its context model is not: the bits of an ideal one tell more.
         found = WEIGHT_BYTES + float(ideal_bits(np.abs(fitted.latents)).sum()) / 8 * SETTLED
         return _lambda_at(plane, lam, budget / found)

@@ -2,7 +2,7 @@
 
 from ...kinds import Kind
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode
+from .encode import encode, encode_memory
 from .files import FORMATS as formats
 from .files import holds, open
 from .score import score
@@ -15,6 +15,7 @@ __all__ = [
     "create",
     "describe",
     "encode",
+    "encode_memory",
     "facts",
     "formats",
     "holds",

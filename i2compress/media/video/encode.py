@@ -1,7 +1,6 @@
 """A video becomes a file: group by group, each a plane of three axes with a field of its own."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,20 +13,33 @@ from ...errors import SignalError
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, Plane, PlaneJob, code_tolerance, fit_pyramid, next_base, open_plane
+from ...planes import (
+    MAX_SAMPLES,
+    FittedPlane,
+    Plane,
+    PlaneJob,
+    code_tolerance,
+    field_memory,
+    fit_pyramid,
+    next_base,
+    open_plane,
+    pyramid_memory,
+)
 from ...planes.coordinate import file_spec, fit_field
 from ...render.span import Span
 from ...signal import Layout
+from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
-from .groups import group_lengths, scene_starts
+from .groups import LARGEST, LONGEST, group_lengths, scene_starts
 from .joints import FRAMES, best_limit
 
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
 MAX_LEVELS = 5
+SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
@@ -50,21 +62,21 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         layout=layout,
         colour=colour,
         source=SOURCES.index(source.format) if source.format in SOURCES else 0,
-        lengths=group_lengths(layout, scenes),
+        lengths=group_lengths(layout, scenes, largest=LARGEST >> settings.halvings),
         lam_code=code_of(settings.rate_weight),
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
-    progress = _Progress(hooks.on_step, layout.grid[0], len(header.lengths))
+    course = Parts(hooks.on_step, length=layout.grid[0], count=len(header.lengths), noun="group")
     base: Arrays | None = None
     last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
     converged, least = True, math.inf
-    for start, length in zip(header.starts, header.lengths, strict=False):
+    for number, (start, length) in enumerate(zip(header.starts, header.lengths, strict=False)):
         values = np.ascontiguousarray(source.read(start, length), np.float32)
         values = to_luma(values, colour) if colour.yuv else values
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        fitted, follows = _fit(values, layout, colour, shared, base, progress.of(start, length), hooks.stop)
+        fitted, follows = _fit(values, layout, colour, shared, base, course.of(number, start, start + length), hooks.stop)
         plane = open_plane(fitted.content, threads=settings.threads, base=base if follows else None)
         limit, last = _joint(plane, None if start in scenes else last, values, importance(values, layout, colour))
         parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit)))
@@ -74,6 +86,16 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
     return Coded(data=data, steps=steps, passes=passes, rate_weight=settings.rate_weight, converged=converged, notes=notes)
+
+
+def encode_memory(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
+    group = (frames, *layout.grid[1:])
+    if settings.field != DEFAULT_FIELD:
+        return field_memory(group, layout.channels, settings)
+    return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
 
 
 def _steps(settings: EncodeSettings) -> int:
@@ -177,27 +199,3 @@ def importance(values: Float32Array, layout: Layout, colour: Colour) -> Float32A
     seen = np.ones(values.shape, np.float32)
     seen[..., :-1] = values[..., -1:] > 0
     return seen
-
-
-class _Progress:
-    """Makes one course of the fits of all groups: steps count frames, and the time left is that of the whole."""
-
-    def __init__(self, on_step: "Callable[[StepInfo], None] | None", frames: int, groups: int) -> None:
-        self._on_step, self._frames, self._groups, self._began, self._number = on_step, frames, groups, time.monotonic(), 0
-
-    def of(self, start: int, length: int) -> "Callable[[StepInfo], None] | None":
-        """What a group of frames from `start` on is to call."""
-        on_step = self._on_step
-        self._number += 1
-        if on_step is None or self._groups == 1:
-            return on_step
-        number, count = self._number, self._groups
-
-        def told(info: "StepInfo") -> None:
-            share = info.step / max(1, info.steps)
-            done = (start + length * (0.9 * share if info.phase == "fit" else 0.9 + 0.1 * share)) / self._frames
-            elapsed = time.monotonic() - self._began
-            eta = elapsed * (1 / done - 1) if done else math.inf
-            on_step(replace(info, phase=f"group {number} of {count}", step=round(done * 10000), steps=10000, elapsed=elapsed, eta=eta))
-
-        return told
