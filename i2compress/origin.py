@@ -10,7 +10,7 @@ from .container import ORIGIN_SIZE
 
 PART = ORIGIN_SIZE // 2  # bytes of each of the two hashes
 ELSEWHERE = frozenset({"device", "threads", "halvings"})  # settings that say where the work is done, not what comes out
-LATER = frozenset({"max_memory"})  # settings that were not there at first: not said where not given, so that older files stay up to date
+LATER = frozenset({"max_memory", "no_audio"})  # settings that were not there at first: not said where not given, so that older files stay up to date
 
 
 def source_digest(source: BinaryIO | bytes) -> bytes:
@@ -27,7 +27,7 @@ def source_digest(source: BinaryIO | bytes) -> bytes:
 def settings_digest(settings: EncodeSettings) -> bytes:
     """The first bytes of the SHA-256 of all settings that shape a file."""
     found = dataclasses.asdict(settings).items()
-    given = {key: value for key, value in found if key not in ELSEWHERE and not (key in LATER and value is None)}
+    given = {key: value for key, value in found if key not in ELSEWHERE and not (key in LATER and value in (None, False))}
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).digest()[:PART]
 
 

@@ -133,5 +133,5 @@ def test_a_fit_says_that_loops_are_compiled_where_none_are_kept(before: bool, tm
         (tmp_path / "tiles" / "product.nbi").write_text("")
     phases: list[str] = []
     settings = EncodeSettings(steps=2, threads=1)
-    encode(Signal(np.zeros((16, 16, 1), np.float32)), settings, on_step=lambda info: phases.append(info.phase))
+    encode(Signal(values=np.zeros((16, 16, 1), np.float32)), settings, on_step=lambda info: phases.append(info.phase))
     assert phases[:2] == (["fit", "fit"] if before else ["compile", "fit"])
