@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from i2compress.cli.progress import Pace
 from i2compress.media.course import UNITS, Parts
 
 
@@ -42,3 +43,14 @@ def test_a_single_fit_is_told_of_as_it_is() -> None:
     listener = said.append
     assert Parts(listener, length=9, count=1, noun="group").of(0, 0, 9) is listener
     assert Parts(None, length=9, count=3, noun="group").of(0, 0, 9) is None
+
+
+def test_a_run_ends_no_sooner_than_a_file_under_way() -> None:
+    now = [0.0]
+    pace = Pace([900, 100], clock=lambda: now[0])
+    now[0] = 10.0
+    pace.set(0, 1.0)
+    pace.set(1, 0.0, 7.0)
+    assert pace.left == 7.0  # by the bytes alone, 1.1
+    pace.set(1, 1.0)
+    assert pace.left == 0.0

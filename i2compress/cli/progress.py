@@ -26,12 +26,12 @@ class Pace:
     def __init__(self, sizes: Sequence[int], clock: Callable[[], float] = time.monotonic) -> None:
         known = all(size > 0 for size in sizes)
         self._weights = [float(size) if known else 1.0 for size in sizes]
-        self._shares = [0.0] * len(sizes)
+        self._shares, self._lefts = [0.0] * len(sizes), [0.0] * len(sizes)
         self._clock, self._began = clock, clock()
 
-    def set(self, number: int, share: float) -> None:
-        """A file is done to that share, 0 to 1."""
-        self._shares[number] = share
+    def set(self, number: int, share: float, left: float = 0.0) -> None:
+        """A file is done to that share, 0 to 1, and will be done in so many seconds."""
+        self._shares[number], self._lefts[number] = share, left if math.isfinite(left) else 0.0
 
     def leave_out(self, number: int) -> None:
         """A file that needs no time."""
@@ -45,9 +45,9 @@ class Pace:
 
     @property
     def left(self) -> float:
-        """Seconds to its end, at the pace so far; nan where nothing is done yet."""
+        """Seconds to its end, at the pace so far, and no less than a file under way takes; nan where nothing is done yet."""
         share = self.share
-        return (self._clock() - self._began) * (1 - share) / share if share else math.nan
+        return max((self._clock() - self._began) * (1 - share) / share, *self._lefts, 0.0) if share else math.nan
 
 
 class Display:
@@ -111,7 +111,7 @@ class Display:
         shown = ((info.psnr, f"{info.psnr:.2f} dB"), (info.bpp, f"{info.bpp:.3f} bpp"))
         state = "  ".join([*(text for value, text in shown if math.isfinite(value)), f"{duration(left)} left"])
         self._bar.update(task, description=f"{self._named(number)} {info.phase}", completed=done, state=state)
-        self._pace.set(number, done)
+        self._pace.set(number, done, left)
         self._refresh()
 
     def finish(self, number: int, *, worked: bool) -> None:

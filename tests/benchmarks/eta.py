@@ -31,7 +31,7 @@ class Watch:
     def step(self, info: StepInfo) -> None:
         """As cli.progress.Display does."""
         done, left = self.course.at(info.phase, info.step, info.steps, info.eta + info.after)
-        self.pace.set(self.number, done)
+        self.pace.set(self.number, done, left)
         self.file.append((time.monotonic(), left))
         self.batch.append((time.monotonic(), self.pace.left))
 

@@ -15,14 +15,14 @@ from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
+from ...planes import FIT_MEMORY, MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
 
 MAX_LEVELS = 6
-# Bytes of a fit for each pixel, for each of a window, and for each of a picture whose weights are compensated: tests/benchmarks/memory.py
-SAMPLE_MEMORY, WINDOW_MEMORY, COMPENSATION_MEMORY = 140.0, 620.0, 560.0
+SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: tests/benchmarks/memory.py
+COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
@@ -69,8 +69,12 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
         return field_memory(layout.grid, layout.channels, settings)
     from ...fit.schedule import Compensation
 
-    compensated = COMPENSATION_MEMORY if layout.samples <= Compensation.samples else 0.0
-    return pyramid_memory(layout.grid, settings.halvings, sample=SAMPLE_MEMORY + compensated, windowed=WINDOW_MEMORY)
+    fit = pyramid_memory(layout.grid, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+    if layout.samples > Compensation.samples:
+        return fit
+    # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
+    compensation = min(COMPENSATION_MEMORY, COMPENSATED_SAMPLE * layout.samples)
+    return max(fit, FIT_MEMORY + SAMPLE_MEMORY * layout.samples + compensation)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:
