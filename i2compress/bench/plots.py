@@ -81,7 +81,9 @@ def _over_rate(axes: "Axes", benchmark: Benchmark) -> None:
 def _style(benchmark: Benchmark, codec: str) -> dict[str, Any]:
     index = list(benchmark.codecs).index(codec)
     own = benchmark.codecs[codec].fitted
-    look = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5.0}
+    turn, place = divmod(index, len(_COLOURS))  # where there are more codecs than colours, the next ones have other markers, and hollow ones
+    marker, filled = _MARKERS[(place + turn) % len(_MARKERS)], "none" if turn % 2 else "full"
+    look = {"color": _COLOURS[place], "marker": marker, "fillstyle": filled, "markersize": 5.0}
     return {**look, "linewidth": 2.6 if own else 1.3, "zorder": 3.0 if own else 2.0}
 
 

@@ -80,8 +80,8 @@ def _cache() -> Path:
 
 
 def known() -> bool:
-    """Whether loops were compiled before and kept; if not, they are compiled at their first call, which takes some ten seconds in all."""
-    return any(_cache().glob("*/*.nbi"))
+    """Whether loops were compiled before, in this process or kept; if not, they are at their first call, which takes some ten seconds in all."""
+    return bool(product.signatures) or any(_cache().glob("*/*.nbi"))
 
 
 def compiled(function: Callable[..., Any]) -> Any:

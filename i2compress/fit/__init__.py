@@ -2,7 +2,7 @@
 
 fit_signal, fit_sparse, fit_coordinates: both, of a pyramid, of a sparse pyramid and of a coordinate field.
 schedule: how a fit goes: a pyramid from nothing, one whose latents start at their places, a coordinate field.
-distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur).
+distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur and pairs).
 rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.

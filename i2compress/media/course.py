@@ -43,6 +43,9 @@ class Parts:
             return on_step
 
         def told(info: "StepInfo") -> None:
+            if info.phase == "compile":  # before the first fit, and no part of it
+                on_step(info)
+                return
             within = info.step / max(1, info.steps)
             within = FITTING * within if info.phase == "fit" else FITTING + (1 - FITTING) * within
             share = fits[0] + (fits[1] - fits[0]) * within
