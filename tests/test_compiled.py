@@ -20,7 +20,9 @@ from i2compress.field.spatial import FORMATS
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.field.tiles import helped_by
 from i2compress.fit.blur import blur
+from i2compress.fit.ms_ssim import MsSsim
 from i2compress.fit.pairs import doubled, halved
+from i2compress.fit.ssimulacra2 import Ssimulacra2
 from i2compress.signal import Signal
 
 
@@ -65,6 +67,23 @@ def test_the_compiled_blur_is_that_of_float64(mirrored: tuple[bool, bool]) -> No
     torch.testing.assert_close(blur(planes, mirrored).double(), blur(planes.double(), mirrored), rtol=0, atol=1e-6)
 
 
+def measured(measure: type[Ssimulacra2] | type[MsSsim], shape: tuple[int, int], dtype: torch.dtype) -> list[Tensor]:
+    """Of a picture with noise, some of it beyond [0, 1]: the measure and its gradient."""
+    generator = torch.Generator().manual_seed(0)
+    source = halved(torch.rand(3, 2 * shape[0], 2 * shape[1], generator=generator))
+    picture = (source + 0.2 * torch.randn(source.shape, generator=generator)).to(dtype).requires_grad_()
+    found = measure(source.to(dtype))(picture)
+    return [found.detach(), *torch.autograd.grad(found, picture)]
+
+
+@pytest.mark.parametrize("shape", [(40, 300), (61, 83), (17, 16)])
+@pytest.mark.parametrize("measure", [Ssimulacra2, MsSsim])
+def test_the_compiled_measures_and_their_gradients_are_those_of_float64(measure: type[Ssimulacra2] | type[MsSsim], shape: tuple[int, int]) -> None:
+    (value, slope), (exact, steep) = (measured(measure, shape, dtype) for dtype in (torch.float32, torch.float64))
+    torch.testing.assert_close(value.double(), exact, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(slope.double(), steep, rtol=0, atol=3e-4 * float(steep.abs().max()))
+
+
 @pytest.mark.parametrize("shape", [(2, 6, 300), (1, 2, 2), (3, 5, 8)])
 def test_halved_planes_and_their_gradients_are_those_of_float64(shape: tuple[int, ...]) -> None:
     planes = torch.rand(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -106,7 +125,8 @@ def test_the_compiled_values_and_their_gradients_are_those_of_torch(grid: tuple[
 def test_threads_that_help_change_no_bit() -> None:
     def found() -> list[Tensor]:
         values, gradients = values_and_gradients((200, 300), 16)
-        return [values, *gradients, *features_and_gradients((200, 300), torch.float32, None), blur(values)]
+        measures = [part for measure in (Ssimulacra2, MsSsim) for part in measured(measure, (200, 300), torch.float32)]
+        return [values, *gradients, *features_and_gradients((200, 300), torch.float32, None), blur(values), *measures]
 
     alone = found()
     with ThreadPoolExecutor(3) as threads, helped_by(threads, 3):

@@ -62,6 +62,7 @@ KERNELS = (
     "field/layer_kernel.py",
     "fit/network_kernel.py",
     "fit/blur.py",
+    "fit/measures_kernel.py",
     "fit/pairs.py",
     "coding/context_model.py",
     "coding/laplace.py",

@@ -1,11 +1,13 @@
 """MS-SSIM of a picture against its source, differentiable: Wang, Simoncelli and Bovik, Multiscale structural similarity, 2003."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..field.layer_kernel import suits
+from . import measures_kernel as kernel
 from .blur import RADIUS, blur
 from .pairs import halved
 
@@ -16,9 +18,10 @@ LEAST = 1e-3  # of a similarity: powers of smaller ones are too steep
 
 
 class _Reference(NamedTuple):
+    """A scale of the source: its values `[C, H, W]`, and `[2, C, H, W]` of their blur and their variance."""
+
     values: Tensor
-    mean: Tensor
-    variance: Tensor
+    statistics: Tensor
 
 
 class MsSsim:
@@ -36,20 +39,21 @@ class MsSsim:
         with torch.no_grad():
             for values in self._scales(source):
                 mean, square = blur(torch.stack([values, values * values]))
-                self._reference.append(_Reference(values, mean, square - mean * mean))
+                self._reference.append(_Reference(values, torch.stack([mean, square - mean * mean])))
 
     def __call__(self, picture: Tensor) -> Tensor:
         """The mean over the channels, 1 where equal, a scalar differentiable by `picture` `[C, H, W]`."""
         weights = WEIGHTS[self._first : self._first + len(self._reference)]
         product: Tensor | None = None
         for number, (values, source) in enumerate(zip(self._scales(picture), self._reference, strict=True)):
-            mean, square, both = blur(torch.stack([values, values * values, values * source.values]))
-            found = (2 * (both - mean * source.mean) + C2) / (square - mean * mean + source.variance + C2)
-            if number == len(weights) - 1:
-                found = found * (2 * mean * source.mean + C1) / (mean * mean + source.mean.square() + C1)
-            margin = self._margin
-            inside = found[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin]
-            factor = inside.mean((1, 2)).clamp(min=LEAST) ** (weights[number] / sum(weights))
+            bright = number == len(weights) - 1
+            if suits((values,)) and not self._margin:
+                means = _Similarity.apply(values, *source, bright)  # type: ignore[no-untyped-call]
+            else:
+                margin = self._margin
+                found = _similarity(values, *source, bright)
+                means = found[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin].mean((1, 2))
+            factor = means.clamp(min=LEAST) ** (weights[number] / sum(weights))
             product = factor if product is None else product * factor
         assert product is not None  # there is a scale at least
         return product.mean()
@@ -62,3 +66,35 @@ class MsSsim:
             odd = [side % 2 for side in found[-1].shape[1:]]
             found.append(avg_pool2d(found[-1][None], 2, padding=odd)[0] if any(odd) else halved(found[-1]))
         return found[min(self._first, len(found) - 1) :]
+
+
+def _similarity(values: Tensor, source: Tensor, statistics: Tensor, bright: bool) -> Tensor:
+    """`[C, H, W]`: how alike structure is, and brightness where it counts."""
+    own, variance = statistics
+    mean, square, product = blur(torch.stack([values, values * values, values * source]))
+    found: Tensor = (2 * (product - mean * own) + C2) / (square - mean * mean + variance + C2)
+    return found * ((2 * mean * own + C1) / (mean * mean + own.square() + C1)) if bright else found
+
+
+class _Similarity(torch.autograd.Function):
+    """Its mean `[C]` on a CPU: the gradient of each channel is a factor times a plane, which is made along with it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, bright: bool) -> Tensor:
+        plane, own = values.detach().contiguous(), source.contiguous()
+        rows, width = plane.shape[0] * plane.shape[1], plane.shape[2]
+        flat, other = (tensor.view(rows, width).numpy() for tensor in (plane, own))
+        moments = torch.empty(3, *plane.shape)
+        kernel.moments(flat, other, moments.view(3, rows, width).numpy())
+        slopes = torch.empty_like(moments)
+        found = kernel.similarities(blur(moments).numpy(), statistics.numpy(), (C1 if bright else 0, C2), slopes.numpy())
+        if ctx.needs_input_grad[0]:
+            direct = torch.zeros_like(plane)
+            kernel.gathered(blur(slopes).view(3, rows, width).numpy(), direct.view(rows, width).numpy(), flat, other)
+            ctx.save_for_backward(direct)
+        return torch.tensor(found)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        (direct,) = ctx.saved_tensors
+        return grads[0].view(-1, 1, 1) * direct, None, None, None

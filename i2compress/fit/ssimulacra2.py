@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..field.layer_kernel import suits
+from . import measures_kernel as kernel
 from .blur import blur
 from .pairs import halved
 
@@ -23,9 +25,11 @@ OPSIN = torch.tensor(
     [[0.30, 0.622, 0.078], [0.23, 0.692, 0.078], [0.24342268924547819, 0.20476744424496821, 0.5518098665095536]], dtype=torch.float32
 )
 OPSIN_BIAS = 0.0037930732552754493
+LIFTS = {"Y": 0.01, "X": 0.42, "B": 0.55}  # what is added to the planes, which are positive then
 
 # By plane and scale: of similarity, artefacts and lost edges, each of the mean and of the fourth norm. All others are under 0.003.
-WEIGHTS: dict[tuple[str, int], tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+Weights = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+WEIGHTS: dict[tuple[str, int], Weights] = {
     ("X", 1): ((0.0, 1.1041726426657346), (0.0, 0.0), (0.0, 0.0)),
     ("X", 2): ((0.0, 1.8422455520539298), (0.0016406437456599754, 11.441172603757666), (0.0, 0.0)),
     ("X", 3): ((0.0007989109436015163, 1.8787594979546387), (0.000176816438078653, 10.94906990605142), (0.0, 0.0)),
@@ -42,12 +46,10 @@ SCALES = 1 + max(scale for _, scale in WEIGHTS)
 
 
 class _Reference(NamedTuple):
-    """A plane of the source `[H, W]`: its values, their blur, their variance, and 1 + the distance of both."""
+    """A plane of the source: its values `[H, W]`, and `[3, H, W]` of their blur, their variance, and 1 + the distance of both."""
 
     values: Tensor
-    mean: Tensor
-    variance: Tensor
-    edges: Tensor
+    statistics: Tensor
 
 
 class Ssimulacra2:
@@ -65,32 +67,31 @@ class Ssimulacra2:
 
     def _measured(self, values: Tensor) -> _Reference:
         mean, square = blur(torch.stack([values, values * values]), self._mirrored)
-        return _Reference(values, mean, square - mean * mean, 1 + (values - mean).abs())
+        return _Reference(values, torch.stack([mean, square - mean * mean, 1 + (values - mean).abs()]))
 
     def __call__(self, picture: Tensor) -> Tensor:
         """100 where equal, 90 not to be told apart, 70 high, 50 medium quality, a scalar differentiable by `picture` `[3, H, W]`."""
         total = picture.new_zeros(())
-        for at, values in _planes(picture.clamp(0, 1)).items():
-            total = total + self._distance(values, self._reference[at], WEIGHTS[at])
+        for at, values in _planes(picture).items():
+            distance = _Distance.apply if suits((values,)) else _distance
+            total = total + distance(values, *self._reference[at], WEIGHTS[at], self._mirrored)
         total = total * 0.9562382616834844
         total = 2.326765642916932 * total - 0.020884521182843837 * total**2 + 6.248496625763138e-05 * total**3
         return 100 - 10 * total.clamp(min=1e-6) ** 0.6276336467831387
 
-    def _distance(self, values: Tensor, source: _Reference, weights: tuple[tuple[float, float], ...]) -> Tensor:
-        similarity, artefacts, lost = weights
-        if any(similarity):
-            mean, square, product = blur(torch.stack([values, values * values, values * source.values]), self._mirrored)
-        else:
-            mean = blur(values, self._mirrored)
-        total = values.new_zeros(())
-        if any(similarity):
-            covariance, variance = product - mean * source.mean, square - mean * mean
-            structure = (2 * covariance + C2) / (variance + source.variance + C2)
-            total = total + _norms(1 - (1 - (mean - source.mean).square()) * structure, similarity)
-        if any(artefacts) or any(lost):
-            ratio = (1 + (values - mean).abs()) / source.edges - 1
-            total = total + (_norms(ratio, artefacts) if any(artefacts) else 0) + (_norms(-ratio, lost) if any(lost) else 0)
-        return total
+
+def _distance(values: Tensor, source: Tensor, statistics: Tensor, weights: Weights, mirrored: tuple[bool, bool]) -> Tensor:
+    """Of one plane: the weighed norms of all three maps."""
+    own, variance, edges = statistics
+    mean, square, product = blur(torch.stack([values, values * values, values * source]), mirrored)
+    structure = (2 * (product - mean * own) + C2) / (square - mean * mean + variance + C2)
+    ratio = (1 + (values - mean).abs()) / edges - 1
+    maps = (1 - (1 - (mean - own).square()) * structure, ratio, -ratio)
+    found = values.new_zeros(())
+    for values_, weight in zip(maps, weights, strict=True):
+        if any(weight):
+            found = found + _norms(values_, weight)
+    return found
 
 
 def _norms(values: Tensor, weights: tuple[float, float]) -> Tensor:
@@ -99,6 +100,31 @@ def _norms(values: Tensor, weights: tuple[float, float]) -> Tensor:
     mean = weights[0] * positive.mean() if weights[0] else 0
     fourth = weights[1] * (positive.square().square().mean() + TINY) ** 0.25 if weights[1] else 0
     return torch.as_tensor(mean + fourth)
+
+
+class _Distance(torch.autograd.Function):
+    """The same on a CPU: its gradient is a factor times one plane, which is made along with it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, weights: Weights, mirrored: tuple[bool, bool]) -> Tensor:
+        plane, own = values.detach().contiguous(), source.numpy()
+        moments = torch.empty(3, *plane.shape)
+        kernel.moments(plane.numpy(), own, moments.numpy())
+        blurred = blur(moments, mirrored).numpy()
+        sums = kernel.differences(plane.numpy(), blurred, statistics.numpy(), C2)
+        fourths = [(total + TINY) ** 0.25 for total in sums[1::2]]
+        found = sum(weight[0] * mean + weight[1] * fourth for weight, mean, fourth in zip(weights, sums[::2], fourths, strict=True))
+        if ctx.needs_input_grad[0]:
+            factors = [[weight[0] / plane.numel(), weight[1] / plane.numel() / fourth**3] for weight, fourth in zip(weights, fourths, strict=True)]
+            direct = torch.empty_like(plane)
+            kernel.slopes(plane.numpy(), blurred, statistics.numpy(), C2, factors, moments.numpy(), direct.numpy())
+            kernel.gathered(blur(moments, mirrored).numpy(), direct.numpy(), plane.numpy(), own)
+            ctx.save_for_backward(direct)
+        return torch.tensor(found)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0] * ctx.saved_tensors[0], None, None, None, None
 
 
 def _planes(picture: Tensor) -> dict[tuple[str, int], Tensor]:
@@ -117,28 +143,43 @@ def _planes(picture: Tensor) -> dict[tuple[str, int], Tensor]:
 
 
 def _opponents(linear: Tensor, wanted: list[str]) -> dict[str, Tensor]:
-    cones = 3 if "B" in wanted else 2
-    mixed = (OPSIN[:cones].to(linear.device) @ linear.flatten(1)).view(cones, *linear.shape[1:])
-    response = (mixed + OPSIN_BIAS) ** (1 / 3) - OPSIN_BIAS ** (1 / 3)
-    brightness = 0.5 * (response[0] + response[1])
-    planes = {"Y": brightness + 0.01}
-    if "X" in wanted:
-        planes["X"] = 7 * (response[0] - response[1]) + 0.42
-    if "B" in wanted:
-        planes["B"] = response[2] - brightness + 0.55
-    return {name: planes[name] for name in wanted}
+    """The planes of these names, of linear light `[3, H, W]`."""
+    if suits((linear,)):
+        flat = _Opponents.apply(linear.flatten(1), "B" in wanted).view(-1, *linear.shape[1:])  # type: ignore[no-untyped-call]
+    else:
+        response = ((OPSIN.to(linear) @ linear.flatten(1)).view(linear.shape) + OPSIN_BIAS) ** (1 / 3)
+        brightness = 0.5 * (response[0] + response[1])
+        flat = torch.stack([brightness - OPSIN_BIAS ** (1 / 3), 7 * (response[0] - response[1]), response[2] - brightness])
+    return {name: flat[number] + lift for number, (name, lift) in enumerate(LIFTS.items()) if name in wanted}
+
+
+class _Opponents(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, light: Tensor, third: bool) -> Tensor:
+        planes, roots = kernel.opponents(light.detach().contiguous().numpy(), OPSIN.numpy(), OPSIN_BIAS, third)
+        ctx.third, ctx.roots = third, roots
+        return torch.from_numpy(planes[: 2 + third])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return torch.from_numpy(kernel.opponents_adjoint(grads[0].contiguous().numpy(), ctx.roots, OPSIN.numpy(), ctx.third)), None
 
 
 class _Linear(torch.autograd.Function):
-    """sRGB to linear light; one power for value and slope."""
+    """sRGB, cut to [0, 1], to linear light; one power for value and slope."""
 
     @staticmethod
     def forward(ctx: Any, picture: Tensor) -> Tensor:
-        base = (picture + 0.055) / 1.055
-        power = base**1.4
-        dark = picture <= 0.04045
-        ctx.save_for_backward(torch.where(dark, 1 / 12.92, 2.4 / 1.055 * power))
-        return torch.where(dark, picture / 12.92, base * power)
+        if suits((picture,)):
+            light, slope = (torch.from_numpy(values) for values in kernel.linear_light(picture.detach().contiguous().numpy()))
+        else:
+            inside = picture.clamp(0, 1)
+            base = (inside + 0.055) / 1.055
+            power = base**1.4
+            dark = picture <= 0.04045
+            light, slope = torch.where(dark, inside / 12.92, base * power), torch.where(dark, 1 / 12.92, 2.4 / 1.055 * power) * (inside == picture)
+        ctx.save_for_backward(slope)
+        return light
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
