@@ -46,7 +46,7 @@ class Recipe:
 
 
 SSIM = Recipe(squares=0.3, ms_ssim=7e-3)
-VISUAL = Recipe(squares=0.3, ssimulacra2=2.8e-6, ms_ssim=7e-3, finest=1)
+VISUAL = Recipe(squares=0.5, ssimulacra2=2.8e-6, ms_ssim=7e-3, finest=1)
 
 
 class Perceptual:
