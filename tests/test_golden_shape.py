@@ -14,7 +14,7 @@ from i2compress import View
 from i2compress.codec import I2File
 from i2compress.errors import MalformedError, UnsupportedVersionError
 from i2compress.field.sparse_spec import SparseSpec, sparse_prior
-from i2compress.media.shape.content import _parts
+from i2compress.media.shape.content import parts_of
 
 GOLDEN = Path(__file__).parent / "golden" / "shape"
 sys.path.append(str(GOLDEN.parent))
@@ -43,7 +43,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same_latents(name: s
     data = (GOLDEN / f"{name}.i2").read_bytes()
     grids, _, _ = reference.decode(chunks(data))
     plane = I2File.from_bytes(data).content.plane
-    for grid, level, found in zip(grids, plane.renderer._lattice.levels, plane.latents, strict=True):
+    for grid, level, found in zip(grids, plane.renderer.lattice.levels, plane.latents, strict=True):
         assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
 
 
@@ -57,5 +57,5 @@ def test_a_prior_that_is_not_there_or_is_not_for_the_field_is_refused_with_a_sen
 
 
 def test_the_trained_prior_leaves_few_bits_to_the_weights() -> None:
-    planes = {name: _parts((GOLDEN / f"{name}.i2").read_bytes())[0] for name in ("trained", "wide")}
+    planes = {name: parts_of((GOLDEN / f"{name}.i2").read_bytes())[0] for name in ("trained", "wide")}
     assert 3 * len(planes["trained"].weights) < len(planes["wide"].weights)  # both of the same steps and lambda

@@ -17,7 +17,7 @@ def digest(data: bytes) -> dict[str, str]:
 
     file = I2File.from_bytes(data)
     plane = file.content.plane
-    arrays = {"blocks": ([plane.renderer._lattice.active], "u1"), "latents": (plane.latents, "<i4"), "weights": (list(plane.weights.values()), "<f4")}
+    arrays = {"blocks": ([plane.renderer.lattice.active], "u1"), "latents": (plane.latents, "<i4"), "weights": (list(plane.weights.values()), "<f4")}
     return {name: hashlib.sha256(b"".join(a.astype(kind).tobytes() for a in found)).hexdigest() for name, (found, kind) in arrays.items()}
 
 
