@@ -45,10 +45,12 @@ class Frame(NamedTuple):
     Args:
         corner: the lowest x, y and z of the box that the samples fill, in the shape's own units.
         spacing: from sample to sample along each axis, in the same units.
+        sharpen: rounds of a filter that makes faces flat and edges sharp, for the surface in these samples; 0 where it is not to be filtered.
     """
 
     corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    sharpen: int = 0
 
     @property
     def sample(self) -> float:

@@ -8,11 +8,13 @@ from ...errors import MalformedError
 from ...header import Header
 from ...kinds import Kind
 from ...signal import Frame, Layout
+from .sharpen import ROUNDS
 
 # By their numbers in the file; only to name outputs. 0 is also for what came from none.
 SOURCES = ("ply", "obj", "stl", "glb", "off", "npz")
 _SEPARATE = 16  # each axis has its own spacing
 _COLOURED = 32  # planes of colours follow that of distances
+_SHARP = 64  # the surface is to be filtered
 
 
 class Place(NamedTuple):
@@ -28,14 +30,16 @@ def encode_place(frame: Frame, source: str, *, coloured: bool) -> bytes:
     number = SOURCES.index(source) if source in SOURCES else 0
     separate = len(set(frame.spacing)) > 1
     spacing = frame.spacing if separate else frame.spacing[:1]
-    return bytes([number | _SEPARATE * separate | _COLOURED * coloured]) + struct.pack(f"<{3 + len(spacing)}f", *frame.corner, *spacing)
+    return bytes([number | _SEPARATE * separate | _COLOURED * coloured | _SHARP * (frame.sharpen > 0)]) + struct.pack(
+        f"<{3 + len(spacing)}f", *frame.corner, *spacing
+    )
 
 
 def decode_place(payload: bytes | memoryview) -> Place:
     """Mirror of encode_place. Raises MalformedError."""
     flags = payload[0] if len(payload) else 0
     count = 6 if flags & _SEPARATE else 4
-    if len(payload) != 1 + 4 * count or flags & ~(_SEPARATE | _COLOURED | 15) or (flags & 15) >= len(SOURCES):
+    if len(payload) != 1 + 4 * count or flags & ~(_SEPARATE | _COLOURED | _SHARP | 15) or (flags & 15) >= len(SOURCES):
         raise MalformedError(f"the shape chunk has {len(payload)} bytes and flags {flags}; expected 17 or 25 bytes: the file was written wrongly")
     x, y, z, *spacing = struct.unpack(f"<{count}f", payload[1:])
     if not all(map(math.isfinite, (x, y, z, *spacing))) or min(spacing) <= 0:
@@ -43,7 +47,8 @@ def decode_place(payload: bytes | memoryview) -> Place:
             f"the grid has corner {(x, y, z)} and spacing {spacing}; expected numbers, spacings over 0: the file was written wrongly"
         )
     a, b, c = spacing * (1 if len(spacing) == 3 else 3)
-    return Place(Frame(corner=(x, y, z), spacing=(a, b, c)), SOURCES[flags & 15], bool(flags & _COLOURED))
+    frame = Frame(corner=(x, y, z), spacing=(a, b, c), sharpen=ROUNDS if flags & _SHARP else 0)
+    return Place(frame, SOURCES[flags & 15], bool(flags & _COLOURED))
 
 
 def layout_of(header: Header, place: Place) -> Layout:

@@ -28,7 +28,7 @@ SMOOTH = 1.5  # samples of the file's grid: what distances are cut to before the
 
 
 class Shape:
-    """A shape that was opened; see media.protocol.Content. `plane` holds its weights and latents."""
+    """A shape that was opened; see media.protocol.Content. `plane` holds weights and latents of its distances, `colours` those of its colours."""
 
     def __init__(self, parts: "Parts", *, threads: int | None) -> None:
         content = parts.distances
@@ -37,8 +37,7 @@ class Shape:
         self.metadata = Metadata()
         self.complete = parts.complete
         # Those that are missing of a file that was cut short are gray, or have no colour.
-        planes = [open_beside(part, self.plane).renderer for part in parts.colours]
-        self._colours = [renderer for renderer in planes if isinstance(renderer, SparseRenderer)]
+        self.colours = [open_beside(part, self.plane) for part in parts.colours]
         # The values of a sparse pyramid are distances in samples; a coordinate field has them as a Signal does.
         self._unit = 1.0 if content.header.field in SPARSE else TRUNCATION
 
@@ -48,7 +47,9 @@ class Shape:
         corner = [c + part.start * s for c, s, part in zip(self.layout.frame.corner, self.layout.frame.spacing, parts, strict=True)]
         spacing = [s * part.size / part.out for s, part in zip(self.layout.frame.spacing, parts, strict=True)]
         frame = Frame(corner=(corner[0], corner[1], corner[2]), spacing=(spacing[0], spacing[1], spacing[2]))
-        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame)
+        # A triangle is a sample of the view, and what is to be flat is as large as it was.
+        rounds = round(self.layout.frame.sharpen * self.layout.frame.sample / frame.sample)
+        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame._replace(sharpen=rounds))
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: slabs `[n, Y, Z, 1]` of distances in samples of the view, over TRUNCATION, cut to [-1, 1]; with colours `[n, Y, Z, 4]`."""
@@ -69,7 +70,8 @@ class Shape:
             for band in renderer.bands(parts):
                 yield np.concatenate([band[..., :1], np.clip(band[..., 1:], 0, 1)], -1)
             return
-        for band in renderer.bands(parts, self._colours):
+        beside = [plane.renderer for plane in self.colours if isinstance(plane.renderer, SparseRenderer)]
+        for band in renderer.bands(parts, beside):
             rgb = band[..., 1:]
             if self.layout.channels > 1:
                 missing = np.where(np.abs(band[..., :1]) >= FAR, np.float32(np.nan), np.float32(0))

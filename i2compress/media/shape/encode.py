@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ... import container
-from ...arrays import Float32Array
+from ...arrays import Float32Array, Shape
 from ...coding.lattice import Lattice
 from ...config import DEFAULT_FIELD, EncodeSettings
 from ...errors import SignalError
@@ -28,15 +28,20 @@ from ...planes import (
     open_plane,
 )
 from ...planes.coordinate import file_spec, fit_field
+from ...render.span import Span
 from ...render.sparse import SparseRenderer
-from ...signal import TRUNCATION
+from ...signal import TRUNCATION, Frame, Layout
 from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
 from .colours import CHROMA_COST, PLANES, known, to_planes
 from .losses import lost_parts
+from .measures import chamfer
 from .sampling import active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
+from .sharpen import ROUNDS, sharpened
+from .solid import Solid
 from .source import MeshSource
+from .write import MeshSink
 
 if TYPE_CHECKING:
     from ...fit import Distances
@@ -47,6 +52,8 @@ MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
 FOUND_LEVELS = 2  # levels that start at 0
 COORDINATE_GRID = 64
+LOOKED_AT = 2  # times as fine as the file's grid: the surface on which sharpening is tried
+SHARPER = 0.97  # of the distance without it: less is not worth the decoder's time
 INPUT_SCALE = (60, 64)  # input scale of coordinate fields, and the samples along the longest axis that it is for
 NEAR_IMPORTANCE = 16.0  # in coordinate fields, of samples less than TRUNCATION from the surface; 1 for the others
 # Quality -> samples along the longest side, geometric in between. A finer grid pays only once the coarser one's errors are small: so quality
@@ -81,11 +88,14 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         raise SignalError(f"the grid is {'x'.join(map(str, layout.grid))}; expected at most {MAX_SAMPLES} samples: use a smaller --grid")
     planes = _fit_sparse(source, settings, hooks) if sparse else [_fit_coordinates(source, settings, hooks)]
     fitted, colours = planes[0], planes[1:]
-    place = container.write_chunk("G", encode_place(layout.frame, source.format, coloured=bool(colours)))
+    renderer, frame, notes = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0), ()
+    if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer):
+        notes = lost_parts(source, renderer)
+        frame = frame._replace(sharpen=ROUNDS if sharpening_pays(source.solid, renderer, layout.grid, frame) else 0)
+        source.layout = replace(layout, frame=frame)
+    place = container.write_chunk("G", encode_place(frame, source.format, coloured=bool(colours)))
     content, start = container.write(fitted.content), len(container.SIGNATURE)
     data = content[:start] + place + content[start:] + b"".join(write_beside(plane.content) for plane in colours)
-    renderer = open_plane(fitted.content).renderer
-    notes = lost_parts(source, renderer) if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) else ()
     steps = sum(plane.steps for plane in planes)
     return Coded(data=data, steps=steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
 
@@ -116,6 +126,23 @@ def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:
         block=BLOCK,
         step_code=min(max(code, 0), MAX_STEP_CODE),
     )
+
+
+def sharpening_pays(solid: Solid, renderer: SparseRenderer, grid: Shape, frame: Frame) -> bool:
+    """Whether the decoded surface, on a grid LOOKED_AT times as fine, comes closer to its source by the filter of sharpen.py."""
+    x, y, z = (value / LOOKED_AT for value in frame.spacing)
+    parts = tuple(Span(start=0, size=size, out=LOOKED_AT * size) for size in grid)
+    fine = Frame(corner=frame.corner, spacing=(x, y, z))
+    sink = MeshSink(Layout(kind=Kind.SHAPE, grid=tuple(part.out for part in parts), channels=1, bit_depth=16, frame=fine))
+    for band in renderer.bands(parts):
+        sink.write(np.clip(band * np.float32(LOOKED_AT / TRUNCATION), -1, 1))
+    try:
+        surface = sink.mesh()
+    except SignalError:  # nothing is left of it
+        return False
+    filtered = sharpened(surface.vertices, surface.faces, LOOKED_AT * ROUNDS)
+    plain, sharp = (chamfer(solid, vertices, surface.faces) for vertices in (surface.vertices, filtered))
+    return sharp < SHARPER * plain
 
 
 def write_beside(content: container.Container) -> bytes:

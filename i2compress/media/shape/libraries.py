@@ -29,6 +29,13 @@ def marching_cubes() -> Any:
     return marching_cubes
 
 
+def sparse() -> Any:
+    """scipy.sparse, which scikit-image brings along."""
+    with _needed("scipy"):
+        import scipy.sparse
+    return scipy.sparse
+
+
 def nearest_points(points: Float64Array) -> Any:
     """A k-d tree of points `[N, 3]`, from SciPy, which scikit-image brings along."""
     with _needed("scipy"):

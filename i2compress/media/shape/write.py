@@ -14,6 +14,7 @@ from ...signal import TRUNCATION, Codes, Layout, Metadata
 from ..protocol import Format, Sink
 from .colours import along_edges
 from .libraries import marching_cubes, trimesh
+from .sharpen import sharpened
 
 OUTSIDE = np.float32(-1)  # the colour where none is known
 WELD = 2.0**-12  # samples: vertices of two slabs that are closer are one
@@ -61,6 +62,8 @@ class MeshSink:
         vertices, faces = weld(vertices, faces)
         frame = self.layout.frame
         places = np.array(frame.corner) + (vertices[:, :3] + 0.5) * np.array(frame.spacing)
+        if frame.sharpen:
+            places = sharpened(places, faces, frame.sharpen)
         return Surface(places, faces, vertices[:, 3:] if self.layout.channels > 1 else None)
 
     def _extract(self, slab: Float32Array) -> None:
