@@ -188,7 +188,7 @@ def ends(data: bytes) -> list[int]:
 def test_planes_of_colours_that_do_not_belong_are_refused() -> None:
     parts, other = chunks(ball().data), chunks(boxed().data)
     headers = [k for k, (letter, _) in enumerate(parts) if letter == "H"]
-    foreign = [payload for letter, payload in other if letter == "H"][0]
+    foreign = next(payload for letter, payload in other if letter == "H")
     for payload, what in ((foreign, "other blocks"), (bytes([parts[headers[1]][1][0] | 3 << 5]) + parts[headers[1]][1][1:], "no sparse pyramid")):
         wrong = [(letter, payload if k == headers[1] else own) for k, (letter, own) in enumerate(parts)]
         with pytest.raises(MalformedError, match=what):

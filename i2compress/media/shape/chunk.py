@@ -30,9 +30,8 @@ def encode_place(frame: Frame, source: str, *, coloured: bool) -> bytes:
     number = SOURCES.index(source) if source in SOURCES else 0
     separate = len(set(frame.spacing)) > 1
     spacing = frame.spacing if separate else frame.spacing[:1]
-    return bytes([number | _SEPARATE * separate | _COLOURED * coloured | _SHARP * (frame.sharpen > 0)]) + struct.pack(
-        f"<{3 + len(spacing)}f", *frame.corner, *spacing
-    )
+    flags = _SEPARATE * separate | _COLOURED * coloured | _SHARP * (frame.sharpen > 0)
+    return bytes([number | flags]) + struct.pack(f"<{3 + len(spacing)}f", *frame.corner, *spacing)
 
 
 def decode_place(payload: bytes | memoryview) -> Place:

@@ -88,7 +88,8 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         raise SignalError(f"the grid is {'x'.join(map(str, layout.grid))}; expected at most {MAX_SAMPLES} samples: use a smaller --grid")
     planes = _fit_sparse(source, settings, hooks) if sparse else [_fit_coordinates(source, settings, hooks)]
     fitted, colours = planes[0], planes[1:]
-    renderer, frame, notes = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0), ()
+    renderer, frame = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0)
+    notes: tuple[str, ...] = ()
     if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer):
         notes = lost_parts(source, renderer)
         frame = frame._replace(sharpen=ROUNDS if sharpening_pays(source.solid, renderer, layout.grid, frame) else 0)
