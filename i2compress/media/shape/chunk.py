@@ -4,6 +4,8 @@ import math
 import struct
 from typing import NamedTuple
 
+import numpy as np
+
 from ...errors import MalformedError
 from ...header import Header
 from ...kinds import Kind
@@ -15,6 +17,7 @@ SOURCES = ("ply", "obj", "stl", "glb", "off", "npz")
 _SEPARATE = 16  # each axis has its own spacing
 _COLOURED = 32  # planes of colours follow that of distances
 _SHARP = 64  # the surface is to be filtered
+_PRECISE = 128  # the corner is in double precision: the shape is small and far from the origin
 
 
 class Place(NamedTuple):
@@ -30,17 +33,18 @@ def encode_place(frame: Frame, source: str, *, coloured: bool) -> bytes:
     number = SOURCES.index(source) if source in SOURCES else 0
     separate = len(set(frame.spacing)) > 1
     spacing = frame.spacing if separate else frame.spacing[:1]
-    flags = _SEPARATE * separate | _COLOURED * coloured | _SHARP * (frame.sharpen > 0)
-    return bytes([number | flags]) + struct.pack(f"<{3 + len(spacing)}f", *frame.corner, *spacing)
+    precise = any(float(np.float32(value)) != value for value in frame.corner)
+    flags = _SEPARATE * separate | _COLOURED * coloured | _SHARP * (frame.sharpen > 0) | _PRECISE * precise
+    return bytes([number | flags]) + struct.pack(f"<3{'fd'[precise]}{len(spacing)}f", *frame.corner, *spacing)
 
 
 def decode_place(payload: bytes | memoryview) -> Place:
     """Mirror of encode_place. Raises MalformedError."""
     flags = payload[0] if len(payload) else 0
-    count = 6 if flags & _SEPARATE else 4
-    if len(payload) != 1 + 4 * count or flags & ~(_SEPARATE | _COLOURED | _SHARP | 15) or (flags & 15) >= len(SOURCES):
-        raise MalformedError(f"the shape chunk has {len(payload)} bytes and flags {flags}; expected 17 or 25 bytes: the file was written wrongly")
-    x, y, z, *spacing = struct.unpack(f"<{count}f", payload[1:])
+    form = f"<3{'d' if flags & _PRECISE else 'f'}{3 if flags & _SEPARATE else 1}f"
+    if len(payload) != 1 + struct.calcsize(form) or (flags & 15) >= len(SOURCES):
+        raise MalformedError(f"the shape chunk has {len(payload)} bytes and flags {flags}; expected 17 to 37 bytes: the file was written wrongly")
+    x, y, z, *spacing = struct.unpack(form, payload[1:])
     if not all(map(math.isfinite, (x, y, z, *spacing))) or min(spacing) <= 0:
         raise MalformedError(
             f"the grid has corner {(x, y, z)} and spacing {spacing}; expected numbers, spacings over 0: the file was written wrongly"

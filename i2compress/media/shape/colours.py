@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ...arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from .libraries import igl, nearest_points
+from .libraries import closest, nearest_points
 
 PLANES = 3
 SCALE = 2.0
@@ -37,12 +37,12 @@ class TriangleColours:
         inside = ((faces >= 0) & (faces < len(vertices))).all(1)
         faces, corners = faces[inside], corners[inside]
         valid = np.isfinite(vertices[faces]).all((1, 2))
-        self._vertices = np.ascontiguousarray(np.where(np.isfinite(vertices), vertices, 0))
-        self._faces, self._corners = np.ascontiguousarray(faces[valid]), corners[valid]
+        used, numbers = np.unique(faces[valid], return_inverse=True)
+        self._vertices, self._faces, self._corners = vertices[used], numbers.reshape(-1, 3), corners[valid]
 
     def at(self, points: Float64Array) -> Float64Array:
         """See Colours."""
-        _, index, places = igl().point_mesh_squared_distance(np.ascontiguousarray(points), self._vertices, self._faces)
+        _, index, places = closest(points, self._vertices, self._faces)
         a, b, c = (self._vertices[self._faces[index, k]] for k in range(3))
         weights = _barycentric(places, a, b, c)
         found: Float64Array = (weights[..., None] * self._corners[index]).sum(1)

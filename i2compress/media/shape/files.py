@@ -38,6 +38,8 @@ def read_triangles(data: bytes, form: str, name: str) -> Triangles:
         UsageError: trimesh is missing.
     """
     library = trimesh()
+    if not data:
+        raise SignalError(f"{name} is empty; copy it again")
     try:
         loaded = library.load(io.BytesIO(data), file_type=form, process=False)
         parts = [loaded] if hasattr(loaded, "faces") or not hasattr(loaded, "geometry") else loaded.dump()

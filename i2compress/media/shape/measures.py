@@ -8,7 +8,7 @@ Occupancy Networks, CVPR 2019 (Chamfer-L1, normal consistency, IoU).
 import numpy as np
 
 from ...arrays import BoolArray, Float64Array, Int64Array
-from .libraries import igl
+from .libraries import closest, winding
 from .sampling import on_surface
 from .solid import Solid
 
@@ -20,9 +20,9 @@ THRESHOLD = 2500.0  # millionths: 0.005 of the cube [-1, 1]
 
 def nearest(points: Float64Array, normals: Float64Array, vertices: Float64Array, faces: Int64Array) -> tuple[Float64Array, Float64Array]:
     """From points `[M, 3]` with unit normals to a surface: the distance of each, and the cosine of the angle to the normal there."""
-    square, index, _ = igl().point_mesh_squared_distance(np.ascontiguousarray(points), np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
+    distance, index, _ = closest(points, vertices, faces)
     cosines: Float64Array = (normals * unit_normals(vertices, faces[index])).sum(1)
-    return np.sqrt(np.maximum(square, 0)), cosines
+    return distance, cosines
 
 
 def unit_normals(vertices: Float64Array, faces: Int64Array) -> Float64Array:
@@ -92,7 +92,7 @@ def surface_figures(source: Solid, vertices: Float64Array, faces: Int64Array) ->
     random = np.random.default_rng(0)
     (there, cos_there), (back, cos_back) = both_ways(source, vertices, faces, random)
     box = random.uniform(source.low, source.high, (VOLUME_POINTS, 3))
-    decoded = np.abs(igl().fast_winding_number(np.ascontiguousarray(vertices), np.ascontiguousarray(faces), box)) > 0.5
+    decoded = np.abs(winding(box, vertices, faces)) > 0.5
     return {
         "chamfer": chamfer_l1(there, back),
         "chamfer_l2": chamfer_l2(there, back),

@@ -10,6 +10,7 @@ from ...coding.lattice import Lattice, interpolate
 from ...signal import Frame
 from .solid import Solid, areas
 
+SHIFT = 0.1  # samples that the grid may be moved by for the sake of a rounder corner
 MARGIN = 3  # samples around the shape's box
 REACH = 2  # samples from the surface to the cells that points near it are interpolated from
 DENSITY = 4.0  # points for each sample that the surface crosses, to find the blocks it is in
@@ -30,7 +31,9 @@ def frame_of(solid: Solid, resolution: int, block: int) -> tuple[Shape, Frame]:
     side = 1 << block
     grid = tuple(math.ceil((extent / spacing + 2 * MARGIN) / side) * side for extent in (solid.high - solid.low).tolist())
     corner = (solid.low + solid.high) / 2 - np.array(grid) * spacing / 2
-    x, y, z = (float(np.float32(value)) for value in corner)
+    # In single precision, which takes less of the file, where that is much less than a sample away.
+    single = corner.astype(np.float32).astype(np.float64)
+    x, y, z = (single if np.abs(single - corner).max() < SHIFT * spacing else corner).tolist()
     spacing = float(np.float32(spacing))
     return grid, Frame(corner=(x, y, z), spacing=(spacing, spacing, spacing))
 
