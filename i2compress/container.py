@@ -21,7 +21,7 @@ The sound of a video is a whole file of sound in a chunk before the first group:
 
 A shape has a chunk before its plane:
 
-    signature, 'G' shape (where the grid lies), metadata, 'H', 'O', 'W', 'Y' as above
+    signature, 'G' shape (where the grid lies), metadata, 'H', 'O', 'W', 'Y' as above, and where it has colours three times 'H', 'W', 'Y'
 
 Every limit is checked before anything is allocated, and every byte is under a check: a strict prefix of a file is a
 TruncatedError, a changed byte some FormatError.
@@ -127,9 +127,9 @@ def write_metadata(metadata: Mapping[str, bytes]) -> bytes:
     return b"".join(write_chunk(letter, _pack(metadata[name], name)) for name, letter in METADATA.items() if name in metadata)
 
 
-def write_plane(container: Container) -> bytes:
-    """The chunks of occupancy where the field has one, of weights and latents."""
-    occupancy = write_chunk("O", container.occupancy) if container.header.field in SPARSE else b""
+def write_plane(container: Container, *, own_blocks: bool = True) -> bytes:
+    """The chunks of occupancy where the field has one (`own_blocks`: and is not on the blocks of another plane), of weights and latents."""
+    occupancy = write_chunk("O", container.occupancy) if container.header.field in SPARSE and own_blocks else b""
     return occupancy + write_chunk("W", container.weights) + b"".join(write_chunk("Y", latents) for latents in container.latents)
 
 
@@ -272,10 +272,12 @@ class ChunkReader:
         """Type letter of the next chunk; "" at the end."""
         return "".join(map(chr, self.data[self.position : self.position + 1]))
 
-    def plane(self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool) -> Container:
-        """Occupancy or weights, whose chunk has been read, and what follows."""
+    def plane(
+        self, header: Header, chunk: tuple[str, memoryview], *, metadata: dict[str, bytes], allow_partial: bool, own_blocks: bool = True
+    ) -> Container:
+        """Occupancy or weights, whose chunk has been read, and what follows; `own_blocks` as in write_plane."""
         occupancy = b""
-        if header.field in SPARSE:
+        if header.field in SPARSE and own_blocks:
             occupancy, chunk = bytes(self.accept(chunk, "O")), self.chunk()
         weights = bytes(self.accept(chunk, "W"))
         latents: list[bytes] = []

@@ -48,5 +48,5 @@ SAMPLES = {
     # A file of sound holds planes of frequencies over time, of one or more channels.
     Kind.AUDIO: Samples(axes=1, plane_axes=(1, 2, 3), channels=8, depths={False: (8, 16, 24, 32), True: (32, 64)}, lowest=-1, timed=True),
     Kind.VIDEO: Samples(axes=3, plane_axes=(3,), channels=4, depths=_INTEGERS, lowest=0, timed=True),
-    Kind.SHAPE: Samples(axes=3, plane_axes=(3,), channels=1, depths={False: (16,), True: ()}, lowest=-1),
+    Kind.SHAPE: Samples(axes=3, plane_axes=(3,), channels=4, depths={False: (16,), True: ()}, lowest=-1),
 }

@@ -16,6 +16,7 @@ FIGURES = {
     "f_score": "% F-score",
     "normals": "% normal consistency",
     "iou": "% IoU",
+    "colours": "dB PSNR of colours",
 }
 """What is reported of a coded file, by name, with its unit and what people call it."""
 

@@ -45,10 +45,12 @@ class Frame(NamedTuple):
     Args:
         corner: the lowest x, y and z of the box that the samples fill, in the shape's own units.
         spacing: from sample to sample along each axis, in the same units.
+        sharpen: rounds of a filter that makes faces flat and edges sharp, for the surface in these samples; 0 where it is not to be filtered.
     """
 
     corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    sharpen: int = 0
 
     @property
     def sample(self) -> float:
@@ -66,7 +68,8 @@ class Layout:
     Args:
         kind: of media.
         grid: samples along each axis, slowest first: (H, W) of a picture, (N,) of sound; each at least 1.
-        channels: of a picture 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha (straight, not premultiplied); of sound 1 to 8.
+        channels: of a picture 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha (straight, not premultiplied); of sound 1 to 8; of a shape 1, or
+            4 with colours.
         bit_depth: of the samples in their file: 8 or 16; of sound 8, 16, 24 or 32, or 32 or 64 where `floating`.
         floating: the samples in the file are floating point.
         rate: samples in `rate_divisor` seconds along the first axis where that is time, else 0.
@@ -143,7 +146,8 @@ class Signal:
 
     Args:
         values: float32 `[*grid, C]`, every value finite. Images: `[H, W, C]` in [0, 1], video `[T, H, W, C]`. Sound: `[N, C]` in about [-1, 1].
-            Shapes: `[X, Y, Z, 1]`, the signed distance in samples, positive outside, over TRUNCATION, cut to [-1, 1].
+            Shapes: `[X, Y, Z, 1]`, the signed distance in samples, positive outside, over TRUNCATION, cut to [-1, 1]; or `[X, Y, Z, 4]`, with
+            red, green and blue in [0, 1] of the nearest place of the surface, -1 where they are not known.
         kind, bit_depth, rate, rate_divisor, times, floating, frame: see Layout.
             Code value = value * (2**bit_depth - 1), of sound value * 2**(bit_depth - 1).
         metadata: ICC, Exif and XMP, or tags.

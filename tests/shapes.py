@@ -36,12 +36,14 @@ def join(*meshes: Mesh) -> Mesh:
     return np.concatenate([v for v, _ in meshes]), np.concatenate([f + o for (_, f), o in zip(meshes, offsets, strict=False)])
 
 
-def ply(mesh: Mesh) -> bytes:
-    """A text PLY file."""
+def ply(mesh: Mesh, colours: npt.NDArray[np.float64] | None = None) -> bytes:
+    """A text PLY file; `colours` of its vertices, `[V, 3]` in 0..255."""
     vertices, faces = mesh
     head = f"ply\nformat ascii 1.0\nelement vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue") if colours is not None)
     head += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    lines = [" ".join(f"{value:.9g}" for value in vertex) for vertex in vertices] + [f"3 {a} {b} {c}" for a, b, c in faces]
+    rows = vertices if colours is None else np.column_stack([vertices, colours])
+    lines = [" ".join(f"{value:.9g}" for value in row) for row in rows] + [f"3 {a} {b} {c}" for a, b, c in faces]
     return (head + "\n".join(lines) + "\n").encode()
 
 

@@ -14,17 +14,19 @@ from i2compress import View
 from i2compress.codec import I2File
 from i2compress.errors import MalformedError, UnsupportedVersionError
 from i2compress.field.sparse_spec import SparseSpec, sparse_prior
-from i2compress.media.shape.content import _parts
+from i2compress.media.shape.content import parts_of
 
 GOLDEN = Path(__file__).parent / "golden" / "shape"
 sys.path.append(str(GOLDEN.parent))
 from make_shape import digest  # noqa: E402
 
-NAMES = ("trained", "explicit", "wide")
+NAMES = ("trained", "explicit", "wide", "painted")
 
 
 def test_the_golden_files_cover_the_format() -> None:
-    planes = [I2File.from_bytes((GOLDEN / f"{name}.i2").read_bytes()).content.plane for name in NAMES]
+    contents = [I2File.from_bytes((GOLDEN / f"{name}.i2").read_bytes()).content for name in NAMES]
+    planes = [content.plane for content in contents]
+    assert {len(content.colours) for content in contents} == {0, 3}
     assert {path.stem for path in GOLDEN.glob("*.i2")} == set(NAMES)
     assert {plane.header.prior for plane in planes} == {0, 1}
     assert {plane.spec.explicit for plane in planes} == {False, True}
@@ -43,7 +45,7 @@ def test_a_decoder_written_from_the_specification_finds_the_same_latents(name: s
     data = (GOLDEN / f"{name}.i2").read_bytes()
     grids, _, _ = reference.decode(chunks(data))
     plane = I2File.from_bytes(data).content.plane
-    for grid, level, found in zip(grids, plane.renderer._lattice.levels, plane.latents, strict=True):
+    for grid, level, found in zip(grids, plane.renderer.lattice.levels, plane.latents, strict=True):
         assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
 
 
@@ -57,5 +59,5 @@ def test_a_prior_that_is_not_there_or_is_not_for_the_field_is_refused_with_a_sen
 
 
 def test_the_trained_prior_leaves_few_bits_to_the_weights() -> None:
-    planes = {name: _parts((GOLDEN / f"{name}.i2").read_bytes())[0] for name in ("trained", "wide")}
+    planes = {name: parts_of((GOLDEN / f"{name}.i2").read_bytes())[0] for name in ("trained", "wide")}
     assert 3 * len(planes["trained"].weights) < len(planes["wide"].weights)  # both of the same steps and lambda

@@ -351,7 +351,7 @@ def test_a_second_decoder_written_from_the_specification_gives_the_same_latents_
     grids, shapes, weights = reference.decode(chunks(data))
     plane = codec.I2File.from_bytes(data).content.plane  # type: ignore[union-attr]
     assert len(grids) == len(plane.latents) > 2
-    lattice = plane.renderer._lattice  # type: ignore[union-attr]
+    lattice = plane.renderer.lattice  # type: ignore[union-attr]
     for grid, level, found in zip(grids, lattice.levels, plane.latents, strict=True):
         assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
     cells = lattice.levels[0].cells

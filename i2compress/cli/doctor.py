@@ -143,7 +143,7 @@ def sample(kind: Kind) -> "Signal":
     samples = SAMPLES[kind]
     grid, rate = GRIDS[samples.axes], RATE if samples.timed else 0
     layout = Layout(
-        kind=kind, grid=grid, channels=1 if samples.axes == 1 else min(3, samples.channels), bit_depth=max(samples.depths[False][:2]), rate=rate
+        kind=kind, grid=grid, channels=1 if samples.lowest < 0 else min(3, samples.channels), bit_depth=max(samples.depths[False][:2]), rate=rate
     )
     axes = np.meshgrid(*(np.arange(side) * (6.0 / side if samples.axes > 1 else 0.3) for side in grid), indexing="ij")
     waves = [0.5 + 0.35 * np.sin(sum(axes) + channel) for channel in range(layout.channels)]

@@ -41,16 +41,18 @@ class Distances:
         values: `[M]`, the signed distances there, in samples of the grid.
         importance: `[M]`, weights of the squared errors; what is over 1 makes D larger, and does not make other points weigh less.
         surface: samples of the grid that the surface crosses, about; what bits are counted for.
+        band: beyond it only the side of a value counts; infinite for values that are no distances.
     """
 
     points: Float32Array
     values: Float32Array
     importance: Float32Array
     surface: float
+    band: float = BAND
 
 
 class DistanceError:
-    """The weighted mean squared error of distances; beyond BAND, of what is missing to it on the right side.
+    """The weighted mean squared error of distances; beyond their band, of what is missing to it on the right side.
 
     It is in squared samples, which have no PSNR.
     """
@@ -60,12 +62,13 @@ class DistanceError:
     def __init__(self, distances: Distances, *, device: torch.device) -> None:
         self._wanted = torch.from_numpy(distances.values).to(device)
         self._side = torch.sign(self._wanted)
-        self._near = self._wanted.abs() < BAND
+        self._band = distances.band
+        self._near = self._wanted.abs() < self._band
         self._importance = torch.from_numpy(distances.importance / np.minimum(distances.importance, 1).sum()).to(device)
 
     def __call__(self, values: Tensor) -> Tensor:
         """A scalar, of values `[M]`."""
-        missing = torch.clamp(BAND - values * self._side, min=0)
+        missing = torch.clamp(self._band - values * self._side, min=0)
         error = torch.where(self._near, values - self._wanted, missing).square()
         return (error * self._importance).sum()
 

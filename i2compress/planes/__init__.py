@@ -4,7 +4,7 @@ from .cost import FIT_MEMORY, Cost, field_memory, plane_cost, pyramid_memory
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid, next_base, plane_weights
-from .sparse import SparseJob, fit_sparse_plane
+from .sparse import SparseJob, fit_sparse_plane, open_beside
 
 __all__ = [
     "FIT_MEMORY",
@@ -21,6 +21,7 @@ __all__ = [
     "fit_pyramid",
     "fit_sparse_plane",
     "next_base",
+    "open_beside",
     "open_plane",
     "plane_cost",
     "plane_weights",

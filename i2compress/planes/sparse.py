@@ -94,7 +94,19 @@ def open_field(content: Container) -> Plane:
     active = decode_occupancy(content.occupancy, spec.blocks)
     if not active.any():
         raise MalformedError("no block is active; expected at least one: the file was written wrongly")
-    lattice = Lattice(grid=spec.grid, block=spec.block, active=active, depth=spec.levels)
+    return _on_lattice(content, spec, Lattice(grid=spec.grid, block=spec.block, active=active, depth=spec.levels))
+
+
+def open_beside(content: Container, plane: Plane) -> Plane:
+    """A plane without blocks of its own, on those of another one. Raises FormatError, also where that has no blocks like it."""
+    spec, other = SparseSpec.from_header(content.header), plane.spec
+    same = isinstance(other, SparseSpec) and (spec.grid, spec.block, spec.levels) == (other.grid, other.block, other.levels)
+    if not same or not isinstance(plane.renderer, SparseRenderer):
+        raise MalformedError("a plane is on the blocks of one that has other blocks, or none: the file was written wrongly")
+    return _on_lattice(content, spec, plane.renderer.lattice)
+
+
+def _on_lattice(content: Container, spec: SparseSpec, lattice: Lattice) -> Plane:
     base, shapes = sparse_prior(content.header.prior, spec), spec.weight_shapes
     groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
     weights = rendering_weights(spec, groups, base)

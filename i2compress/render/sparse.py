@@ -30,7 +30,7 @@ class SparseRenderer:
     """
 
     def __init__(self, spec: SparseSpec, lattice: Lattice, weights: dict[str, Float32Array], latents: Sequence[Int32Array]) -> None:
-        self._spec, self._lattice, self._weights = spec, lattice, weights
+        self._spec, self.lattice, self._weights = spec, lattice, weights
         total = latents[-1].astype(np.float32)[:, None]
         for own, parents in zip(reversed(latents[:-1]), reversed(lattice.parents), strict=True):
             total = np.concatenate([interpolate(total, parents), own.astype(np.float32)[:, None]], 1)
@@ -71,34 +71,37 @@ class SparseRenderer:
         """All values of `bands`."""
         return np.concatenate(list(self.bands(spans)))
 
-    def bands(self, spans: Spans | None = None) -> Iterator[Float32Array]:
-        """The values `[t, H, W, 1]` of a regular grid, band after band along the first axis; channel 0, cut to +-FAR.
+    def bands(self, spans: Spans | None = None, beside: Sequence["SparseRenderer"] = ()) -> Iterator[Float32Array]:
+        """The values `[t, H, W, 1 + K]` of a regular grid, band after band along the first axis; channel 0, cut to +-FAR.
 
         Args:
             spans: which samples of each axis, and how many they become; None for all as they are.
+            beside: K other pyramids on the same cells; of each its channel 0, NaN where no block is active.
         """
         spans = whole(self._spec.grid) if spans is None else spans
         axes = [_positions(span) for span in spans]
         plane = len(axes[1]) * len(axes[2])
         rows = max(1, _BAND // plane)
         for start in range(0, len(axes[0]), rows):
-            yield self._band([axes[0][start : start + rows], *axes[1:]])
+            yield self._band([axes[0][start : start + rows], *axes[1:]], beside)
 
-    def _band(self, axes: Sequence[Float64Array]) -> Float32Array:
-        lattice, block = self._lattice, self._lattice.block
+    def _band(self, axes: Sequence[Float64Array], beside: Sequence["SparseRenderer"]) -> Float32Array:
+        lattice, block = self.lattice, self.lattice.block
         cells = [np.clip(np.floor(axis + 0.5).astype(np.intp), 0, size - 1) for axis, size in zip(axes, self._finest.shape, strict=True)]
         grid = np.ix_(*(cell >> block for cell in cells))
-        band: Float32Array = self.sides[grid].astype(np.float32) * np.float32(FAR)
+        band = self.sides[grid].astype(np.float32) * np.float32(FAR)
         places = np.argwhere(lattice.active[grid])
         at = self._finest.index(np.stack([cell[places[:, a]] for a, cell in enumerate(cells)], -1))
         values = self.centres[at]
         points = np.stack([axis[places[:, a]] for a, axis in enumerate(axes)], -1)
         moved = np.abs(points - self._finest.cells[at]).max(1) > 1e-9
         near = moved & (np.abs(values) < REFINED)
-        values = values.copy()
-        values[near] = self.at(points[near])[:, 0]
-        band[tuple(places.T)] = np.clip(values, -FAR, FAR)
-        found: Float32Array = band[..., None]
+        found: Float32Array = np.full((*band.shape, 1 + len(beside)), np.nan, np.float32)
+        found[..., 0] = band
+        for channel, renderer in enumerate((self, *beside)):
+            refined = renderer.centres[at]
+            refined[near] = renderer.at(points[near])[:, 0]
+            found[(*places.T, channel)] = np.clip(refined, -FAR, FAR)
         return found
 
     @property
@@ -122,7 +125,7 @@ class SparseRenderer:
     def sides(self) -> npt.NDArray[np.int8]:
         """+1 or -1 for every block: of an inactive one the side of its region, as the cells around that region have it."""
         if self._sides is None:
-            self._sides = _region_sides(self._lattice, self.centres)
+            self._sides = _region_sides(self.lattice, self.centres)
         return self._sides
 
 

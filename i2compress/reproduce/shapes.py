@@ -43,7 +43,7 @@ def load(path: Path) -> tuple[Doubles, npt.NDArray[np.int64]]:
         data = path.read_bytes()
     except OSError as error:
         raise SignalError(f"{path}: cannot be read ({error.strerror}); check the name") from error
-    vertices, faces, _ = read_triangles(data, path.suffix.lower().removeprefix("."), str(path))
+    vertices, faces = read_triangles(data, path.suffix.lower().removeprefix("."), str(path))[:2]
     vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
     return vertices / np.abs(vertices).max(), faces
 

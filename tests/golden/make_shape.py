@@ -15,9 +15,11 @@ def digest(data: bytes) -> dict[str, str]:
     """SHA-256 of what a file's symbols are, each array little-endian in C order."""
     from i2compress.codec import I2File
 
-    file = I2File.from_bytes(data)
-    plane = file.content.plane
-    arrays = {"blocks": ([plane.renderer._lattice.active], "u1"), "latents": (plane.latents, "<i4"), "weights": (list(plane.weights.values()), "<f4")}
+    content = I2File.from_bytes(data).content
+    plane = content.plane
+    arrays = {"blocks": ([plane.renderer.lattice.active], "u1"), "latents": (plane.latents, "<i4"), "weights": (list(plane.weights.values()), "<f4")}
+    if content.colours:
+        arrays["colours"] = ([grid for beside in content.colours for grid in beside.latents], "<i4")
     return {name: hashlib.sha256(b"".join(a.astype(kind).tobytes() for a in found)).hexdigest() for name, (found, kind) in arrays.items()}
 
 
@@ -26,12 +28,13 @@ def main() -> None:
 
     from i2compress import EncodeSettings, View, codec, media
 
-    meshes = {"trained": join(sphere(0.8), box((0.4, -0.2, -0.2), (1.4, 0.2, 0.3))), "explicit": sphere(), "wide": box((0, 0, 0), (1, 0.5, 0.4))}
-    options = {"trained": {}, "explicit": {"explicit": True}, "wide": {"width": 5}}
+    wide = box((0, 0, 0), (1, 0.5, 0.4))
+    meshes = {"trained": join(sphere(0.8), box((0.4, -0.2, -0.2), (1.4, 0.2, 0.3))), "explicit": sphere(), "wide": wide, "painted": wide}
+    options = {"trained": {}, "explicit": {"explicit": True}, "wide": {"width": 5}, "painted": {"grid": 20}}
     expected, distances = {}, {}
     for name, mesh in meshes.items():
-        settings = EncodeSettings(grid=32, lam=4e-3, steps=60, threads=1, device="cpu", **options[name])
-        with media.open_source(ply(mesh)) as opened:
+        settings = EncodeSettings(**{"grid": 32, "lam": 4e-3, "steps": 60, "threads": 1, "device": "cpu", **options[name]})
+        with media.open_source(ply(mesh, np.rint(255 * mesh[0]) if name == "painted" else None)) as opened:
             data = codec.encode(opened.source, settings).data
         (HERE / f"{name}.i2").write_bytes(data)
         expected[name] = digest(data)

@@ -46,7 +46,8 @@ def surface_of(points: Float64Array, normals: Float64Array, name: str) -> tuple[
     frame = Frame(corner=(corner[0], corner[1], corner[2]), spacing=(spacing, spacing, spacing))
     sink = MeshSink(Layout(kind=Kind.SHAPE, grid=grid, channels=1, bit_depth=16, frame=frame))
     sink.write(_filled(values, near)[..., None])
-    return sink.mesh()
+    surface = sink.mesh()
+    return surface.vertices, surface.faces
 
 
 def _distances(places: Float64Array, points: Float64Array, normals: Float64Array, tree: object, width: float) -> Float32Array:

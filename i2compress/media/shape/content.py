@@ -1,8 +1,9 @@
-"""An .i2 file of a shape: what it says of itself, and its distances on a grid of any resolution, of all of it or of a box."""
+"""An .i2 file of a shape: what it says of itself, and its distances and colours on a grid of any resolution, of all of it or of a box."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,28 +11,33 @@ from ... import container
 from ...arrays import Float32Array
 from ...config import Limits, View
 from ...container import ChunkReader
-from ...errors import FormatError, UsageError
+from ...errors import ChecksumError, FormatError, MalformedError, TruncatedError, UsageError
 from ...header import MAX_AXIS, SPARSE, decode_header
-from ...planes import Cost, open_plane, plane_cost
+from ...planes import Cost, open_beside, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts
 from ...records import Json
 from ...render.span import Span, Spans
+from ...render.sparse import FAR, SparseRenderer
 from ...signal import TRUNCATION, Frame, Layout, Metadata
 from ..protocol import Outline
-from .chunk import decode_place, layout_of
+from .chunk import Place, decode_place, layout_of
+from .colours import PLANES, from_planes, known
 
-SECONDS, MEMORY = 5e-7, 30  # of one core, and bytes, for each distance of an output: a mesh of 13 million took 6.5 s and 380 MB
+SECONDS, MEMORY = 5e-7, 30  # of one core, and bytes, for each value of an output: a mesh of 13 million took 6.5 s and 380 MB
 SMOOTH = 1.5  # samples of the file's grid: what distances are cut to before they are averaged for a coarser one
 
 
 class Shape:
-    """A shape that was opened; see media.protocol.Content. `plane` holds its weights and latents."""
+    """A shape that was opened; see media.protocol.Content. `plane` holds weights and latents of its distances, `colours` those of its colours."""
 
-    def __init__(self, content: container.Container, frame: Frame, *, threads: int | None) -> None:
+    def __init__(self, parts: "Parts", *, threads: int | None) -> None:
+        content = parts.distances
         self.plane = open_plane(content, threads=threads)
-        self.layout = layout_of(content.header, frame)
+        self.layout = layout_of(content.header, parts.place)
         self.metadata = Metadata()
-        self.complete = content.complete
+        self.complete = parts.complete
+        # Those that are missing of a file that was cut short are gray, or have no colour.
+        self.colours = [open_beside(part, self.plane) for part in parts.colours]
         # The values of a sparse pyramid are distances in samples; a coordinate field has them as a Signal does.
         self._unit = 1.0 if content.header.field in SPARSE else TRUNCATION
 
@@ -41,50 +47,103 @@ class Shape:
         corner = [c + part.start * s for c, s, part in zip(self.layout.frame.corner, self.layout.frame.spacing, parts, strict=True)]
         spacing = [s * part.size / part.out for s, part in zip(self.layout.frame.spacing, parts, strict=True)]
         frame = Frame(corner=(corner[0], corner[1], corner[2]), spacing=(spacing[0], spacing[1], spacing[2]))
-        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame)
+        # A triangle is a sample of the view, and what is to be flat is as large as it was.
+        rounds = round(self.layout.frame.sharpen * self.layout.frame.sample / frame.sample)
+        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame._replace(sharpen=rounds))
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
-        """See Content: slabs `[n, Y, Z, 1]` of distances in samples of the view, over TRUNCATION, cut to [-1, 1]."""
+        """See Content: slabs `[n, Y, Z, 1]` of distances in samples of the view, over TRUNCATION, cut to [-1, 1]; with colours `[n, Y, Z, 4]`."""
         parts = spans(self.layout, view)
         scale = self._unit * self.layout.frame.sample / self.output(view).frame.sample / TRUNCATION
         averaged = tuple(-(-part.size // part.out) for part in parts)
         fine = tuple(replace(part, out=part.out * ratio) for part, ratio in zip(parts, averaged, strict=True))
-        bands = self.plane.renderer.bands(fine)
+        bands = self._bands(fine)
         if max(averaged) > 1:
             bands = _averaged(bands, averaged, SMOOTH / self._unit)
         for band in bands:
-            yield np.clip(band * np.float32(scale), -1, 1)
+            yield np.concatenate([np.clip(band[..., :1] * np.float32(scale), -1, 1), band[..., 1:]], -1)
+
+    def _bands(self, parts: Spans) -> Iterator[Float32Array]:
+        """Distances as the plane has them, and colours as a Signal has them."""
+        renderer = self.plane.renderer
+        if not isinstance(renderer, SparseRenderer):
+            for band in renderer.bands(parts):
+                yield np.concatenate([band[..., :1], np.clip(band[..., 1:], 0, 1)], -1)
+            return
+        beside = [plane.renderer for plane in self.colours if isinstance(plane.renderer, SparseRenderer)]
+        for band in renderer.bands(parts, beside):
+            rgb = band[..., 1:]
+            if self.layout.channels > 1:
+                missing = np.where(np.abs(band[..., :1]) >= FAR, np.float32(np.nan), np.float32(0))
+                rgb = from_planes(np.concatenate([rgb, *[missing] * (PLANES - rgb.shape[-1])], -1))
+            yield np.concatenate([band[..., :1], rgb], -1)
 
 
 def _averaged(bands: Iterator[Float32Array], ratios: tuple[int, ...], limit: float) -> Iterator[Float32Array]:
-    """Means of `ratios` samples along each axis, of values cut to +-limit."""
+    """Means of `ratios` samples along each axis: of distances cut to +-limit, and of those colours that are known."""
     left: Float32Array | None = None
     for band in bands:
-        rows = np.clip(band, -limit, limit)
+        rows = np.concatenate([np.clip(band[..., :1], -limit, limit), band[..., 1:]], -1)
         rows = rows if left is None else np.concatenate([left, rows])
         whole = len(rows) // ratios[0] * ratios[0]
         left = rows[whole:]
         if whole:
             x, y, z = (size // ratio for size, ratio in zip((whole, *rows.shape[1:3]), ratios, strict=True))
-            yield rows[:whole].reshape(x, ratios[0], y, ratios[1], z, ratios[2], 1).mean((1, 3, 5))
+            parts = rows[:whole].reshape(x, ratios[0], y, ratios[1], z, ratios[2], -1)
+            distance, rgb = parts[..., :1].mean((1, 3, 5)), parts[..., 1:]
+            there = known(rgb)[..., None] if rgb.shape[-1] else np.zeros((*rgb.shape[:-1], 1), np.bool_)
+            count = there.sum((1, 3, 5))
+            colour = np.where(count > 0, np.where(there, rgb, 0).sum((1, 3, 5)) / np.maximum(count, 1), -1)
+            yield np.concatenate([distance, colour], -1).astype(np.float32)
 
 
 def load(data: bytes, *, partial: bool, threads: int | None) -> Shape:
     """See Medium."""
-    content, frame, _ = _parts(data, partial=partial)
-    return Shape(content, frame, threads=threads)
+    return Shape(parts_of(data, partial=partial), threads=threads)
 
 
-def _parts(data: bytes, *, partial: bool = False) -> tuple[container.Container, Frame, str]:
-    """The plane, where it lies and the source's format. Raises FormatError."""
+class Parts(NamedTuple):
+    """A file, taken apart: the plane of distances, where it lies, and the planes of colours, which may be fewer where it was cut short."""
+
+    distances: container.Container
+    place: Place
+    colours: Sequence[container.Container]
+
+    @property
+    def complete(self) -> bool:
+        """True where nothing is missing."""
+        planes = (self.distances, *self.colours)
+        return all(plane.complete for plane in planes) and len(self.colours) == PLANES * self.place.coloured
+
+
+def parts_of(data: bytes, *, partial: bool = False) -> Parts:
+    """Takes a file apart. Raises FormatError."""
     reader = ChunkReader(data, allow_partial=partial)
-    frame, source = decode_place(reader.expect("G"))
+    place = decode_place(reader.expect("G"))
     metadata, chunk = reader.metadata()
     header = decode_header(reader.accept(chunk, "H"))
-    content = reader.plane(header, reader.chunk(), metadata=metadata, allow_partial=partial)
-    if content.complete:
+    distances = reader.plane(header, reader.chunk(), metadata=metadata, allow_partial=partial)
+    colours: list[container.Container] = []
+    whole = distances.complete
+    while whole and len(colours) < PLANES * place.coloured:
+        try:
+            colours.append(_colour_plane(reader, allow_partial=partial))
+        except (TruncatedError, ChecksumError):
+            if not partial:
+                raise
+            break
+        whole = colours[-1].complete
+    found = Parts(distances, place, colours)
+    if found.complete:
         reader.finish()
-    return content, frame, source
+    return found
+
+
+def _colour_plane(reader: ChunkReader, *, allow_partial: bool) -> container.Container:
+    header = decode_header(reader.expect("H"))
+    if header.field not in SPARSE or header.channels != 1:
+        raise MalformedError("a plane of colours is no sparse pyramid of one channel; expected that: the file was written wrongly")
+    return reader.plane(header, reader.chunk(), metadata={}, allow_partial=allow_partial, own_blocks=False)
 
 
 def spans(layout: Layout, view: View) -> Spans:
@@ -113,18 +172,19 @@ def spans(layout: Layout, view: View) -> Spans:
 def cost(data: bytes, view: View) -> Cost:
     """See Medium. Only what is near the surface is solved; how much that is the header does not say, so all distances count the same."""
     reader = ChunkReader(data, allow_partial=True)
-    frame, _ = decode_place(reader.expect("G"))
+    place = decode_place(reader.expect("G"))
     header = decode_header(reader.accept(reader.metadata()[1], "H"))
-    parts = spans(layout_of(header, frame), view)
+    layout = layout_of(header, place)
+    parts = spans(layout, view)
     if header.field not in SPARSE:
         return plane_cost(header, parts)
     distances = math.prod(max(part.size, part.out) for part in parts)
-    return Cost(memory=MEMORY * distances, seconds=SECONDS * distances)
+    return Cost(memory=MEMORY * distances * layout.channels, seconds=SECONDS * distances * layout.channels)
 
 
 def describe(layout: Layout) -> str:
-    """See Medium: 128x96x64 distances."""
-    return f"{'x'.join(map(str, layout.grid))} distances"
+    """See Medium: 128x96x64 distances, or "distances and colours"."""
+    return f"{'x'.join(map(str, layout.grid))} distances{' and colours' if layout.channels > 1 else ''}"
 
 
 def facts(layout: Layout) -> Mapping[str, Json]:
@@ -142,14 +202,14 @@ def check_output(layout: Layout, limits: Limits) -> None:
 
 def outline(data: bytes) -> Outline:
     """See Medium."""
-    content, frame, _ = _parts(data)
-    header = content.header
-    return Outline(layout=layout_of(header, frame), lam=header.lam, what=describe_field(header), facts=field_facts(header))
+    parts = parts_of(data)
+    header = parts.distances.header
+    return Outline(layout=layout_of(header, parts.place), lam=header.lam, what=describe_field(header), facts=field_facts(header))
 
 
 def output_format(head: bytes) -> str:
     """See Medium: the format that the shape came from."""
     try:
-        return decode_place(ChunkReader(head).expect("G"))[1]
+        return decode_place(ChunkReader(head).expect("G")).source
     except FormatError:  # said when the file is decoded
         return "ply"

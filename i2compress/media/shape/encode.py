@@ -1,4 +1,4 @@
-"""A shape becomes a file: signed distances near its surface in a sparse pyramid, or a distance grid in a coordinate field."""
+"""A shape becomes a file: signed distances near its surface, and its colours, in sparse pyramids; or both on a grid in a coordinate field."""
 
 import math
 from collections.abc import Mapping
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ... import container
-from ...arrays import Float32Array
+from ...arrays import Float32Array, Shape
 from ...coding.lattice import Lattice
 from ...config import DEFAULT_FIELD, EncodeSettings
 from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
+from ...header import encode_header
 from ...kinds import Kind
 from ...planes import (
     FIT_MEMORY,
@@ -27,13 +28,20 @@ from ...planes import (
     open_plane,
 )
 from ...planes.coordinate import file_spec, fit_field
+from ...render.span import Span
 from ...render.sparse import SparseRenderer
-from ...signal import TRUNCATION, Layout
+from ...signal import TRUNCATION, Frame, Layout
+from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
+from .colours import CHROMA_COST, PLANES, known, to_planes
 from .losses import lost_parts
-from .sampling import active_blocks, crossed, frame_of, near_points, starting_latents
+from .measures import chamfer
+from .sampling import active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
+from .sharpen import ROUNDS, sharpened
+from .solid import Solid
 from .source import MeshSource
+from .write import MeshSink
 
 if TYPE_CHECKING:
     from ...fit import Distances
@@ -44,6 +52,8 @@ MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
 FOUND_LEVELS = 2  # levels that start at 0
 COORDINATE_GRID = 64
+LOOKED_AT = 2  # times as fine as the file's grid: the surface on which sharpening is tried
+SHARPER = 0.97  # of the distance without it: less is not worth the decoder's time
 INPUT_SCALE = (60, 64)  # input scale of coordinate fields, and the samples along the longest axis that it is for
 NEAR_IMPORTANCE = 16.0  # in coordinate fields, of samples less than TRUNCATION from the surface; 1 for the others
 # Quality -> samples along the longest side, geometric in between. A finer grid pays only once the coarser one's errors are small: so quality
@@ -70,17 +80,25 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         settings = replace(settings, lam=_between(QUALITY_LAMBDAS, settings.quality))
     if isinstance(source, MeshSource):
         grid, frame = frame_of(source.solid, _resolution(settings), BLOCK)
-        source.layout = Layout(kind=Kind.SHAPE, grid=grid, channels=1, bit_depth=16, frame=frame)
+        source.layout = replace(source.layout, grid=grid, frame=frame)
     layout = source.layout
+    if layout.channels not in (1, 4):
+        raise SignalError(f"the shape has {layout.channels} channels; expected 1 of distances, or 4 with red, green and blue")
     if layout.samples > MAX_SAMPLES:
         raise SignalError(f"the grid is {'x'.join(map(str, layout.grid))}; expected at most {MAX_SAMPLES} samples: use a smaller --grid")
-    fitted = _fit_sparse(source, settings, hooks) if sparse else _fit_coordinates(source, settings, hooks)
-    content = container.write(fitted.content)
-    start = len(container.SIGNATURE)
-    data = content[:start] + container.write_chunk("G", encode_place(layout.frame, source.format)) + content[start:]
-    renderer = open_plane(fitted.content).renderer
-    notes = lost_parts(source, renderer) if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) else ()
-    return Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
+    planes = _fit_sparse(source, settings, hooks) if sparse else [_fit_coordinates(source, settings, hooks)]
+    fitted, colours = planes[0], planes[1:]
+    renderer, frame = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0)
+    notes: tuple[str, ...] = ()
+    if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer):
+        notes = lost_parts(source, renderer)
+        frame = frame._replace(sharpen=ROUNDS if sharpening_pays(source.solid, renderer, layout.grid, frame) else 0)
+        source.layout = replace(layout, frame=frame)
+    place = container.write_chunk("G", encode_place(frame, source.format, coloured=bool(colours)))
+    content, start = container.write(fitted.content), len(container.SIGNATURE)
+    data = content[:start] + place + content[start:] + b"".join(write_beside(plane.content) for plane in colours)
+    steps = sum(plane.steps for plane in planes)
+    return Coded(data=data, steps=steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
@@ -111,7 +129,88 @@ def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:
     )
 
 
-def _fit_sparse(source: Source, settings: EncodeSettings, hooks: Hooks) -> FittedPlane:
+def sharpening_pays(solid: Solid, renderer: SparseRenderer, grid: Shape, frame: Frame) -> bool:
+    """Whether the decoded surface, on a grid LOOKED_AT times as fine, comes closer to its source by the filter of sharpen.py."""
+    x, y, z = (value / LOOKED_AT for value in frame.spacing)
+    parts = tuple(Span(start=0, size=size, out=LOOKED_AT * size) for size in grid)
+    fine = Frame(corner=frame.corner, spacing=(x, y, z))
+    sink = MeshSink(Layout(kind=Kind.SHAPE, grid=tuple(part.out for part in parts), channels=1, bit_depth=16, frame=fine))
+    for band in renderer.bands(parts):
+        sink.write(np.clip(band * np.float32(LOOKED_AT / TRUNCATION), -1, 1))
+    try:
+        surface = sink.mesh()
+    except SignalError:  # nothing is left of it
+        return False
+    filtered = sharpened(surface.vertices, surface.faces, LOOKED_AT * ROUNDS)
+    plain, sharp = (chamfer(solid, vertices, surface.faces) for vertices in (surface.vertices, filtered))
+    return sharp < SHARPER * plain
+
+
+def write_beside(content: container.Container) -> bytes:
+    """The chunks of a plane of colours, which is on the blocks of the distances."""
+    return container.write_chunk("H", encode_header(content.header)) + container.write_plane(content, own_blocks=False)
+
+
+def _fit_sparse(source: Source, settings: EncodeSettings, hooks: Hooks) -> list[FittedPlane]:
+    """The plane of distances, and where the source has colours those of them."""
+    count = 1 + PLANES * (source.layout.channels > 1)
+    parts = Parts(hooks.on_step, length=1, count=1, noun="plane")
+    if settings.time_limit is not None:
+        settings = replace(settings, time_limit=settings.time_limit / count)
+
+    def hooks_of(number: int) -> Hooks:
+        return replace(hooks, on_step=parts.of(0, 0, 1, (number / count, (number + 1) / count)))
+
+    fitted, lattice = _fit_distances(source, settings, hooks_of(0))
+    planes = [fitted]
+    for number in range(1, count):
+        planes.append(_fit_colour(source, lattice, number - 1, settings, hooks_of(number)))
+    return planes
+
+
+def _fit_colour(source: Source, lattice: Lattice, plane: int, settings: EncodeSettings, hooks: Hooks) -> FittedPlane:
+    """One plane of colours, fitted to points near the surface."""
+    from ...fit import Distances
+
+    if plane:
+        settings = replace(settings, lam=settings.rate_weight * CHROMA_COST)
+    layout, random = source.layout, np.random.default_rng(settings.seed)
+    spec = spec_of(layout.grid, settings)
+    start: list[Float32Array] = []
+    if isinstance(source, MeshSource) and source.colours is not None:
+        points, surface = coloured_points(source.solid, layout.frame, random)
+        values = to_planes(source.colours.at(surface))[:, plane]
+        count, colours = crossed(source.solid, layout.frame), source.colours
+        start = latents_of(lambda points, _: to_planes(colours.at(points))[:, plane].astype(np.float64), lattice, layout.frame, spec.step)
+    else:
+        slab = np.asarray(source.read(0, layout.grid[0]), np.float32)
+        cells = lattice.levels[0].cells
+        cells = cells[(cells < np.array(layout.grid)).all(1)]
+        cells = cells[known(slab[(*cells.T, slice(1, None))])]
+        points, values = cells.astype(np.float32), to_planes(slab[(*cells.T, slice(1, None))].astype(np.float64))[:, plane]
+        count = _crossing(slab[..., 0])
+    if not len(points):  # no colour is known
+        points, values = lattice.levels[0].cells[:1].astype(np.float32), np.zeros(1, np.float32)
+    targets = Distances(points=points, values=values, importance=np.ones(len(values), np.float32), surface=count, band=math.inf)
+    return fit_sparse_plane(_job(targets, lattice, start, source, settings, hooks), spec)
+
+
+def _job(distances: "Distances", lattice: Lattice, start: list[Float32Array], source: Source, settings: EncodeSettings, hooks: Hooks) -> SparseJob:
+    # What the finest levels are to hold, the fit finds out: started at all that is left, it would have to forget most of it.
+    latents = [np.zeros_like(grid) if level < FOUND_LEVELS else grid for level, grid in enumerate(start)]
+    return SparseJob(
+        distances=distances,
+        lattice=lattice,
+        start=latents,
+        kind=Kind.SHAPE,
+        bit_depth=source.layout.bit_depth,
+        settings=settings,
+        on_step=hooks.on_step,
+        stop=hooks.stop,
+    )
+
+
+def _fit_distances(source: Source, settings: EncodeSettings, hooks: Hooks) -> tuple[FittedPlane, Lattice]:
     from ...fit import Distances
 
     layout, random = source.layout, np.random.default_rng(settings.seed)
@@ -126,18 +225,7 @@ def _fit_sparse(source: Source, settings: EncodeSettings, hooks: Hooks) -> Fitte
     else:
         distances, lattice = _of_grid(np.asarray(source.read(0, layout.grid[0]), np.float32)[..., 0], spec)
         start = []
-    # What the finest levels are to hold, the fit finds out: started at all that is left, it would have to forget most of it.
-    job = SparseJob(
-        distances=distances,
-        lattice=lattice,
-        start=[np.zeros_like(grid) if level < FOUND_LEVELS else grid for level, grid in enumerate(start)],
-        kind=Kind.SHAPE,
-        bit_depth=layout.bit_depth,
-        settings=settings,
-        on_step=hooks.on_step,
-        stop=hooks.stop,
-    )
-    return fit_sparse_plane(job, spec)
+    return fit_sparse_plane(_job(distances, lattice, start, source, settings, hooks), spec), lattice
 
 
 def _of_grid(values: Float32Array, spec: SparseSpec) -> "tuple[Distances, Lattice]":
@@ -164,20 +252,27 @@ def _of_grid(values: Float32Array, spec: SparseSpec) -> "tuple[Distances, Lattic
     finest = lattice.levels[0].cells
     points = finest[(finest < np.array(spec.grid)).all(1)]
     wanted = values[tuple(points.T)] * np.float32(TRUNCATION)
-    crossing = float(max(1, (np.abs(wanted) < 0.5).sum()))
-    return Distances(points=points.astype(np.float32), values=wanted, importance=np.ones(len(wanted), np.float32), surface=crossing), lattice
+    importance = np.ones(len(wanted), np.float32)
+    return Distances(points=points.astype(np.float32), values=wanted, importance=importance, surface=_crossing(values)), lattice
+
+
+def _crossing(values: Float32Array) -> float:
+    """How many samples of a distance grid the surface crosses, about."""
+    return float(max(1, (np.abs(values) < 0.5 / TRUNCATION).sum()))
 
 
 def _fit_coordinates(source: Source, settings: EncodeSettings, hooks: Hooks) -> FittedPlane:
     layout = source.layout
     values = np.ascontiguousarray(source.read(0, layout.grid[0]), np.float32)
+    importance = np.where(np.abs(values) < 1, np.float32(NEAR_IMPORTANCE), np.float32(1))
+    importance[..., 1:] = known(values[..., 1:])[..., None] if layout.channels > 1 else 0
     job = PlaneJob(
         values=values,
         kind=Kind.SHAPE,
         bit_depth=layout.bit_depth,
         settings=settings,
         tolerance=code_tolerance(layout.bit_depth),
-        importance=np.where(np.abs(values) < 1, np.float32(NEAR_IMPORTANCE), np.float32(1)),
+        importance=importance,
         on_step=hooks.on_step,
         stop=hooks.stop,
     )

@@ -10,20 +10,24 @@ from ...errors import I2Error, ResourceError, SignalError
 from ...kinds import Kind
 from ..protocol import Format
 from .cloud import surface_of
+from .colours import Colours, PointColours, TriangleColours
 from .libraries import trimesh
 
 _DEPTHS = (16,)
+_COLOURLESS = ("stl", "off")
 FORMATS = tuple(
-    Format(name=name, kind=Kind.SHAPE, extensions=(f".{name}",), channels=(1,), depths=_DEPTHS) for name in ("ply", "obj", "stl", "glb", "off", "npz")
+    Format(name=name, kind=Kind.SHAPE, extensions=(f".{name}",), channels=(1,) if name in _COLOURLESS else (1, 4), depths=_DEPTHS)
+    for name in ("ply", "obj", "stl", "glb", "off", "npz")
 )
 
 
 class Triangles(NamedTuple):
-    """Vertices `[V, 3]`, triangles `[F, 3]`, and whole sentences on what of the file is not coded."""
+    """Vertices `[V, 3]`, triangles `[F, 3]`, whole sentences on what of the file is not coded, and its colours where it has some."""
 
     vertices: Float64Array
     faces: Int64Array
     notes: list[str]
+    colours: Colours | None = None
 
 
 def read_triangles(data: bytes, form: str, name: str) -> Triangles:
@@ -34,6 +38,8 @@ def read_triangles(data: bytes, form: str, name: str) -> Triangles:
         UsageError: trimesh is missing.
     """
     library = trimesh()
+    if not data:
+        raise SignalError(f"{name} is empty; copy it again")
     try:
         loaded = library.load(io.BytesIO(data), file_type=form, process=False)
         parts = [loaded] if hasattr(loaded, "faces") or not hasattr(loaded, "geometry") else loaded.dump()
@@ -42,7 +48,8 @@ def read_triangles(data: bytes, form: str, name: str) -> Triangles:
         offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
         vertices = np.concatenate([np.zeros((0, 3)), *(np.asarray(mesh.vertices, np.float64) for mesh in meshes)])
         faces = np.concatenate([np.zeros((0, 3), np.int64), *(np.asarray(m.faces, np.int64) + o for m, o in zip(meshes, offsets, strict=False))])
-        visual = any(_coloured(mesh) for mesh in meshes)
+        corners = [_corner_colours(mesh) for mesh in meshes]
+        textured = any(_textured(mesh) for mesh in meshes)
     except I2Error:
         raise
     except MemoryError as error:
@@ -54,8 +61,16 @@ def read_triangles(data: bytes, form: str, name: str) -> Triangles:
     if not len(faces):
         raise SignalError(f"{name} has no triangles; give a mesh of a surface")
     notes = ["the surface is coded, and not its vertices, their order, their connections or their texture coordinates"]
-    notes += ["its colours and materials are not coded"] if visual else []
-    return Triangles(vertices, faces, notes)
+    painted = [part for part in corners if part is not None]
+    notes += ["its materials and textures are not coded"] if textured else []
+    if not painted:
+        return Triangles(vertices, faces, notes)
+    if any((part[..., 3] < 1).any() for part in painted):
+        notes.append("its opacity is not coded, only its colours")
+    if len(painted) < len(meshes):
+        notes.append("parts of it have no colours, and are coded as gray")
+    gray = [np.full((len(mesh.faces), 3, 4), 0.5) if part is None else part for mesh, part in zip(meshes, corners, strict=True)]
+    return Triangles(vertices, faces, notes, TriangleColours(vertices, faces, np.concatenate(gray)[..., :3]))
 
 
 def _of_points(clouds: list[Any], name: str) -> Triangles:
@@ -67,7 +82,10 @@ def _of_points(clouds: list[Any], name: str) -> Triangles:
         )
     vertices, faces = surface_of(points, normals, name)
     notes = [f"{len(points)} points with normals were joined to a surface of {len(faces)} triangles, and that is coded and compared with"]
-    return Triangles(vertices, faces, notes)
+    painted = [np.asarray(getattr(cloud, "colors", ()), np.float64) for cloud in clouds]
+    if any(len(part) != len(cloud.vertices) for part, cloud in zip(painted, clouds, strict=True)):
+        return Triangles(vertices, faces, notes)
+    return Triangles(vertices, faces, notes, PointColours(points, np.concatenate(painted)[:, :3] / 255))
 
 
 def _normals(clouds: list[Any]) -> Float64Array | None:
@@ -82,5 +100,16 @@ def _normals(clouds: list[Any]) -> Float64Array | None:
     return np.concatenate(found)
 
 
-def _coloured(mesh: object) -> bool:
-    return bool(getattr(getattr(mesh, "visual", None), "defined", False))
+def _corner_colours(mesh: Any) -> Float64Array | None:
+    """`[F, 3, 4]` in [0, 1], of each corner of each triangle; None where it has no colours of vertices or triangles."""
+    kind = getattr(mesh.visual, "kind", None)
+    if kind == "vertex":
+        found: Float64Array = np.asarray(mesh.visual.vertex_colors, np.float64)[mesh.faces] / 255
+        return found
+    if kind == "face":
+        return np.repeat(np.asarray(mesh.visual.face_colors, np.float64)[:, None], 3, axis=1) / 255
+    return None
+
+
+def _textured(mesh: Any) -> bool:
+    return getattr(mesh.visual, "kind", None) == "texture"

@@ -8,7 +8,7 @@ Occupancy Networks, CVPR 2019 (Chamfer-L1, normal consistency, IoU).
 import numpy as np
 
 from ...arrays import BoolArray, Float64Array, Int64Array
-from .libraries import igl
+from .libraries import closest, winding
 from .sampling import on_surface
 from .solid import Solid
 
@@ -20,9 +20,9 @@ THRESHOLD = 2500.0  # millionths: 0.005 of the cube [-1, 1]
 
 def nearest(points: Float64Array, normals: Float64Array, vertices: Float64Array, faces: Int64Array) -> tuple[Float64Array, Float64Array]:
     """From points `[M, 3]` with unit normals to a surface: the distance of each, and the cosine of the angle to the normal there."""
-    square, index, _ = igl().point_mesh_squared_distance(np.ascontiguousarray(points), np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
+    distance, index, _ = closest(points, vertices, faces)
     cosines: Float64Array = (normals * unit_normals(vertices, faces[index])).sum(1)
-    return np.sqrt(np.maximum(square, 0)), cosines
+    return distance, cosines
 
 
 def unit_normals(vertices: Float64Array, faces: Int64Array) -> Float64Array:
@@ -65,24 +65,39 @@ def intersection_over_union(one: BoolArray, other: BoolArray) -> float:
     return 100 * float((one & other).sum()) / union if union else 100.0
 
 
+Nearest = tuple[Float64Array, Float64Array]
+
+
+def both_ways(source: Solid, vertices: Float64Array, faces: Int64Array, random: np.random.Generator) -> tuple[Nearest, Nearest]:
+    """From points of the source to a decoded surface, and back: distances in millionths, and the cosines of normals; see nearest."""
+    found = []
+    own = (source.vertices, source.surface)
+    for here, there in ((own, (vertices, faces)), ((vertices, faces), own)):
+        points, index = on_surface(*here, POINTS, random)
+        distance, cosines = nearest(points, unit_normals(here[0], here[1][index]), *there)
+        # The two sides of a shell lie so far from the surface that was given.
+        distance = np.abs(distance - source.half) if source.half else distance
+        found.append((distance * (MILLION / source.size), cosines))
+    return found[0], found[1]
+
+
+def chamfer(source: Solid, vertices: Float64Array, faces: Int64Array) -> float:
+    """The Chamfer-L1 distance of a decoded surface, in millionths."""
+    (there, _), (back, _) = both_ways(source, vertices, faces, np.random.default_rng(0))
+    return chamfer_l1(there, back)
+
+
 def surface_figures(source: Solid, vertices: Float64Array, faces: Int64Array) -> dict[str, float]:
     """All of them for a decoded surface, by the names of metrics.FIGURES."""
-    random, unit = np.random.default_rng(0), MILLION / source.size
-    found = []
-    for here, there in (((source.vertices, source.surface), (vertices, faces)), ((vertices, faces), (source.vertices, source.surface))):
-        points, index = on_surface(*here, POINTS, random)
-        found.append(nearest(points, unit_normals(here[0], here[1][index]), *there))
-    (there_, cos_there), (back, cos_back) = found
-    if source.half:  # the shell's two sides lie so far from the surface that was given
-        there_, back = np.abs(there_ - source.half), np.abs(back - source.half)
-    there_, back = there_ * unit, back * unit
+    random = np.random.default_rng(0)
+    (there, cos_there), (back, cos_back) = both_ways(source, vertices, faces, random)
     box = random.uniform(source.low, source.high, (VOLUME_POINTS, 3))
-    decoded = np.abs(igl().fast_winding_number(np.ascontiguousarray(vertices), np.ascontiguousarray(faces), box)) > 0.5
+    decoded = np.abs(winding(box, vertices, faces)) > 0.5
     return {
-        "chamfer": chamfer_l1(there_, back),
-        "chamfer_l2": chamfer_l2(there_, back),
-        "hausdorff": hausdorff(there_, back),
-        "f_score": f_score(there_, back, THRESHOLD),
+        "chamfer": chamfer_l1(there, back),
+        "chamfer_l2": chamfer_l2(there, back),
+        "hausdorff": hausdorff(there, back),
+        "f_score": f_score(there, back, THRESHOLD),
         "normals": normal_consistency(cos_there, cos_back),
         "iou": intersection_over_union(source.inside(box), decoded),
     }

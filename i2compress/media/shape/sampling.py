@@ -1,6 +1,7 @@
 """From a solid to what a field is fitted to: a grid around it, the blocks near its surface, and distances at points."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ...coding.lattice import Lattice, interpolate
 from ...signal import Frame
 from .solid import Solid, areas
 
+SHIFT = 0.1  # samples that the grid may be moved by for the sake of a rounder corner
 MARGIN = 3  # samples around the shape's box
 REACH = 2  # samples from the surface to the cells that points near it are interpolated from
 DENSITY = 4.0  # points for each sample that the surface crosses, to find the blocks it is in
@@ -29,7 +31,9 @@ def frame_of(solid: Solid, resolution: int, block: int) -> tuple[Shape, Frame]:
     side = 1 << block
     grid = tuple(math.ceil((extent / spacing + 2 * MARGIN) / side) * side for extent in (solid.high - solid.low).tolist())
     corner = (solid.low + solid.high) / 2 - np.array(grid) * spacing / 2
-    x, y, z = (float(np.float32(value)) for value in corner)
+    # In single precision, which takes less of the file, where that is much less than a sample away.
+    single = corner.astype(np.float32).astype(np.float64)
+    x, y, z = (single if np.abs(single - corner).max() < SHIFT * spacing else corner).tolist()
     spacing = float(np.float32(spacing))
     return grid, Frame(corner=(x, y, z), spacing=(spacing, spacing, spacing))
 
@@ -87,6 +91,19 @@ def near_points(solid: Solid, lattice: Lattice, frame: Frame, random: np.random.
     return points.astype(np.float32), distance.astype(np.float32), importance.astype(np.float32)
 
 
+def coloured_points(solid: Solid, frame: Frame, random: np.random.Generator) -> tuple[Float32Array, Float64Array]:
+    """Points `[M, 3]` in samples about the surface, and the places of it `[M, 3]` in the shape's units whose colours they are to have."""
+    count = round(NEAR_POINTS * crossed(solid, frame))
+    surface, index = on_surface(solid.vertices, solid.surface, count, random)
+    a, b, c = (solid.vertices[solid.surface[index, k]] for k in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    # Along the normal, and no farther than the distances that a surface is found between: to the side colours would be mixed.
+    away = random.uniform(-1, 1, (count, 1)) + solid.half / frame.sample * random.choice([-1, 1], (count, 1))
+    points = to_cells(surface, frame) + away * normals
+    return points.astype(np.float32), surface
+
+
 def thin(solid: Solid, surface: Float64Array, index: Int64Array, frame: Frame) -> BoolArray:
     """Whether the solid, or the gap beside it, is thinner than about one and a half samples at points `[M, 3]` of the triangles `index`."""
     if solid.half:
@@ -104,14 +121,26 @@ def thin(solid: Solid, surface: Float64Array, index: Int64Array, frame: Frame) -
 
 
 def starting_latents(solid: Solid, lattice: Lattice, frame: Frame, step: float) -> list[Float32Array]:
-    """Latents `[N]` of each level, finest first, that give the distance of every cell: what the coarser levels leave of it, in steps."""
+    """Latents `[N]` of each level, finest first, that give the distance of every cell."""
+
+    def distances(points: Float64Array, stride: float) -> Float64Array:
+        return np.clip(solid.distance(points) / frame.sample, -START_LIMIT * stride, START_LIMIT * stride)
+
+    return latents_of(distances, lattice, frame, step)
+
+
+def latents_of(wanted_at: Callable[[Float64Array, float], Float64Array], lattice: Lattice, frame: Frame, step: float) -> list[Float32Array]:
+    """Latents `[N]` of each level, finest first, that give the cells' values: what the coarser levels leave of them, in steps.
+
+    Args:
+        wanted_at: values `[M]` at points `[M, 3]` in the shape's units, as cells of so many samples a side have them.
+    """
     latents: list[Float32Array] = []
     known: Float32Array | None = None
     for level in reversed(lattice.levels):
         stride = float(1 << level.level)
         centres = (level.cells + 0.5) * stride - 0.5
-        limit = START_LIMIT * stride
-        wanted = np.clip(solid.distance(to_units(centres, frame)) / frame.sample, -limit, limit).astype(np.float32)[:, None]
+        wanted = wanted_at(to_units(centres, frame), stride).astype(np.float32)[:, None]
         latents.insert(0, ((wanted if known is None else wanted - interpolate(known, lattice.parents[level.level]))[:, 0] / np.float32(step)))
         known = wanted
     return latents

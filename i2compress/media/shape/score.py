@@ -1,4 +1,4 @@
-"""How close a decoded shape is to its source."""
+"""How close a decoded shape, and its colours, are to their source."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from ...config import View
 from ...errors import SignalError
 from ...metrics import Comparison
 from ..protocol import Content, Source
+from .colours import TriangleColours
 from .measures import surface_figures
 from .sampling import on_surface, to_cells, to_units
 from .source import MeshSource
@@ -21,7 +22,7 @@ def score(source: Source, content: Content) -> Mapping[str, float]:
     comparison, row = Comparison(), 0
     if not isinstance(source, MeshSource):
         for slab in content.blocks(View()):
-            comparison.add(slab, source.read(row, len(slab)))
+            comparison.add(slab[..., 0], source.read(row, len(slab))[..., 0])
             row += len(slab)
         return {"psnr": comparison.psnr(source.layout.peak)}
     sampled, sink = source.resampled(content.layout), MeshSink(content.layout)
@@ -36,6 +37,11 @@ def score(source: Source, content: Content) -> Mapping[str, float]:
         row += len(slab)
     figures = {"psnr": comparison.psnr(content.layout.peak)}
     try:
-        return figures | surface_figures(source.solid, *sink.mesh())
+        surface = sink.mesh()
     except SignalError:  # nothing is left of it
         return figures | {"chamfer": float("inf")}
+    figures |= surface_figures(source.solid, surface.vertices, surface.faces)
+    if source.colours is None or surface.colours is None:
+        return figures
+    decoded = TriangleColours(surface.vertices, surface.faces, surface.colours[surface.faces]).at(points)
+    return figures | {"colours": Comparison.of(decoded, source.colours.at(points)).psnr(1.0)}

@@ -10,9 +10,10 @@ import numpy as np
 
 from ...arrays import BoolArray, Float64Array, Int64Array
 from ...errors import SignalError
-from .libraries import igl
+from .libraries import closest, winding
 
 MOST_TRIANGLES = 20_000_000
+LEAST_SIZE, MOST_SIZE = 1e-30, 1e30  # of its longest side: a file holds spacings in single precision
 PROBE = 1e-4  # how far from a triangle its two sides are looked at, in longest sides of the box
 SHELL = 0.004  # thickness of what encloses nothing, in longest sides of the box
 SOLID_SHARE = 0.5  # of the area that must have an inside on one side of it
@@ -55,14 +56,14 @@ class Solid:
 
     def nearest(self, points: Float64Array) -> tuple[Float64Array, Int64Array]:
         """How far points `[M, 3]` are from the surface, `[M]` in the shape's units, and the triangle there, `[M]`."""
-        square, index, _ = igl().point_mesh_squared_distance(np.ascontiguousarray(points), self.vertices, self.surface)
-        return np.sqrt(np.maximum(square, 0)), np.asarray(index, np.int64)
+        distance, index, _ = closest(points, self.vertices, self.surface)
+        return distance, index
 
     def inside(self, points: Float64Array) -> BoolArray:
         """Whether points `[M, 3]` are inside."""
         if self.half:
             return self.distance(points) < 0
-        inside: BoolArray = np.abs(igl().fast_winding_number(self.vertices, self.faces, np.ascontiguousarray(points))) > 0.5
+        inside: BoolArray = np.abs(winding(points, self.vertices, self.faces)) > 0.5
         return inside
 
     @property
@@ -82,6 +83,9 @@ class Solid:
             self.notes.append(f"{count - len(faces)} triangles have vertices that are missing or not a number, and were left out")
         if not len(faces):
             raise SignalError(f"{name} has no triangles; give a mesh of a surface")
+        size = float(np.ptp(vertices[faces].reshape(-1, 3), axis=0).max())
+        if size and not LEAST_SIZE <= size <= MOST_SIZE:
+            raise SignalError(f"{name} is {size:.3g} long; expected {LEAST_SIZE:g} to {MOST_SIZE:g}: scale it")
         places, back = np.unique(vertices[np.unique(faces)], axis=0, return_inverse=True)
         numbers = np.zeros(len(vertices), np.int64)
         numbers[np.unique(faces)] = back.ravel()
@@ -112,7 +116,7 @@ class Solid:
         area = np.linalg.norm(normals, axis=1)
         step = PROBE * self.size * normals / np.maximum(area, 1e-300)[:, None]
         centres = corners.mean(1)
-        front, back = (igl().fast_winding_number(self.vertices, self.faces, np.ascontiguousarray(centres + s)) for s in (step, -step))
+        front, back = (winding(centres + s, self.vertices, self.faces) for s in (step, -step))
         parting = (np.abs(front) > 0.5) != (np.abs(back) > 0.5)
         # A sheet has one half of a turn on each side: what it encloses is up to the last digit.
         parting &= np.abs(np.abs(front) - np.abs(back)) > 0.25
