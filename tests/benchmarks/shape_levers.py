@@ -69,7 +69,7 @@ def painted(vertices: Float64Array) -> Float64Array:
                 total[:, channel] += (
                     0.12 * 0.6**octave * np.sin(place @ (5.0 * 2**octave * direction / np.linalg.norm(direction)) + random.uniform(0, 6.3))
                 )
-    return np.clip(total, 0, 1)
+    return np.clip(total, 0, 1, out=total)
 
 
 def fitted(vertices: Float64Array, faces: Int64Array, settings: EncodeSettings, colours: Float64Array | None = None) -> tuple[Solid, codec.Encoded]:
