@@ -200,6 +200,7 @@ def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
         steps=steps,
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
+        refresh_every=2,
         window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
     )
 

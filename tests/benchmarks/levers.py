@@ -26,6 +26,7 @@ LEVERS: dict[str, dict[str, object]] = {
     "whole": {"coarse": None},
     "one-halving": {"coarse": Coarse(samples=1 << 16)},
     "more-coarse-steps": {"coarse": Coarse(steps=1.5)},
+    "refresh-every-1": {"refresh_every": 1},
     "refresh-every-4": {"refresh_every": 4},
     "iterations-2": {"iterations": 2},
 }
