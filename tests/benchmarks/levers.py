@@ -8,7 +8,9 @@ The loss is 1000 (D + lambda R) of the fit, before its weights are quantised and
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,12 +18,12 @@ from i2compress.config import EncodeSettings
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import fit_pyramid
-from i2compress.fit.schedule import Coarse, Schedule
+from i2compress.fit.schedule import Coarse, pyramid_schedule
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
 from tests.benchmarks.steps import source
 
-LEVERS: dict[str, dict[str, object]] = {
+LEVERS: dict[str, dict[str, Any]] = {
     "all": {},
     "whole": {"coarse": None},
     "one-halving": {"coarse": Coarse(samples=1 << 16)},
@@ -49,7 +51,7 @@ def main() -> None:
             signal = source(path, options.crop)
             for lam in map(float, options.lambdas.split(",")):
                 spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam))
-                schedule = Schedule(**{"steps": options.steps, "compensation": None, **LEVERS[name]})
+                schedule = replace(pyramid_schedule(EncodeSettings(steps=options.steps)), **{"compensation": None, **LEVERS[name]})
                 problem = Problem(SquaredError(signal.values, device=device), spec, lam, device=device, schedule=schedule)
                 began = time.process_time()
                 losses.append(1e3 * fit_pyramid(problem).loss)
