@@ -19,6 +19,7 @@ from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
 from i2compress.media.video import colour, groups, joints
 from i2compress.media.video.format import read_video
+from i2compress.media.video.motion import path_bytes
 from i2compress.media.video.view import moments
 from i2compress.signal import TICKS, Layout, from_codes
 
@@ -63,6 +64,12 @@ def coded(lengths: tuple[int, ...] = (5, 4)) -> bytes:
     scenes = [frames(length, seed=7 * k) if k % 2 == 0 else 255 - frames(length, seed=7 * k) // 4 for k, length in enumerate(lengths)]
     with media.open_source(muxed(np.concatenate(scenes))) as opened:
         return codec.encode(opened.source, SETTINGS).data
+
+
+def payload(data: bytes, number: int, first: bytes | None = None) -> bytes:
+    """The chunk 'S' of a group, with another first byte where given."""
+    group = read_video(data).groups[number]
+    return write_chunk("S", (first or bytes([group.follows | group.limit << 1])) + path_bytes(group.path))
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "gray", "bgr0", "yuv420p10le", "yuv444p16le"])
@@ -280,7 +287,7 @@ def test_a_group_that_follows_another_has_differences_from_its_weights_and_is_de
     alone = opened.render(View(frames=(6, 7, None))).values
     assert np.array_equal(alone, I2File.from_bytes(data, threads=1).render().values[6:7])
     with pytest.raises(FormatError):  # the first group cannot follow any
-        read_video(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\1")))
+        read_video(data.replace(payload(data, 0), payload(data, 0, b"\1")))
 
 
 def test_a_size_that_changes_and_a_damaged_file_are_said_in_a_sentence() -> None:
@@ -305,7 +312,8 @@ def still() -> tuple[Signal, bytes]:
 def without_joints(data: bytes) -> bytes:
     """The same file, whose groups do not fade."""
     for group in read_video(data).groups:
-        data = data.replace(write_chunk("S", bytes([group.follows | group.limit << 1])), write_chunk("S", bytes([group.follows])))
+        path = path_bytes(group.path)
+        data = data.replace(write_chunk("S", bytes([group.follows | group.limit << 1]) + path), write_chunk("S", bytes([group.follows]) + path))
     return data
 
 
@@ -346,4 +354,4 @@ def test_a_joint_is_a_weighted_mean_of_what_is_alike_and_none_where_a_scene_begi
 def test_a_first_group_that_fades_is_refused() -> None:
     data = still()[1]
     with pytest.raises(FormatError, match="first group"):
-        I2File.from_bytes(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\x10"), 1))
+        I2File.from_bytes(data.replace(payload(data, 0), payload(data, 0, b"\x10"), 1))

@@ -20,6 +20,7 @@ from ..rectangle import CHANNELS, spans
 from .colour import from_luma
 from .format import SOURCES, read_video, video_header
 from .joints import faded, fades
+from .motion import moved, seen
 from .view import Moments, moments, output_layout, stretch
 
 
@@ -79,7 +80,8 @@ class Clip:
 
     def _plane(self, number: int) -> Plane:
         if self._opened is None or self._opened[0] != number:
-            self._opened = number, open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+            group, grid = self._groups[number], (self.header.lengths[number], *self.layout.grid[1:])
+            self._opened = number, moved(open_plane(group.content, threads=self._threads, base=self._base(number)), grid, group.path)
         return self._opened[1]
 
     def _base(self, number: int) -> Arrays | None:
@@ -118,9 +120,11 @@ def cost(data: bytes, view: View) -> Cost:
     owners = _owners(found, starts)
     for number in np.unique(owners[owners < len(file.groups)]):
         time = _solved(found.places[owners == number] - starts[number], file.header.lengths[number], found.phases)[1]
-        total = total.then(plane_cost(file.groups[number].content.header, (time, *rectangle)))
-        if file.groups[number].limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
-            total = total.then(plane_cost(file.groups[number - 1].content.header, (_last(file.header.lengths[number - 1]), *rectangle)))
+        group = file.groups[number]
+        total = total.then(plane_cost(group.content.header, (time, *seen(rectangle, group.path))))
+        if group.limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
+            before = file.groups[number - 1]
+            total = total.then(plane_cost(before.content.header, (_last(file.header.lengths[number - 1]), *seen(rectangle, before.path))))
     return total
 
 
