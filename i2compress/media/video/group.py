@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LEVELS = 5  # that halve rows and columns
 SLOW = (1, 2)  # levels after which one more halves time alone: what stands still is told there once for several frames
+FEWEST = 4  # samples along time of such a level, at least
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
@@ -103,7 +104,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
     """
     planes = channels if math.prod(grid) >= PLANES_FROM else 1
     halving = max(1, min(MAX_LEVELS, math.floor(math.log2(min(grid[1:])))))
-    slow = [level for level in SLOW if level < halving and longest > 1 << level]
+    slow = [level for level in SLOW if level < halving and longest >= FEWEST << level]
     code = STEP_CODE + STEPS_PER_OCTAVE / 2 * math.log2(settings.rate_weight / STEP_LAMBDA)
     return PyramidSpec(
         grid=grid,
