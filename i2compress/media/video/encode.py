@@ -1,7 +1,11 @@
 """A video becomes a file: group by group, each a plane of three axes with a field of its own."""
 
 import math
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,16 +22,21 @@ from ...planes import (
     open_plane,
     pyramid_memory,
 )
+from ...processes import cores
 from ...render.span import Span, whole
 from ..course import Parts
 from ..protocol import Coded, Hooks, Source
+from ..workers import in_order, most_workers
 from .camera import MOST_GROWTH
 from .colour import Colour
-from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
-from .group import Frames, fit_group, frames_of, steps_of
+from .format import ALONE, FIRST, SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
+from .group import FittedGroup, Frames, GroupFit, frames_of, steps_of
 from .groups import LARGEST, LONGEST, group_lengths, scene_starts
 from .joints import FRAMES, best_limit
 from .motion import moved
+
+if TYPE_CHECKING:
+    from ...fit import StepInfo
 
 SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
 FEWEST_STEPS = 40
@@ -50,25 +59,82 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
-    course = Parts(hooks.on_step, length=layout.grid[0], count=len(header.lengths), noun="group")
-    base: Arrays | None = None
+    groups = _Groups(source, settings, hooks, header)
     last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
     converged, least = True, math.inf
-    for number, (start, length) in enumerate(zip(header.starts, header.lengths, strict=False)):
-        frames = frames_of(np.ascontiguousarray(source.read(start, length), np.float32), layout, colour, settings)
-        shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        told = course.of(number, start, start + length)
-        fitted, follows = fit_group(frames, layout, shared, colour=colour, longest=max(header.lengths), base=base, on_step=told, stop=hooks.stop)
-        plane = moved(open_plane(fitted.content, threads=settings.threads, base=base if follows else None), frames.values.shape[:3], frames.path)
-        limit, last = _joint(plane, None if start in scenes else last, frames)
-        parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit, path=frames.path)))
-        base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
-        steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
+    with closing(groups.fitted()) as all_fitted:
+        for start, group in zip(header.starts[:-1], all_fitted, strict=True):
+            fitted, frames = group.plane, group.frames
+            plane = moved(open_plane(fitted.content, threads=groups.threads, base=group.base), frames.values.shape[:3], frames.path)
+            limit, last = _joint(plane, None if start in scenes else last, frames)
+            parts.append(write_group(Group(content=fitted.content, follows=ALONE if group.base is None else FIRST, limit=limit, path=frames.path)))
+            steps, passes, converged = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged
+            least = min(least, fitted.passes)
     hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, steps_of(settings))
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
     return Coded(data=data, steps=steps, passes=passes, rate_weight=settings.rate_weight, converged=converged, notes=notes)
+
+
+class _Groups:
+    """The groups of a source, fitted: the first one alone, then the others, which begin at its weights and so do not wait for each other.
+
+    Args:
+        source, settings, hooks: see encode.
+        header: of the video.
+    """
+
+    def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, header: VideoHeader) -> None:
+        self._source, self._settings, self._hooks, self._header = source, settings, hooks, header
+        self._began, self._at_once = time.monotonic(), _at_once(source, settings, len(header.lengths) - 1)
+        self.threads = settings.threads if settings.threads is not None or self._at_once == 1 else max(1, cores() // self._at_once)
+        self._course = Parts(hooks.on_step, length=self._turn(len(header.lengths))[0], count=len(header.lengths), noun="group")
+
+    def fitted(self) -> Generator[FittedGroup, None, None]:
+        """All of them, in their order; to be closed."""
+        first = self._part(0, None)(Hooks(on_step=self._on_step(0), stop=self._hooks.stop))
+        yield first
+        base = next_base(first.plane.weights) if self._settings.field == DEFAULT_FIELD else None
+        others = (self._part(number, base) for number in range(1, len(self._header.lengths)))
+        yield from in_order(
+            others, at_once=self._at_once, threads=self.threads or 1, on_step=lambda number: self._on_step(number + 1), stop=self._hooks.stop
+        )
+
+    def _part(self, number: int, base: Arrays | None) -> GroupFit:
+        header, began = self._header, time.monotonic()
+        layout, lengths = header.layout, header.lengths
+        settings = replace(self._settings, threads=self.threads if number else self._settings.threads)
+        if settings.time_limit is not None:  # shared with the groups that can only begin when this one is done
+            left = settings.in_time(self._began).time_limit
+            following = lengths[number :: self._at_once] if number else (lengths[0], *lengths[1 :: self._at_once])
+            settings = replace(settings, time_limit=None if left is None else left * lengths[number] / sum(following))
+        values = np.ascontiguousarray(self._source.read(header.starts[number], lengths[number]), np.float32)
+        frames = frames_of(values, layout, header.colour, settings)
+        return GroupFit(frames=frames, layout=layout, colour=header.colour, settings=settings, longest=max(lengths), base=base, began=began)
+
+    def _turn(self, number: int) -> tuple[int, int]:
+        """From where to where a group is of the way of all, in frames: groups that are fitted at the same time come along together."""
+        first, *others = self._header.lengths
+        turns = [first, *(max(others[start : start + self._at_once]) for start in range(0, len(others), self._at_once))]
+        turn = 0 if number == 0 else 1 + (number - 1) // self._at_once
+        return sum(turns[:turn]), sum(turns[: turn + 1])
+
+    def _on_step(self, number: int) -> "Callable[[StepInfo], None] | None":
+        return self._course.of(number, *self._turn(number))
+
+
+def _at_once(source: Source, settings: EncodeSettings, groups: int) -> int:
+    """Groups that are fitted at the same time: as many as were asked for and have room; one on a GPU, which a single fit fills."""
+    if min(groups, settings.jobs) <= 1:
+        return 1
+    from ...fit import pick_device
+
+    if pick_device(settings.device).type != "cpu":
+        return 1
+    # This process keeps what it took for the first group.
+    room = groups if settings.max_memory is None else int(settings.max_memory // encode_memory(source, settings)) - 1
+    return max(1, min(groups, room, most_workers(settings.jobs)))
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:

@@ -1,9 +1,8 @@
 """One group of pictures becomes a plane: what is fitted of its frames, and in which field."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import time
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,13 +13,11 @@ from ...kinds import Kind
 from ...planes import FittedPlane, PlaneJob, code_tolerance, fit_pyramid
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
+from ..protocol import Hooks
 from .camera import brightness, camera_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .groups import LARGEST
 from .motion import Path, laid, nearest
-
-if TYPE_CHECKING:
-    from ...fit import StepInfo
 
 MAX_LEVELS = 5  # that halve rows and columns
 SLOW = (1, 2)  # levels after which one more halves time alone: what stands still is told there once for several frames
@@ -61,18 +58,47 @@ def steps_of(settings: EncodeSettings) -> int:
     return VIDEO_STEPS[settings.effort] if settings.steps is None else settings.steps
 
 
-def fit_group(
-    frames: Frames,
-    layout: Layout,
-    settings: EncodeSettings,
-    *,
-    colour: Colour,
-    longest: int,
-    base: Arrays | None = None,
-    on_step: "Callable[[StepInfo], None] | None" = None,
-    stop: Callable[[], bool] | None = None,
-) -> tuple[FittedPlane, bool]:
-    """The plane of a group, and whether its weights are differences from `base`; `longest` is the longest group of its video."""
+@dataclass(frozen=True, kw_only=True)
+class GroupFit:
+    """The fit of a group, which another process can make; see workers.Part.
+
+    Args:
+        frames: of the group.
+        layout, colour: of the video.
+        settings: lambda, steps, and the group's share of a time limit.
+        longest: frames of the longest group of its video.
+        base: weights to begin at and to be coded as differences from, where the field has the same; None for the prior.
+        began: the time.monotonic() from which its time limit counts, on whatever process of this machine.
+    """
+
+    frames: Frames
+    layout: Layout
+    colour: Colour
+    settings: EncodeSettings
+    longest: int
+    base: Arrays | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def __call__(self, hooks: Hooks) -> "FittedGroup":
+        """Makes it."""
+        plane, follows = _fit(self, hooks)
+        return FittedGroup(plane=plane, frames=self.frames, base=self.base if follows else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedGroup:
+    """A group, fitted: its plane, the frames that it is of, and what its weights are differences from; None for the prior."""
+
+    plane: FittedPlane
+    frames: Frames
+    base: Arrays | None
+
+
+def _fit(group: GroupFit, hooks: Hooks) -> tuple[FittedPlane, bool]:
+    """The plane, and whether its weights are differences from those that the group was to begin at."""
+    from ...fit import Start  # it takes seconds to import, and they count
+
+    frames, layout, colour, settings, base = group.frames, group.layout, group.colour, group.settings.in_time(group.began), group.base
     values, weights, path = frames.values, frames.importance, frames.path
     if path:
         values, weights = laid(values, path), laid(np.ones_like(values) if weights is None else weights, path)
@@ -84,14 +110,12 @@ def fit_group(
         tolerance=code_tolerance(layout.bit_depth),
         importance=weights,
         fractions=nearest(path)[1] if path else None,
-        on_step=on_step,
-        stop=stop,
+        on_step=hooks.on_step,
+        stop=hooks.stop,
     )
     if settings.field != DEFAULT_FIELD:
         return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), False
-    from ...fit import Start
-
-    spec = pyramid_spec(job.grid, job.channels, settings, longest=longest)
+    spec = pyramid_spec(job.grid, job.channels, settings, longest=group.longest)
     if base is not None and {name: values.shape for name, values in base.items()} == spec.weight_shapes:
         return fit_pyramid(job, spec, part=PART, base=base), True
     return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {})), False
