@@ -115,6 +115,26 @@ def part() -> Iterator[Place | None]:
             path.unlink(missing_ok=True)
 
 
+def reserved() -> Checkpoints | None:
+    """The place of the next part of the encode under way, for another process to take up; None where states are not kept."""
+    whole = _current.get()
+    if whole is None:
+        return None
+    number = whole._count
+    whole._count += 1
+    return Checkpoints(whole.folder, whole.every, whole.prefix, whole.began, number)
+
+
+@contextmanager
+def taken_up(place: Checkpoints | None) -> Iterator[None]:
+    """The part inside is the one whose place another process has reserved."""
+    token = _current.set(place)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 @contextmanager
 def kept(origin: bytes, *, every: float | None = None) -> Iterator[None]:
     """States of the fits inside are kept; those of an earlier run of the same are gone on with, and all are removed once it is done.

@@ -5,7 +5,6 @@ Decoding needs numpy only; torch is imported when something is encoded.
 
 import io
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks, Track
 from .media.table import check_options, medium_of, medium_of_file
 from .memory import installed
+from .processes import cores
 from .signal import Layout, Metadata, Signal
 from .targets import Attempt, meet
 from .tracks import EncodedTrack, Encoding, Packed, encode_tracks, insert_tracks, open_tracks, read_tracks, shown
@@ -34,7 +34,6 @@ SHOWN = 1024  # samples of the longest side of what a notebook shows
 MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
 MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
 DECODER_MEMORY = 80e6  # bytes of a process that decodes next to nothing
-LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +121,11 @@ def encode(
     if settings.time_limit is not None:
         from . import fit  # noqa: F401  # it takes seconds to import, and they count
 
-        settings = _in_time(settings, began)
+        settings = settings.in_time(began)
     hooks, started = Hooks(on_step=on_step, stop=stop), time.monotonic()
     settings = _within_memory(source, settings)
     beside = encode_tracks(source, settings, hooks) if tracks is None else Encoding(packed=tuple(tracks))
-    settings = _in_time(settings, started)
+    settings = settings.in_time(started)
 
     def attempt(settings: EncodeSettings) -> Attempt:
         coded = medium.encode(source, settings, hooks)
@@ -140,13 +139,6 @@ def encode(
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
     return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes, tracks=beside.tracks)
-
-
-def _in_time(settings: EncodeSettings, began: float) -> EncodeSettings:
-    """The settings with what is left of a time limit."""
-    if settings.time_limit is None:
-        return settings
-    return replace(settings, time_limit=max(LEAST_TIME, settings.time_limit - (time.monotonic() - began)))
 
 
 def _within_memory(source: Source, settings: EncodeSettings) -> EncodeSettings:
@@ -207,8 +199,7 @@ def check_cost(data: bytes, view: View | None = None, *, threads: int | None = N
     cost, memory = medium.cost(data, view), installed()
     if tracks := read_tracks(data, allow_partial=True):
         cost = cost.then(tracks_cost(tracks, medium.load(data, partial=True, threads=threads), view))
-    cores = os.cpu_count() or 1
-    seconds = cost.seconds / min(threads or cores, cores)
+    seconds = cost.seconds / min(threads or cores(), cores())
     if seconds > MOST_SECONDS:
         raise ResourceError(
             f"decoding would take about {seconds / 60:.0f} minutes, and over {MOST_SECONDS / 60:.0f} are refused; decode a part, "

@@ -1,8 +1,9 @@
 """What a user can ask for, validated once, with every default written here and nowhere else."""
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES)
 MAX_OUTPUT_RATE = 2**22
 WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
 MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
+LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
 MAX_RESOLUTION = 4096
 
@@ -159,6 +161,8 @@ class EncodeSettings:
         max_memory: bytes that the process may have, about; None for any. Where it is little, the source is fitted in smaller parts.
         halvings: how often the parts that a source is fitted in (windows, segments, groups of pictures) are halved; 0 without max_memory,
             which sets it.
+        jobs: of video: groups of pictures that are fitted at the same time, each in a process of its own, which imports the main module anew: a
+            script needs its `if __name__ == "__main__"`.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -184,6 +188,7 @@ class EncodeSettings:
     no_audio: bool = False
     max_memory: int | None = None
     halvings: int = 0
+    jobs: int = 1
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]
@@ -218,6 +223,8 @@ class EncodeSettings:
             raise UsageError(f"threads is {self.threads}; expected at least 1")
         if self.max_memory is not None and self.max_memory < 1:
             raise UsageError(f"max memory is {self.max_memory}; expected at least 1 byte")
+        if self.jobs < 1:
+            raise UsageError(f"jobs is {self.jobs}; expected at least 1")
         if not 0 <= self.halvings <= MOST_HALVINGS:
             raise UsageError(f"halvings is {self.halvings}; expected 0 to {MOST_HALVINGS}")
 
@@ -233,6 +240,12 @@ class EncodeSettings:
                 raise UsageError(f"{name} is {value}; expected 1 to {high}")
         if not self.contract and (self.field == DEFAULT_FIELD or self.explicit):
             raise UsageError("only implicit coordinate fields can go without contraction; leave --no-contract out")
+
+    def in_time(self, began: float) -> "EncodeSettings":
+        """The settings with what is left of a time limit that counts from that time.monotonic() on."""
+        if self.time_limit is None:
+            return self
+        return replace(self, time_limit=max(LEAST_TIME, self.time_limit - (time.monotonic() - began)))
 
     def tune_of(self, kind: Kind) -> str:
         """The tune, given or the default of that kind of media."""

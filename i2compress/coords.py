@@ -10,6 +10,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+KEYS_HALO = 2
+
+
+def keys_taps(offset: float) -> npt.NDArray[np.float64]:
+    """Weights of the samples -2..2 at position `offset` in [-1/2, 1/2]: Keys (1981), a = -1/2."""
+    t = np.abs(np.arange(-KEYS_HALO, KEYS_HALO + 1) - offset)
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+
 
 def phase_offsets(scale: int) -> list[float]:
     """Positions of the `scale` output samples of source sample 0, in (-1/2, 1/2)."""

@@ -141,6 +141,11 @@ def encode_varint(value: int) -> bytes:
     return bytes(out)
 
 
+def encode_signed(value: int) -> bytes:
+    """A varint, 2 n of n >= 0 and -2 n - 1 below 0; Cursor.signed undoes it."""
+    return encode_varint(2 * value if value >= 0 else -2 * value - 1)
+
+
 class Cursor:
     """Reads bytes and varints from `data`; running out raises `short`, with `advice` on what to do."""
 
@@ -175,6 +180,11 @@ class Cursor:
                     break
                 return value
         raise MalformedError(f"{what} {value} in {self.where} is written with too many bytes; expected the shortest form")
+
+    def signed(self, what: str, limit: int) -> int:
+        """A number from -`limit` to `limit`, as encode_signed has it."""
+        zigzag = self.varint(what, 2 * limit)
+        return -(zigzag + 1) // 2 if zigzag & 1 else zigzag // 2
 
 
 def _check_range(what: str, value: int, low: int, high: int) -> None:

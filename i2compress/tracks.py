@@ -15,7 +15,7 @@ from .arrays import Float32Array
 from .config import EncodeSettings, View
 from .container import TRACK, ChunkReader, write_chunk
 from .errors import FormatError, MalformedError, SignalError
-from .header import Cursor, encode_varint
+from .header import Cursor, encode_signed
 from .media import tracks_of
 from .media.parts import Forward
 from .media.protocol import Content, Hooks, Medium, Source, Timed, Track
@@ -46,7 +46,7 @@ def insert_tracks(data: bytes, tracks: Sequence[Packed]) -> bytes:
     reader = ChunkReader(data)
     reader.chunk()
     reader.blobs()
-    chunks = [write_chunk(TRACK, encode_varint(2 * start if start >= 0 else -2 * start - 1) + track) for start, track in tracks]
+    chunks = [write_chunk(TRACK, encode_signed(start) + track) for start, track in tracks]
     return b"".join([data[: reader.position], *chunks, data[reader.position :]])
 
 
@@ -68,8 +68,7 @@ def read_tracks(data: bytes, *, allow_partial: bool = False) -> tuple[Packed, ..
 
 def _unpacked(payload: memoryview) -> Packed:
     cursor = Cursor(payload, 0, "a track", MalformedError, "the file was written wrongly")
-    zigzag = cursor.varint("start of a track", 2 * MAX_START)
-    start = -(zigzag + 1) // 2 if zigzag & 1 else zigzag // 2
+    start = cursor.signed("start of a track", MAX_START)
     return Packed(start, bytes(payload[cursor.position :]))
 
 

@@ -1,5 +1,6 @@
 """Quantised weights whose errors later weights make up for: the quadratic is that of the true cost, and the result costs less."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,18 @@ def test_it_is_the_same_every_time_and_fits_may_do_without(fitted: tuple[Problem
     assert all(np.array_equal(first.groups[name].symbols, second.groups[name].symbols) for name in first.groups)
     plain = search(PyramidTrial(problem, found)).bits
     assert quantise(problem, replace(found, compensate=False)).bits == plain != first.bits
+
+
+def test_a_layer_that_does_not_contract_is_not_allowed_in_rounding_tensor_by_tensor() -> None:
+    values = np.random.default_rng(0).random((12, 16, 3), dtype=np.float32)
+    problem = Problem(SquaredError(values, device=CPU), PyramidSpec(grid=(12, 16), channels=3, levels=3), 0.1, device=CPU, schedule=Schedule(steps=2))
+    found = fit_pyramid(problem)
+    trial = PyramidTrial(problem, replace(found, weights=found.weights | {"A": np.zeros_like(found.weights["A"])}))
+    losses = []
+    for tap in (0.9, 0.99):  # MAX_CONTRACTION lies between
+        trial.load("K", np.full(problem.prior["K"].shape, tap / math.prod(problem.prior["K"].shape[1:])))
+        losses.append([trial.loss("A"), trial.loss("K")])
+    assert np.isfinite(losses[0]).all() and np.isinf(losses[1]).all()
 
 
 def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, FittedPyramid]) -> None:

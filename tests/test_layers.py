@@ -21,6 +21,7 @@ LAYERS = {
     "signal": 0,
     "files": 0,
     "memory": 0,
+    "processes": 0,
     "checkpoints": 1,
     "header": 1,
     "container": 1,

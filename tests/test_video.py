@@ -18,7 +18,8 @@ from i2compress.container import write_chunk
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
 from i2compress.media.video import colour, groups, joints
-from i2compress.media.video.format import read_video
+from i2compress.media.video.format import FIRST, joint_byte, read_video
+from i2compress.media.video.motion import path_bytes
 from i2compress.media.video.view import moments
 from i2compress.signal import TICKS, Layout, from_codes
 
@@ -63,6 +64,12 @@ def coded(lengths: tuple[int, ...] = (5, 4)) -> bytes:
     scenes = [frames(length, seed=7 * k) if k % 2 == 0 else 255 - frames(length, seed=7 * k) // 4 for k, length in enumerate(lengths)]
     with media.open_source(muxed(np.concatenate(scenes))) as opened:
         return codec.encode(opened.source, SETTINGS).data
+
+
+def payload(data: bytes, number: int, first: bytes | None = None) -> bytes:
+    """The chunk 'S' of a group, with another first byte where given."""
+    group = read_video(data).groups[number]
+    return write_chunk("S", (first or bytes([joint_byte(group)])) + path_bytes(group.path))
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "gray", "bgr0", "yuv420p10le", "yuv444p16le"])
@@ -276,11 +283,11 @@ def test_options_that_exclude_each_other_and_empty_parts_are_refused() -> None:
 
 def test_a_group_that_follows_another_has_differences_from_its_weights_and_is_decoded_without_its_latents() -> None:
     data, opened = coded(), I2File.from_bytes(coded(), threads=1)
-    assert [group.follows for group in read_video(data).groups] == [False, True]
+    assert [group.follows for group in read_video(data).groups] == [0, FIRST]
     alone = opened.render(View(frames=(6, 7, None))).values
     assert np.array_equal(alone, I2File.from_bytes(data, threads=1).render().values[6:7])
     with pytest.raises(FormatError):  # the first group cannot follow any
-        read_video(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\1")))
+        read_video(data.replace(payload(data, 0), payload(data, 0, b"\1")))
 
 
 def test_a_size_that_changes_and_a_damaged_file_are_said_in_a_sentence() -> None:
@@ -305,7 +312,9 @@ def still() -> tuple[Signal, bytes]:
 def without_joints(data: bytes) -> bytes:
     """The same file, whose groups do not fade."""
     for group in read_video(data).groups:
-        data = data.replace(write_chunk("S", bytes([group.follows | group.limit << 1])), write_chunk("S", bytes([group.follows])))
+        path = path_bytes(group.path)
+        alone = replace(group, limit=0)
+        data = data.replace(write_chunk("S", bytes([joint_byte(group)]) + path), write_chunk("S", bytes([joint_byte(alone)]) + path))
     return data
 
 
@@ -346,4 +355,27 @@ def test_a_joint_is_a_weighted_mean_of_what_is_alike_and_none_where_a_scene_begi
 def test_a_first_group_that_fades_is_refused() -> None:
     data = still()[1]
     with pytest.raises(FormatError, match="first group"):
-        I2File.from_bytes(data.replace(write_chunk("S", b"\0"), write_chunk("S", b"\x10"), 1))
+        I2File.from_bytes(data.replace(payload(data, 0), payload(data, 0, b"\x10"), 1))
+
+
+def test_groups_that_are_fitted_at_the_same_time_make_the_same_file() -> None:
+    signal, told = Signal(values=from_codes(frames(100, 16, 20)), kind=Kind.VIDEO, rate=25), list[float]()
+    few = replace(SETTINGS, steps=3)
+    alone = codec.encode(signal, few).data
+    together = codec.encode(signal, replace(few, jobs=2), on_step=lambda info: told.append(info.step / info.steps)).data
+    assert len(read_video(alone).groups) == 4 and together == alone
+    assert told == sorted(told) and told[-1] > 0.5
+    with pytest.raises(UsageError, match="jobs is 0"):
+        EncodeSettings(jobs=0)
+
+
+def test_any_group_is_reached_by_way_of_the_weights_that_its_own_are_differences_from() -> None:
+    signal = Signal(values=from_codes(frames(100, 16, 20)), kind=Kind.VIDEO, rate=25)
+    data = codec.encode(signal, replace(SETTINGS, steps=3)).data
+    whole, places = I2File.from_bytes(data, threads=1).render().values, (99, 30, 60, 5)
+    assert [group.follows for group in read_video(data).groups] == [0, FIRST, FIRST, FIRST]
+    file = I2File.from_bytes(data, threads=1)
+    for place in places:
+        assert np.array_equal(file.render(View(frames=(place, place + 1, None))).values[0], whole[place])
+    with pytest.raises(FormatError, match="bit 7 beside bit 0"):
+        read_video(data.replace(payload(data, 1), payload(data, 1, b"\x80")))

@@ -17,8 +17,8 @@ from .codec import Clip, Codec, Coded, Pixels, Sound, Work
 _PACKAGES = ("i2compress", "torch", "constriction")  # a release of any of them may change the bytes
 _WITHOUT = ("bench", "cli", "reproduce")  # nothing in them shapes a file
 _READERS = ("media.foreign", "media.image.files", "media.image.source", "media.sound.files", "media.video.files")  # nor in those of other formats
-_WITHOUT_PICTURE = (*_WITHOUT, *_READERS, "media.sound", "media.video", "media.course", "media.parts", "media.segments")
-_WITHOUT_SOUND = (*_WITHOUT, *_READERS, "media.image", "media.video")
+_WITHOUT_PICTURE = (*_WITHOUT, *_READERS, "media.sound", "media.video", "media.course", "media.parts", "media.segments", "media.workers")
+_WITHOUT_SOUND = (*_WITHOUT, *_READERS, "media.image", "media.video", "media.workers")
 _WITHOUT_VIDEO = (*_WITHOUT, *_READERS, "media.image", "media.sound")
 
 

@@ -1,6 +1,5 @@
 """Where numbers come from: command, commit, machine, versions, date."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -10,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..processes import cores
+
 _PACKAGES = ("i2compress", "numpy", "torch", "pillow", "pillow-jxl-plugin", "pytorch-msssim", "ssimulacra2", "bjontegaard")
 
 
@@ -18,11 +19,6 @@ def machine() -> str:
     """CPU model and the cores this process may use."""
     count = cores()
     return f"{_cpu()}, {count} core{'s' if count > 1 else ''}, {platform.system()}"
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

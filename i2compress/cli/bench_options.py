@@ -79,7 +79,7 @@ def fit_options(effort: int, steps: int | None, seed: int, device: str, threads:
 
 def scorers(jobs: int | None) -> int:
     """How many processes score: one for each core where nothing is asked for."""
-    from ..bench.provenance import cores
+    from ..processes import cores
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}; expected at least 1")

@@ -20,9 +20,9 @@ from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
 from . import batch
-from .options import Device, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
+from .options import Device, EncodeRunning, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
 from .output import Json, Output, beside, duration, figures, rate, size, track_records
-from .run import run_jobs, share_memory, share_out
+from .run import parts_at_once, run_jobs, share_memory, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def encode(
     device: Device = "auto",
     verify: Verify = True,
     on_interrupt: Interrupt = OnInterrupt.ABORT,
-    running: Running,
+    running: EncodeRunning,
 ) -> None:
     """Encode pictures, sound, video and shapes: photo.png becomes photo.i2. Every argument is an input."""
     target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
@@ -131,7 +131,7 @@ def encode(
     _refuse_foreign_name(placing.output)
     devices = _devices(device, running, len(jobs))
     memory, workers = share_memory(running, len(jobs), least=LEAST_MEMORY, workers=len(devices) or None)
-    settings = replace(settings, max_memory=memory)
+    settings = replace(settings, max_memory=memory, jobs=parts_at_once(running, len(jobs)))
     wish = _Wish(settings=settings, verify=verify, devices=devices, raw=raw)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
         code = run_jobs(

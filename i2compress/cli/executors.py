@@ -5,8 +5,8 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnContext
@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..memory import keep_freed_memory
+from ..processes import starting_workers
 from .errors import Terminated
 from .work import Desk, Job, Result, Work, perform, read_input, readable_once
 
@@ -99,32 +100,31 @@ class Processes:
         """See Executor."""
         context, stopping = get_context("spawn"), False
         event = context.Event()
-        with _few_threads(self._threads):
-            workers = [_Worker(context, work, slot, self._threads, event, steps=self._steps) for slot in range(self._count)]
-            try:
-                while queue or any(worker.number is not None for worker in workers):
-                    if self._stop() and not stopping:
-                        stopping = True
-                        event.set()
-                    for place, worker in enumerate(workers):
-                        if worker.number is not None or not queue or stopping:
-                            continue
-                        if not worker.process.is_alive():
-                            workers[place] = worker = _Worker(context, work, place, self._threads, event, steps=self._steps)
-                        number = queue.popleft()
-                        worker.give(number, take(number))
-                        watcher.started(number)
-                    busy = [worker for worker in workers if worker.number is not None]
-                    if not busy:
-                        break
-                    ready = connection.wait([worker.pipe for worker in busy], timeout=POLL)
-                    for worker in busy:
-                        if worker.pipe in ready:
-                            worker.hear(watcher, queue)
-                if stopping and queue:
-                    raise KeyboardInterrupt
-            finally:
-                _end(workers)
+        workers = [_Worker(context, work, slot, self._threads, event, steps=self._steps) for slot in range(self._count)]
+        try:
+            while queue or any(worker.number is not None for worker in workers):
+                if self._stop() and not stopping:
+                    stopping = True
+                    event.set()
+                for place, worker in enumerate(workers):
+                    if worker.number is not None or not queue or stopping:
+                        continue
+                    if not worker.process.is_alive():
+                        workers[place] = worker = _Worker(context, work, place, self._threads, event, steps=self._steps)
+                    number = queue.popleft()
+                    worker.give(number, take(number))
+                    watcher.started(number)
+                busy = [worker for worker in workers if worker.number is not None]
+                if not busy:
+                    break
+                ready = connection.wait([worker.pipe for worker in busy], timeout=POLL)
+                for worker in busy:
+                    if worker.pipe in ready:
+                        worker.hear(watcher, queue)
+            if stopping and queue:
+                raise KeyboardInterrupt
+        finally:
+            _end(workers)
 
 
 class _Worker:
@@ -133,7 +133,8 @@ class _Worker:
     def __init__(self, context: SpawnContext, work: Work, slot: int, threads: int, stop: Any, *, steps: bool) -> None:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work, slot, threads, stop, steps), daemon=True)
-        self.process.start()
+        with starting_workers(threads):
+            self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         self.number: int | None = None
 
@@ -186,22 +187,6 @@ def _end(workers: Sequence[_Worker]) -> None:
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
-
-
-@contextmanager
-def _few_threads(threads: int) -> Iterator[None]:
-    """Processes that start meanwhile have so many threads in each library, none of which looks at the cores of the others."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(pipe: connection.Connection, work: Work, slot: int, threads: int, stop: Any, steps: bool) -> None:

@@ -199,6 +199,18 @@ class Running:
     debug: Debug = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodeRunning(Running):
+    """Likewise of a run that encodes."""
+
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "-j", "--jobs", metavar="N|auto", help="Files at once, or groups of pictures of a video; processes times threads never pass the cores."
+        ),
+    ] = None
+
+
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are dataclasses of options are replaced by their fields, one option each."""
     signature = inspect.signature(command, eval_str=True)

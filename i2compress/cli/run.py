@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import ExitCode, I2Error, ResourceError, UsageError
 from ..files import STDIO
 from ..memory import used
+from ..processes import cores
 from .batch import finish, write_output
 from .executors import Executor, Processes, Queue, Serial
 from .options import Placing, Running, parse_bytes, parse_jobs
@@ -85,11 +86,6 @@ def _prepared(job: Job, prepare: Callable[[Job], Job]) -> Job:
         return replace(job, refused=error)
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def share_out(jobs: str | None, threads: int | None, files: int, *, workers: int | None = None) -> tuple[int, int | None]:
     """(processes, threads of each; None for all): never more than the cores together, never more processes than files or `workers`."""
     if threads is not None and threads < 1:
@@ -98,6 +94,11 @@ def share_out(jobs: str | None, threads: int | None, files: int, *, workers: int
     most = max(1, cores() // (threads or 1))
     processes = max(1, min(most if asked is None else asked, most, files, *([] if workers is None else [workers])))
     return processes, threads if processes == 1 or threads is not None else max(1, cores() // processes)
+
+
+def parts_at_once(running: Running, files: int) -> int:
+    """Parts of a file that may be worked on at the same time: as many as files were asked for, where there is one file on this machine."""
+    return 1 if files != 1 or running.cluster is not None else share_out(running.jobs, running.threads, cores())[0]
 
 
 def share_memory(running: Running, files: int, *, least: int, workers: int | None = None) -> tuple[int | None, int | None]:

@@ -30,7 +30,7 @@ from ..field.tiles import known
 from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
-from .distortion import PointDistortion, SquaredError
+from .distortion import MovedError, PointDistortion, SquaredError
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import Problem, Start
@@ -84,6 +84,7 @@ def fit_signal(
     *,
     distortion: str = SQUARES,
     importance: Float32Array | None = None,
+    fractions: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
     schedule: Schedule | None = None,
@@ -98,6 +99,7 @@ def fit_signal(
         settings: lambda, steps, seed, device, threads, time limit.
         distortion: what is made small beside the rate, a name in perceptual.DISTORTIONS.
         importance: weights of the squared errors, of the shape of `values`.
+        fractions: `[frames, 2]`, how far the rows and columns of each frame lie beyond the grid's; None where none do. For SQUARES alone.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
         schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
@@ -115,6 +117,8 @@ def fit_signal(
             on_step(StepInfo(phase="compile", step=0, steps=1, loss=math.nan, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=math.nan))
         squares = SquaredError(values, importance, device=device)
         measure = DISTORTIONS[distortion](values, importance, device=device)
+        if fractions is not None:
+            measure = squares = MovedError(values, importance, fractions, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         last = _Progress(on_step, fitted.steps, fitted.loss)

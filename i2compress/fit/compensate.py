@@ -21,6 +21,8 @@ from torch import Tensor
 from ..arrays import Float64Array
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup, symbol_bits, weight_bits
+from ..field.spatial import contraction
+from ..field.spec import MAX_CONTRACTION
 from .loss_terms import SAMPLING, Abandoned, DistortionTerm, LossTerm, RateTerm, Sampling, damped, loss_windows, samples
 from .parallel import Pair
 from .problem import FittedPyramid, Problem
@@ -90,7 +92,10 @@ class PyramidTrial:
         self.problem.weights()[name].data.copy_(torch.from_numpy(value))
 
     def loss(self, name: str) -> float:
-        """See Trial."""
+        """See Trial: an implicit layer that the decoder would refuse is not allowed."""
+        tensors = self.problem.field.tensors
+        if name in ("A", "K") and contraction(tensors["A"], tensors["K"]) > MAX_CONTRACTION:
+            return math.inf
         measure, weight = (self.problem.rate_of, self.lam) if self.problem.spec.is_context(name) else (self.problem.distortion_of, 1.0)
         return weight * sum(measure(self._latents, window) for window in self._windows) / len(self._windows)
 

@@ -1,13 +1,13 @@
 """The plane in the chunks of a file, whatever field it is in."""
 
 import math
-import os
 
 from ..container import Container
 from ..errors import LimitError, MalformedError
 from ..field.coordinate_file import FIELD_NUMBERS
 from ..field.spec import Arrays
 from ..header import SPARSE
+from ..processes import cores
 from . import coordinate, pyramid, sparse
 from .plane import Plane
 
@@ -28,7 +28,7 @@ def open_plane(content: Container, *, threads: int | None = None, base: Arrays |
     samples = math.prod(content.header.grid)
     if samples > MAX_SAMPLES:
         raise LimitError(f"file has {samples} samples; this version decodes up to {MAX_SAMPLES}")
-    threads = threads or os.cpu_count() or 1
+    threads = threads or cores()
     if content.header.field not in FIELD_NUMBERS and content.header.field not in SPARSE:
         return pyramid.open_field(content, threads, base)
     if base is not None:

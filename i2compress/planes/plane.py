@@ -44,6 +44,7 @@ class PlaneJob:
         tolerance: how far the decoded values may be from the fixed point, for a mean squared error.
         distortion: what is made small beside the rate, a name in fit.perceptual.DISTORTIONS; a coordinate field has the squared error only.
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
+        fractions: of a pyramid of three axes, `[frames, 2]` in [-1/2, 1/2]: how far the rows and columns of each frame lie beyond the grid's.
         say_lambda: whether the header is to say lambda.
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
@@ -56,6 +57,7 @@ class PlaneJob:
     tolerance: Callable[[float], float]
     distortion: str = SQUARES
     importance: Float32Array | None = None
+    fractions: Float32Array | None = None
     say_lambda: bool = True
     on_step: "Callable[[StepInfo], None] | None" = None
     stop: Callable[[], bool] | None = None

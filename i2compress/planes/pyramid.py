@@ -94,6 +94,7 @@ def _fit(
         job.settings,
         distortion=job.distortion,
         importance=job.importance,
+        fractions=job.fractions,
         on_step=job.on_step,
         stop=job.stop,
         schedule=schedule,

@@ -14,9 +14,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from ..arrays import Float32Array
+from ..coords import KEYS_HALO
 from .layer import Core, Layer
 from .pyramid import Box, Pyramid, Range
-from .resample import KEYS_HALO, phases
+from .resample import phases
 
 Scales: TypeAlias = tuple[int, int, int]
 
@@ -81,6 +82,15 @@ class BlockSolver:
         self._channels = channels
         self._threads = threads
 
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Samples of the field's grid, three axes."""
+        return self._source.grid
+
+    def rows(self, scales: Scales, axis: int) -> int:
+        """Source samples of a block along one axis."""
+        return self._source.block_shape(scales)[axis]
+
     def bands(self, region: Box, scales: Scales, axis: int) -> Iterator[Float32Array]:
         """The region's values in order along `axis`, `[t, h, w, D]`, one row of blocks at a time.
 
@@ -89,13 +99,13 @@ class BlockSolver:
             scales: output samples for each source sample.
             axis: the axis along which bands follow each other.
         """
-        rows = self._source.block_shape(scales)[axis]
+        rows = self.rows(scales, axis)
         pool, left = ThreadPoolExecutor(self._threads), Event()
         # A second band is begun while the first has blocks left, so that no thread waits for the last of them.
         ahead = 1 if self._threads == 1 else 2
         begun: deque[tuple[Float32Array, list[Future[None]]]] = deque()
         try:
-            for start, stop in _pieces(*region[axis], rows):
+            for start, stop in pieces(*region[axis], rows):
                 part = tuple((start, stop) if a == axis else r for a, r in enumerate(region))
                 begun.append(self._begin(pool, left, (part[0], part[1], part[2]), scales))
                 if len(begun) == ahead:
@@ -155,7 +165,7 @@ def _grown(part: Range, halo: int, size: int) -> Range:
     return max(0, part[0] - halo), min(size, part[1] + halo)
 
 
-def _pieces(start: int, stop: int, step: int) -> Iterator[Range]:
+def pieces(start: int, stop: int, step: int) -> Iterator[Range]:
     """start .. stop cut at the multiples of step."""
     for k in range(start // step, -(-stop // step)):
         yield max(start, k * step), min(stop, (k + 1) * step)

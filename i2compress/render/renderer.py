@@ -1,5 +1,6 @@
 """The renderer: latents and weights in, samples at any resolution out."""
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..field.spec import PyramidSpec
 from .blocks import BlockSolver, PyramidSource, Source
 from .convergence import Convergence, iterations_for
 from .layer import make_layer
+from .moving import MovingSolver
 from .pyramid import Pyramid
 from .resample import Lanczos
 from .span import Span, Spans, whole
@@ -34,7 +36,20 @@ class GridRenderer:
             raise UsageError(f"threads is {threads}; expected at least 1")
         self._grid, self._source, self._channels, self.threads = grid, source, channels, threads
         self._axis = 3 - len(grid)  # the one along which bands follow each other
-        self._solver = BlockSolver(source, channels=channels, threads=threads)
+        self._solver: BlockSolver | MovingSolver = BlockSolver(source, channels=channels, threads=threads)
+
+    def moved(self, grid: tuple[int, ...], offsets: npt.NDArray[np.float64]) -> "GridRenderer":
+        """The same field of three axes, seen through frames that move over it; see moving.MovingSolver.
+
+        Args:
+            grid: frames, and rows and columns of each.
+            offsets: `[frames, 2]`, where the first row and column of each frame lie in the field's grid.
+        """
+        if not isinstance(self._solver, BlockSolver):
+            raise UsageError("the frames of a field that moves cannot move once more")
+        new = copy.copy(self)
+        new._grid, new._solver = grid, MovingSolver(self._solver, offsets, grid)
+        return new
 
     def bands(self, spans: Spans | None = None) -> Iterator[Float32Array]:
         """The values, not clipped, in bands along the first axis: `[h, W, D]` of two axes, `[t, H, W, D]` of three.
@@ -46,7 +61,7 @@ class GridRenderer:
         """
         lead = (Span(start=0, size=1, out=1),) * self._axis
         spans = whole(self._grid) if spans is None else spans
-        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *spans), self._source.grid, strict=True)]
+        axes = [Lanczos(span=span, samples=size) for span, size in zip((*lead, *spans), self._solver.grid, strict=True)]
         t, y, x = axes
         bands = self._solver.bands((t.region, y.region, x.region), (t.span.scale, y.span.scale, x.span.scale), self._axis)
         # The band axis last: its bands are fewer samples once the others are reduced.

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Float32Array
-from ..coords import phase_offsets
+from ..coords import keys_taps, phase_offsets
 from .banded import apply, correlation
 from .pyramid import Box, Range
 from .span import Span
 
-KEYS_HALO = 2
 _LOBES = 3
 
 
@@ -42,13 +41,6 @@ def phases(h: Float32Array, reach: Box, window: Box, scales: tuple[int, ...]) ->
             moved = h[(slice(None),) * (axis + 1) + (slice(start - origin, stop - origin),)]
         for rest, shifted in phases(moved, reach, window, scales[1:]):
             yield (phase, *rest), shifted
-
-
-def keys_taps(offset: float) -> npt.NDArray[np.float64]:
-    """Weights of the samples -2..2 at position `offset` in (-1/2, 1/2): Keys (1981), a = -1/2."""
-    t = np.abs(np.arange(-KEYS_HALO, KEYS_HALO + 1) - offset)
-    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import io
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from ...container import SIGNATURE, ChunkReader
 from ...errors import FormatError, UsageError
 from ...planes import Cost, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts, field_settings
+from ...processes import cores
 from ...records import Json
 from ...signal import Layout, Metadata
 from ..protocol import Outline
@@ -75,7 +75,7 @@ class Segmented:
         self.complete = content.complete
         self._segments = content.segments
         self._framing = content.framing
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
 
     def output(self, view: View) -> Layout:
         """See Content."""

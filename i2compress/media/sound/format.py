@@ -14,7 +14,7 @@ import numpy as np
 from ...coding.laplace import MEAN_UNIT, SCALE_COUNT, LaplaceDecoder, LaplaceEncoder, code_length
 from ...container import SIGNATURE, ChunkReader, Container, write_chunk, write_metadata
 from ...errors import LimitError, MalformedError
-from ...header import MAX_AXIS, Cursor, decode_header, encode_varint
+from ...header import MAX_AXIS, Cursor, decode_header, encode_signed, encode_varint
 from ...kinds import MAX_RATE, SAMPLES, Kind
 from ...signal import Layout
 from .. import segments
@@ -206,7 +206,7 @@ def _write_peaks(peaks: tuple[tuple[int, int], ...]) -> bytes:
         return b""
     parts, next_place = [encode_varint(len(peaks))], 0
     for place, height in peaks:
-        parts.append(encode_varint(place - next_place) + encode_varint(2 * height if height >= 0 else -2 * height - 1))
+        parts.append(encode_varint(place - next_place) + encode_signed(height))
         next_place = place + 1
     return b"".join(parts)
 
@@ -215,8 +215,7 @@ def _read_peaks(cursor: Cursor, size: int) -> tuple[tuple[int, int], ...]:
     peaks, next_place = [], 0
     for _ in range(cursor.varint("number of peaks", size)):
         next_place += cursor.varint("gap between peaks", max(0, size - next_place - 1))
-        zigzag = cursor.varint("height of a peak", 2 * MAX_HEIGHT)
-        peaks.append((next_place, -(zigzag + 1) // 2 if zigzag & 1 else zigzag // 2))
+        peaks.append((next_place, cursor.signed("height of a peak", MAX_HEIGHT)))
         next_place += 1
     return tuple(peaks)
 

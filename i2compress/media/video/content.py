@@ -18,8 +18,9 @@ from ...signal import Layout, Metadata
 from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
 from .colour import from_luma
-from .format import SOURCES, read_video, video_header
+from .format import FIRST, SOURCES, read_video, video_header
 from .joints import faded, fades
+from .motion import moved, seen
 from .view import Moments, moments, output_layout, stretch
 
 
@@ -34,8 +35,8 @@ class Clip:
         self.header, self.layout, self.complete = found.header, found.header.layout, found.complete
         self.metadata = Metadata(tags=found.metadata.get("tags"), colour=found.header.colour.to_bytes())
         self._groups, self._threads = found.groups, threads
-        self._known: tuple[int, Arrays] | None = None  # the group whose weights were decoded last, and those weights
-        self._opened: tuple[int, Plane] | None = None  # likewise with its latents
+        self._known: dict[int, Arrays] = {}  # what differences from the weights of a group are added to: the first one's, and those decoded last
+        self._opened: tuple[int, Plane] | None = None  # the group that was opened last
 
     def output(self, view: View) -> Layout:
         """See Content."""
@@ -79,19 +80,24 @@ class Clip:
 
     def _plane(self, number: int) -> Plane:
         if self._opened is None or self._opened[0] != number:
-            self._opened = number, open_plane(self._groups[number].content, threads=self._threads, base=self._base(number))
+            group, grid = self._groups[number], (self.header.lengths[number], *self.layout.grid[1:])
+            self._opened = number, moved(open_plane(group.content, threads=self._threads, base=self._base(number)), grid, group.path)
         return self._opened[1]
 
     def _base(self, number: int) -> Arrays | None:
-        """What the weights of a group are differences from: those of the group before, and so on back to one that stands by itself."""
-        first = number
-        while self._groups[first].follows and (self._known is None or self._known[0] != first - 1):
-            first -= 1
-        base = next_base(self._known[1]) if self._groups[first].follows and self._known is not None else None
-        for before in range(first, number):
-            self._known = before, plane_weights(self._groups[before].content, base)
-            base = next_base(self._known[1])
-        return base if self._groups[number].follows else None
+        """What the weights of a group are differences from: those of another one, which may be differences too, back to one that stands by itself."""
+        chain = [number]
+        while self._groups[chain[-1]].follows and self._before(chain[-1]) not in self._known:
+            chain.append(self._before(chain[-1]))
+        for group in reversed(chain[1:]):
+            base = self._known.get(self._before(group)) if self._groups[group].follows else None
+            found = next_base(plane_weights(self._groups[group].content, base))
+            self._known = {place: weights for place, weights in self._known.items() if place == 0} | {group: found}
+        return self._known[self._before(number)] if self._groups[number].follows else None
+
+    def _before(self, number: int) -> int:
+        """The group whose weights those of a group are differences from."""
+        return 0 if self._groups[number].follows == FIRST else number - 1
 
 
 def _owners(found: Moments, starts: list[int]) -> npt.NDArray[np.intp]:
@@ -118,9 +124,11 @@ def cost(data: bytes, view: View) -> Cost:
     owners = _owners(found, starts)
     for number in np.unique(owners[owners < len(file.groups)]):
         time = _solved(found.places[owners == number] - starts[number], file.header.lengths[number], found.phases)[1]
-        total = total.then(plane_cost(file.groups[number].content.header, (time, *rectangle)))
-        if file.groups[number].limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
-            total = total.then(plane_cost(file.groups[number - 1].content.header, (_last(file.header.lengths[number - 1]), *rectangle)))
+        group = file.groups[number]
+        total = total.then(plane_cost(group.content.header, (time, *seen(rectangle, group.path))))
+        if group.limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
+            before = file.groups[number - 1]
+            total = total.then(plane_cost(before.content.header, (_last(file.header.lengths[number - 1]), *seen(rectangle, before.path))))
     return total
 
 

@@ -1,52 +1,44 @@
 """A video becomes a file: group by group, each a plane of three axes with a field of its own."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, VIDEO_STEPS, EncodeSettings
+from ...config import DEFAULT_FIELD, EncodeSettings
 from ...errors import SignalError
-from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
+from ...field.spec import Arrays
 from ...header import MAX_AXIS
-from ...kinds import Kind
 from ...planes import (
     MAX_SAMPLES,
-    FittedPlane,
     Plane,
-    PlaneJob,
-    code_tolerance,
     field_memory,
-    fit_pyramid,
     next_base,
     open_plane,
     pyramid_memory,
 )
-from ...planes.coordinate import file_spec, fit_field
-from ...render.span import Span
-from ...signal import Layout
+from ...processes import cores
+from ...render.span import Span, whole
 from ..course import Parts
 from ..protocol import Coded, Hooks, Source
-from .colour import SUBSAMPLED, Colour, to_luma, unit
-from .format import SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
+from ..workers import in_order, most_workers
+from .camera import MOST_GROWTH
+from .colour import Colour
+from .format import ALONE, FIRST, SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
+from .group import FittedGroup, Frames, GroupFit, frames_of, steps_of
 from .groups import LARGEST, LONGEST, group_lengths, scene_starts
 from .joints import FRAMES, best_limit
+from .motion import moved
 
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
-MAX_LEVELS = 5
 SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
-WIDTH, HIDDEN = 8, 16
-SPLIT = 1  # the first level with a grid for each channel
-PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
-STEP_CODE, STEP_LAMBDA = 50, 1e-3  # as of pictures
-COLOUR_GAIN = 6 / 64  # of each plane on its channel at first, where channels are luma and chroma
-PART = (16, 256, 256)  # samples of a group on which the decoder's iterations are counted
-INPUT_SCALE = (128, 640)  # of coordinate fields: (Implicit)^2's, and the longest side of the videos that it is for
 FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
@@ -67,25 +59,82 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
-    course = Parts(hooks.on_step, length=layout.grid[0], count=len(header.lengths), noun="group")
-    base: Arrays | None = None
+    groups = _Groups(source, settings, hooks, header)
     last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
     converged, least = True, math.inf
-    for number, (start, length) in enumerate(zip(header.starts, header.lengths, strict=False)):
-        values = np.ascontiguousarray(source.read(start, length), np.float32)
-        values = to_luma(values, colour) if colour.yuv else values
-        shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        fitted, follows = _fit(values, layout, colour, shared, base, course.of(number, start, start + length), hooks.stop)
-        plane = open_plane(fitted.content, threads=settings.threads, base=base if follows else None)
-        limit, last = _joint(plane, None if start in scenes else last, values, importance(values, layout, colour))
-        parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit)))
-        base = next_base(fitted.weights) if settings.field == DEFAULT_FIELD else None
-        steps, passes, converged, least = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged, min(least, fitted.passes)
-    hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, _steps(settings))
+    with closing(groups.fitted()) as all_fitted:
+        for start, group in zip(header.starts[:-1], all_fitted, strict=True):
+            fitted, frames = group.plane, group.frames
+            plane = moved(open_plane(fitted.content, threads=groups.threads, base=group.base), frames.values.shape[:3], frames.path)
+            limit, last = _joint(plane, None if start in scenes else last, frames)
+            parts.append(write_group(Group(content=fitted.content, follows=ALONE if group.base is None else FIRST, limit=limit, path=frames.path)))
+            steps, passes, converged = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged
+            least = min(least, fitted.passes)
+    hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, steps_of(settings))
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
     return Coded(data=data, steps=steps, passes=passes, rate_weight=settings.rate_weight, converged=converged, notes=notes)
+
+
+class _Groups:
+    """The groups of a source, fitted: the first one alone, then the others, which begin at its weights and so do not wait for each other.
+
+    Args:
+        source, settings, hooks: see encode.
+        header: of the video.
+    """
+
+    def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, header: VideoHeader) -> None:
+        self._source, self._settings, self._hooks, self._header = source, settings, hooks, header
+        self._began, self._at_once = time.monotonic(), _at_once(source, settings, len(header.lengths) - 1)
+        self.threads = settings.threads if settings.threads is not None or self._at_once == 1 else max(1, cores() // self._at_once)
+        self._course = Parts(hooks.on_step, length=self._turn(len(header.lengths))[0], count=len(header.lengths), noun="group")
+
+    def fitted(self) -> Generator[FittedGroup, None, None]:
+        """All of them, in their order; to be closed."""
+        first = self._part(0, None)(Hooks(on_step=self._on_step(0), stop=self._hooks.stop))
+        yield first
+        base = next_base(first.plane.weights) if self._settings.field == DEFAULT_FIELD else None
+        others = (self._part(number, base) for number in range(1, len(self._header.lengths)))
+        yield from in_order(
+            others, at_once=self._at_once, threads=self.threads or 1, on_step=lambda number: self._on_step(number + 1), stop=self._hooks.stop
+        )
+
+    def _part(self, number: int, base: Arrays | None) -> GroupFit:
+        header, began = self._header, time.monotonic()
+        layout, lengths = header.layout, header.lengths
+        settings = replace(self._settings, threads=self.threads if number else self._settings.threads)
+        if settings.time_limit is not None:  # shared with the groups that can only begin when this one is done
+            left = settings.in_time(self._began).time_limit
+            following = lengths[number :: self._at_once] if number else (lengths[0], *lengths[1 :: self._at_once])
+            settings = replace(settings, time_limit=None if left is None else left * lengths[number] / sum(following))
+        values = np.ascontiguousarray(self._source.read(header.starts[number], lengths[number]), np.float32)
+        frames = frames_of(values, layout, header.colour, settings)
+        return GroupFit(frames=frames, layout=layout, colour=header.colour, settings=settings, longest=max(lengths), base=base, began=began)
+
+    def _turn(self, number: int) -> tuple[int, int]:
+        """From where to where a group is of the way of all, in frames: groups that are fitted at the same time come along together."""
+        first, *others = self._header.lengths
+        turns = [first, *(max(others[start : start + self._at_once]) for start in range(0, len(others), self._at_once))]
+        turn = 0 if number == 0 else 1 + (number - 1) // self._at_once
+        return sum(turns[:turn]), sum(turns[: turn + 1])
+
+    def _on_step(self, number: int) -> "Callable[[StepInfo], None] | None":
+        return self._course.of(number, *self._turn(number))
+
+
+def _at_once(source: Source, settings: EncodeSettings, groups: int) -> int:
+    """Groups that are fitted at the same time: as many as were asked for and have room; one on a GPU, which a single fit fills."""
+    if min(groups, settings.jobs) <= 1:
+        return 1
+    from ...fit import pick_device
+
+    if pick_device(settings.device).type != "cpu":
+        return 1
+    # This process keeps what it took for the first group.
+    room = groups if settings.max_memory is None else int(settings.max_memory // encode_memory(source, settings)) - 1
+    return max(1, min(groups, room, most_workers(settings.jobs)))
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
@@ -95,107 +144,29 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     group = (frames, *layout.grid[1:])
     if settings.field != DEFAULT_FIELD:
         return field_memory(group, layout.channels, settings)
+    # The plane of a group that moves is larger than its frames.
+    largest = max(LARGEST >> settings.halvings, math.prod(group)) // (frames * layout.grid[2])
+    group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
     return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
 
 
-def _steps(settings: EncodeSettings) -> int:
-    return VIDEO_STEPS[settings.effort] if settings.steps is None else settings.steps
-
-
-def _fit(
-    values: Float32Array,
-    layout: Layout,
-    colour: Colour,
-    settings: EncodeSettings,
-    base: Arrays | None,
-    on_step: "Callable[[StepInfo], None] | None",
-    stop: Callable[[], bool] | None,
-) -> tuple[FittedPlane, bool]:
-    """The plane of one group, `values` `[n, H, W, C]` as its field is to have them, and whether its weights are differences from `base`."""
-    job = PlaneJob(
-        values=values,
-        kind=Kind.VIDEO,
-        bit_depth=layout.bit_depth,
-        settings=settings if settings.field != DEFAULT_FIELD else replace(settings, steps=_steps(settings)),
-        tolerance=code_tolerance(layout.bit_depth),
-        importance=importance(values, layout, colour),
-        on_step=on_step,
-        stop=stop,
-    )
-    if settings.field != DEFAULT_FIELD:
-        return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), False
-    from ...fit import Start
-
-    spec = pyramid_spec(job.grid, job.channels, settings)
-    if base is not None and {name: values.shape for name, values in base.items()} == spec.weight_shapes:
-        return fit_pyramid(job, spec, part=PART, base=base), True
-    return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {})), False
-
-
-def _joint(
-    plane: Plane, last: tuple[Float32Array, Float32Array] | None, values: Float32Array, weights: Float32Array | None
-) -> tuple[int, tuple[Float32Array, Float32Array]]:
+def _joint(plane: Plane, last: tuple[Float32Array, Float32Array] | None, frames: Frames) -> tuple[int, tuple[Float32Array, Float32Array]]:
     """How a group fades over, and its own last frame.
 
     Args:
         plane: of the group.
         last: the last frame of the group before, decoded and as it was wanted; None where that is of another scene, or there is none.
-        values: the group's frames as they were wanted.
-        weights: of squared errors, of the same shape.
+        frames: of the group.
     """
-    count, limit = min(FRAMES, len(values)), 0
+    wanted, weights = frames.values, frames.importance
+    count, limit, shape = min(FRAMES, len(wanted)), 0, wanted.shape[1:3]
     if last is not None:
-        first, importance = decoded_frames(plane, 0, count), None if weights is None else weights[:count]
-        limit = best_limit(first, last[0], values[:count], last[1], importance, len(values))
-    return limit, (decoded_frames(plane, len(values) - 1, 1)[0], values[-1])
+        first, importance = decoded_frames(plane, 0, count, shape), None if weights is None else weights[:count]
+        limit = best_limit(first, last[0], wanted[:count], last[1], importance, len(wanted))
+    return limit, (decoded_frames(plane, len(wanted) - 1, 1, shape)[0], wanted[-1])
 
 
-def decoded_frames(plane: Plane, start: int, count: int) -> Float32Array:
-    """Frames `[count, H, W, C]` of a group, as its field has them."""
-    height, width = plane.header.grid[1:]
-    spans = Span(start=start, size=count, out=count), Span(start=0, size=height, out=height), Span(start=0, size=width, out=width)
+def decoded_frames(plane: Plane, start: int, count: int, shape: tuple[int, ...]) -> Float32Array:
+    """Frames `[count, H, W, C]` of a group whose frames have that `shape`, as its field has them."""
+    spans = Span(start=start, size=count, out=count), *whole(shape)
     return np.concatenate(list(plane.renderer.bands(spans)))
-
-
-def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> PyramidSpec:
-    """The sizes of the field that a group of `grid` (n, H, W) is fitted with."""
-    planes = channels if math.prod(grid) >= PLANES_FROM else 1
-    code = STEP_CODE + STEPS_PER_OCTAVE / 2 * math.log2(settings.rate_weight / STEP_LAMBDA)
-    return PyramidSpec(
-        grid=grid,
-        channels=channels,
-        explicit=settings.explicit,
-        width=settings.width or WIDTH,
-        levels=max(1, min(MAX_LEVELS, math.floor(math.log2(min(grid[1:]))))),
-        hidden=HIDDEN,
-        planes=planes,
-        split=SPLIT if planes > 1 else 0,
-        step_code=min(max(round(code), 0), MAX_STEP_CODE),
-    )
-
-
-def first_weights(spec: PyramidSpec) -> Arrays:
-    """Where a fit of luma and chroma begins: each plane of latents on its own channel, the single grids on luma."""
-    gains = np.zeros_like(prior(0, spec)["S"])
-    for grid, level in enumerate(reversed(spec.grid_levels)):
-        number = len(spec.grid_levels) - 1 - grid
-        plane = spec.grid_levels[:number].count(level)
-        gains[min(plane, len(gains) - 1), grid] = COLOUR_GAIN
-    return {"S": gains} if spec.planes > 1 else {}
-
-
-def importance(values: Float32Array, layout: Layout, colour: Colour) -> Float32Array | None:
-    """Weights of the squared errors of what is fitted: so that their mean is that of the code values, as shares of the largest, of all samples.
-
-    Luma and chroma count as many samples as there are of them; colour under full transparency does not count.
-    """
-    if colour.yuv:
-        (down, across), (luma, chroma) = SUBSAMPLED[colour.chroma], unit(layout.bit_depth, colour)
-        share = 1 / (down * across)
-        weights = np.array([luma**2, share * chroma**2, share * chroma**2], np.float32) * (3 / (1 + 2 * share))
-        return np.ascontiguousarray(np.broadcast_to(weights.astype(np.float32), values.shape))
-    if layout.channels not in (2, 4):
-        return None
-    seen = np.ones(values.shape, np.float32)
-    seen[..., :-1] = values[..., -1:] > 0
-    return seen

@@ -3,7 +3,8 @@
 'V'     frames, height, width, rate, divisor of the rate (varints); channels - 1 (bits 0-1), 16 bits (bit 2), source (bits 3-7); five bytes of
         colour (see colour.Colour); lambda code (255: not said); runs of durations (a count, 0 where frames are evenly spaced; then length
         and ticks of each); runs of groups (a count, then length and frames of each), all varints
-'S'     bit 0: the weights are differences from those of the group before; bits 1-7: up to which difference it fades over from that one
+'S'     bit 0: the weights are differences from those of the group before, with bit 7 of the first group; bits 1-6: up to which difference it
+        fades over from the one before; then where its frames move over their plane, nothing where they do not (see motion.path_bytes)
 """
 
 import math
@@ -17,10 +18,13 @@ from ...kinds import MAX_RATE, Kind
 from ...signal import TICKS, Layout
 from .. import segments
 from .colour import Colour
+from .motion import Path, path_bytes, plane_grid, read_path
 
 SOURCES = ("mp4", "mkv", "gif", "y4m")
 MAX_TICKS = TICKS * 86400  # of one frame
 _LAMBDA_STEPS, _UNKNOWN = 16, 255
+ALONE, BEFORE, FIRST = range(3)  # what weights are differences from
+_DIFFERENCES, _OF_FIRST, _MOST_LIMIT = 1, 128, 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +71,15 @@ class Group:
 
     Args:
         content: its plane.
-        follows: its weights are differences from those of the group before.
-        limit: how it fades over from that one, 0..127; see joints.faded.
+        follows: what its weights are differences from: ALONE, those of the group BEFORE or those of the FIRST one.
+        limit: how it fades over from the one before, 0..63; see joints.faded.
+        path: where its frames lie in the plane; empty where they are all of it. See motion.Path.
     """
 
     content: Container
-    follows: bool = False
+    follows: int = ALONE
     limit: int = 0
+    path: Path = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +129,12 @@ def _read_runs(cursor: Cursor, what: str, most: int, limit: int) -> tuple[int, .
 
 def write_group(group: Group) -> bytes:
     """The chunks of one group."""
-    return segments.write_segment(bytes([group.follows | group.limit << 1]), group.content)
+    return segments.write_segment(bytes([joint_byte(group)]) + path_bytes(group.path), group.content)
+
+
+def joint_byte(group: Group) -> int:
+    """What a group has to do with others."""
+    return (_DIFFERENCES if group.follows else 0) | group.limit << 1 | (_OF_FIRST if group.follows == FIRST else 0)
 
 
 def read_video(data: bytes, *, allow_partial: bool = False) -> VideoFile:
@@ -172,15 +183,19 @@ def video_header(payload: memoryview) -> VideoHeader:
 
 
 def _group(reader: ChunkReader, chunk: tuple[str, memoryview], video: VideoHeader, number: int) -> Group:
-    payload = reader.accept(chunk, "S")
-    if len(payload) != 1 or (payload[0] and number == 0):
-        raise MalformedError(f"{reader.where} has the payload {payload.hex()}; expected one byte, which is 0 in the first group")
+    cursor = Cursor(reader.accept(chunk, "S"), 0, reader.where, MalformedError, "the file was written wrongly")
+    joint, path = cursor.byte(), read_path(cursor, video.lengths[number])
+    if joint and number == 0:
+        raise MalformedError(f"{reader.where} begins with {joint}; expected 0 in the first group: the file was written wrongly")
+    if joint & _OF_FIRST and not joint & _DIFFERENCES:
+        raise MalformedError(f"{reader.where} begins with {joint}; expected bit 7 beside bit 0 only: the file was written wrongly")
     header = decode_header(reader.expect("H"))
-    grid = (video.lengths[number], *video.layout.grid[1:])
+    grid = plane_grid((video.lengths[number], *video.layout.grid[1:]), path)
     if (header.grid, header.channels, header.kind) != (grid, video.layout.channels, Kind.VIDEO):
         raise MalformedError(f"{reader.where} has a plane of {header.grid}; expected {grid}: the file was written wrongly")
     content = reader.plane(header, reader.chunk(), metadata={}, allow_partial=False)
-    return Group(content=content, follows=bool(payload[0] & 1), limit=payload[0] >> 1)
+    follows = (FIRST if joint & _OF_FIRST else BEFORE) if joint & _DIFFERENCES else ALONE
+    return Group(content=content, follows=follows, limit=joint >> 1 & _MOST_LIMIT, path=path)
 
 
 def pixels(layout: Layout) -> int:
