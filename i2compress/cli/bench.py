@@ -6,32 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
 from .bench_options import (
     DEFAULT_CODECS,
     Codecs,
-    Effort,
+    Fitting,
     Jobs,
     Report,
-    Seed,
-    Steps,
     check_qualities,
     choose_codecs,
     counted,
-    fit_options,
     open_store,
     parse_list,
     parse_numbers,
     parse_qualities,
     scorers,
 )
-from .options import AsJson, Debug, Device, Quiet, Threads
+from .options import spread
 from .output import Json, Output
 from .work import Failure
 
 if TYPE_CHECKING:
-    from ..bench.codec import FitOptions
     from ..bench.results import Results
     from ..bench.run import Progress
 
@@ -56,62 +51,51 @@ Videos = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Videos; F
 Meshes = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Mesh files.", show_default=False)]
 ShapeCodecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="Of i2c, draco and draco-decimated.")]
 ShapeQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; Draco has its own.")]
-OneThread = Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads of i2c.")]
 Pictures = Annotated[int, typer.Option("--pictures", metavar="N", help="Pictures in the report's slider.")]
 ScaleQualities = Annotated[str, typer.Option("--qualities", metavar="Q,...", help="Of i2c; peers get the size of its file.")]
 ScaleCodecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="Peers whose decoded pictures are enlarged.")]
 Factors = Annotated[str, typer.Option("--factors", metavar="N,...", help="Reductions.")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is measured of each codec, and how."""
+
+    qualities: Qualities = None
+    jobs: Jobs = None
+    anchor: Anchor = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneThread(Fitting):
+    """Fitting of sound: its fits are too small to gain from several threads."""
+
+    threads: Annotated[int | None, typer.Option("--threads", metavar="N", envvar="I2C_THREADS", help="CPU threads of i2c.")] = 1
+
+
 @app.command()
-def audio(
-    *,
-    inputs: Sounds,
-    codecs: Codecs = SOUND_CODECS,
-    qualities: Qualities = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: OneThread = 1,
-    jobs: Jobs = None,
-    anchor: Anchor = None,
-    out_dir: OutDir = "bench-audio",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
+@spread
+def audio(*, inputs: Sounds, codecs: Codecs = SOUND_CODECS, out_dir: OutDir = "bench-audio", measuring: Measuring, fitting: OneThread) -> None:
     """Rate, SNR, log-spectral distance, time and memory over sound files: JSON, CSV, plots, Markdown and one HTML report."""
-    names = parse_list(codecs)
-    chosen, options = parse_qualities(qualities or [], names, HIGHEST_BITRATE), fit_options(effort, steps, seed, device, threads)
-    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
-    raise typer.Exit(bench("audio", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
+    bench("audio", inputs, codecs, out_dir, measuring, fitting, highest=HIGHEST_BITRATE, own_scales=True)
 
 
 @app.command()
+@spread
 def shape(
     *,
     inputs: Meshes,
     codecs: ShapeCodecs = SHAPE_CODECS,
     qualities: ShapeQualities = DEFAULT_SHAPE_QUALITIES,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
     out_dir: OutDir = "bench-shape",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    fitting: Fitting,
 ) -> None:
     """Bytes against the distance of surfaces over meshes, beside Draco and Draco on decimated meshes: CSV, tables, curves and renders."""
     from ..bench import shape as bench_shape
     from ..bench import shape_report
-    from ..config import EncodeSettings
 
-    out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
-    settings = EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
-    points = bench_shape.bench(inputs, parse_list(codecs), parse_numbers(qualities), settings, Path(out_dir), out.line)
+    out = fitting.output("bench")
+    points = bench_shape.bench(inputs, parse_list(codecs), parse_numbers(qualities), fitting.settings(), Path(out_dir), out.line)
     shape_report.write_all(points, Path(out_dir))
     for point in points:
         found: dict[str, Json] = {"codec": point.codec, "setting": point.setting, "bytes": point.count, **point.figures}
@@ -120,83 +104,45 @@ def shape(
 
 
 @app.command()
+@spread
 def image(
     *,
     inputs: Inputs,
     codecs: Codecs = DEFAULT_CODECS,
-    qualities: Qualities = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    jobs: Jobs = None,
-    anchor: Anchor = None,
     pictures: Pictures = 4,
     out_dir: OutDir = "bench",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    measuring: Measuring,
+    fitting: Fitting,
 ) -> None:
     """Rate, quality, time and memory over pictures (files or folders): JSON, CSV, plots, Markdown and one HTML report."""
-    names = parse_list(codecs)
-    chosen = parse_qualities(qualities or [], names)
-    options = fit_options(effort, steps, seed, device, threads)
     if pictures < 0:
         raise UsageError(f"pictures is {pictures}; expected 0 or more")
-    out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
-    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, pictures=pictures)
-    raise typer.Exit(bench("image", plan, out_dir, out))
+    bench("image", inputs, codecs, out_dir, measuring, fitting, pictures=pictures)
 
 
 @app.command()
-def video(
-    *,
-    inputs: Videos,
-    codecs: Codecs = VIDEO_CODECS,
-    qualities: Qualities = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
-    jobs: Jobs = None,
-    anchor: Anchor = None,
-    out_dir: OutDir = "bench-video",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
+@spread
+def video(*, inputs: Videos, codecs: Codecs = VIDEO_CODECS, out_dir: OutDir = "bench-video", measuring: Measuring, fitting: Fitting) -> None:
     """Rate, PSNR, time and memory over videos in 4:2:0: JSON, CSV, plots, Markdown and one HTML report."""
-    names = parse_list(codecs)
-    chosen, options = parse_qualities(qualities or [], names), fit_options(effort, steps, seed, device, threads)
-    plan = Plan(inputs=inputs, names=names, qualities=chosen, options=options, jobs=scorers(jobs), anchor=anchor, own_scales=True)
-    raise typer.Exit(bench("video", plan, out_dir, Output("bench", as_json=as_json, quiet=quiet, debug=debug)))
+    bench("video", inputs, codecs, out_dir, measuring, fitting, own_scales=True)
 
 
 @app.command()
+@spread
 def scale(
     *,
     inputs: Inputs,
     codecs: ScaleCodecs = SCALE_PEERS,
     qualities: ScaleQualities = DEFAULT_SCALE_QUALITIES,
     factors: Factors = "2,4",
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
     out_dir: OutDir = "bench-scale",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    fitting: Fitting,
 ) -> None:
     """Pictures reduced, coded and enlarged again: the field's own values against Lanczos and bicubic enlargement."""
     from ..bench import run as bench_run
     from ..bench import scale as bench_scale
 
-    out = Output("bench", as_json=as_json, quiet=quiet, debug=debug)
-    options = fit_options(effort, steps, seed, device, threads)
+    out, options = fitting.output("bench"), fitting.options()
     wanted, numbers = _factors(factors), parse_numbers(qualities)
     store, _ = open_store("image", out_dir, out)
     peers = [peer for peer in choose_codecs(parse_list(codecs), store, out)[0] if not peer.fitted]
@@ -224,47 +170,48 @@ def _factors(text: str) -> list[int]:
     return [int(number) for number in numbers]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What was asked for.
+def bench(
+    benchmark: str,
+    inputs: list[str],
+    codecs: str,
+    out_dir: str,
+    measuring: Measuring,
+    fitting: Fitting,
+    *,
+    highest: float = 100,
+    own_scales: bool = False,
+    pictures: int = 0,
+) -> None:
+    """Measure what no earlier run into the folder has, write tables, plots and the report there, and end.
 
     Args:
+        benchmark: what is measured, a name in bench.run.BENCHMARKS.
         inputs: files and folders.
-        names: of codecs.
-        qualities: by codec, its own where it has none here.
-        options: of i2c.
-        jobs: processes that score.
-        anchor: of BD figures; None is the strongest one of the kind.
-        pictures: in the report's slider.
+        codecs: their names, with commas between.
+        out_dir: folder of the results.
+        measuring, fitting: see there.
+        highest: quality of any codec.
         own_scales: qualities must lie on the scale of their codec.
+        pictures: in the report's slider.
+
+    Raises:
+        typer.Exit: with FAILED where any point failed.
     """
-
-    inputs: list[str]
-    names: list[str]
-    qualities: dict[str, list[float]]
-    options: "FitOptions"
-    jobs: int
-    anchor: str | None
-    pictures: int = 0
-    own_scales: bool = False
-
-    def __post_init__(self) -> None:
-        if self.anchor is not None and self.anchor not in self.names:
-            raise UsageError(f"anchor is {self.anchor!r}; expected one of the codecs of this run: {', '.join(self.names)}")
-
-
-def bench(benchmark: str, plan: Plan, out_dir: str, out: Output) -> ExitCode:
-    """Measure what no earlier run into the folder has, and write tables, plots and the report there."""
     from ..bench import run as bench_run
     from ..bench.report import write_files
     from ..bench.results import summarise
 
+    names = parse_list(codecs)
+    if measuring.anchor is not None and measuring.anchor not in names:
+        raise UsageError(f"anchor is {measuring.anchor!r}; expected one of the codecs of this run: {', '.join(names)}")
+    qualities = parse_qualities(measuring.qualities or [], names, highest)
+    options, jobs, out = fitting.options(), scorers(measuring.jobs), fitting.output("bench")
     store, skipped = open_store(benchmark, out_dir, out)
-    codecs, missing = choose_codecs(plan.names, store, out)
-    if plan.own_scales:
-        check_qualities(codecs, plan.qualities)
-    files = bench_run.sources(plan.inputs, store.benchmark)
-    tasks = bench_run.plan(files, codecs, plan.qualities, plan.options)
+    chosen, missing = choose_codecs(names, store, out)
+    if own_scales:
+        check_qualities(chosen, qualities)
+    files = bench_run.sources(inputs, store.benchmark)
+    tasks = bench_run.plan(files, chosen, qualities, options)
     with out.progress(f"{len(tasks)} points") as on_step:
         report = scored = counted(on_step)
 
@@ -273,18 +220,18 @@ def bench(benchmark: str, plan: Plan, out_dir: str, out: Output) -> ExitCode:
             _show(progress, report)
             scored = counted(on_step)  # scoring begins where measuring ends
 
-        points, failures = bench_run.run(tasks, store, measured, jobs=plan.jobs, on_score=lambda done, total: scored("scores", done, total))
+        points, failures = bench_run.run(tasks, store, measured, jobs=jobs, on_score=lambda done, total: scored("scores", done, total))
     for failure in failures:
         out.failure(f"{failure.task.source.path}, {failure.task.codec.name} at {failure.task.work.quality:g}", Failure.of(failure.error))
     points += store.others(points)
     if not points:
-        return ExitCode.FAILED
+        raise typer.Exit(ExitCode.FAILED)
     reasons = {**missing, **skipped, **{failure.name: str(failure.error) for failure in failures}}
-    results = summarise(points, store.benchmark, store.metrics, anchor=plan.anchor, skipped=reasons)
+    results = summarise(points, store.benchmark, store.metrics, anchor=measuring.anchor, skipped=reasons)
     with out.progress("report") as on_step:
-        write_files(results, store, files, plan.options, pictures=plan.pictures, on_picture=counted(on_step))
+        write_files(results, store, files, options, pictures=pictures, on_picture=counted(on_step))
     _summary(results, out, store.folder)
-    return ExitCode.FAILED if failures else ExitCode.OK
+    raise typer.Exit(ExitCode.FAILED if failures else ExitCode.OK)
 
 
 def _show(progress: "Progress", report: Report) -> None:

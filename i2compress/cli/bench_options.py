@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from ..config import EncodeSettings
+from ..config import DEFAULT_EFFORT, EncodeSettings
 from ..errors import UsageError
+from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Output
 
 if TYPE_CHECKING:
@@ -19,10 +21,36 @@ if TYPE_CHECKING:
 DEFAULT_CODECS = "i2c,jpeg,webp,avif,avif-psnr,jxl,jpeg2000"
 
 Codecs = Annotated[str, typer.Option("--codecs", metavar="A,B,...", help="i2c and its peers; a missing one is named and skipped.")]
-Effort = Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps of i2c, instead of the effort's.")]
 Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", help="Processes that score decoded files; one a core by default.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random in i2c.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """How i2c works, and what is said meanwhile."""
+
+    effort: Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")] = DEFAULT_EFFORT
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps of i2c, instead of the effort's.")] = None
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random in i2c.")] = 0
+    device: Device = "auto"
+    threads: Threads = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+    def settings(self) -> EncodeSettings:
+        """The same for an encode. Raises UsageError."""
+        return EncodeSettings(effort=self.effort, steps=self.steps, seed=self.seed, device=self.device, threads=self.threads)
+
+    def options(self) -> "FitOptions":
+        """The same for the codecs of a benchmark. Raises UsageError now for what an encode would refuse after the peers' hours."""
+        from ..bench.codec import FitOptions
+
+        self.settings()
+        return FitOptions(effort=self.effort, steps=self.steps, seed=self.seed, device=self.device, threads=self.threads)
+
+    def output(self, verb: str) -> Output:
+        """Where it is said."""
+        return Output(verb, as_json=self.as_json, quiet=self.quiet, debug=self.debug)
 
 
 def parse_list(text: str) -> list[str]:
@@ -67,14 +95,6 @@ def check_qualities(codecs: "Sequence[Codec]", qualities: Mapping[str, list[floa
                 raise UsageError(
                     f"quality of {codec.name} is {quality:g}; expected {codec.lowest} to {codec.highest}: give it its own, {codec.name}=..."
                 )
-
-
-def fit_options(effort: int, steps: int | None, seed: int, device: str, threads: int | None) -> "FitOptions":
-    """How i2c is to work. Raises UsageError now for what an encode would refuse after the peers' hours."""
-    from ..bench.codec import FitOptions
-
-    EncodeSettings(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
-    return FitOptions(effort=effort, steps=steps, seed=seed, device=device, threads=threads)
 
 
 def scorers(jobs: int | None) -> int:

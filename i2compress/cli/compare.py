@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT
 from ..errors import ExitCode, UsageError
-from .bench_options import DEFAULT_CODECS, Codecs, Effort, Jobs, Seed, Steps, choose_codecs, counted, fit_options, open_store, parse_list, scorers
-from .options import AsJson, Debug, Device, Quiet, Threads, parse_bytes, parse_crop
+from .bench_options import DEFAULT_CODECS, Codecs, Fitting, Jobs, choose_codecs, counted, open_store, parse_list, scorers
+from .options import parse_bytes, parse_crop, spread
 from .output import Output
 from .work import Failure
 
@@ -26,6 +25,7 @@ CropPart = Annotated[str | None, typer.Option("--crop", metavar="X,Y,W,H", help=
 Folder = Annotated[str | None, typer.Option("--out", metavar="DIR", help="Folder of the results; SRC's name and -compare by default.")]
 
 
+@spread
 def compare(
     *,
     source: Input,
@@ -34,23 +34,16 @@ def compare(
     codecs: Codecs = DEFAULT_CODECS,
     fits: Fits = 4,
     crop: CropPart = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
     jobs: Jobs = None,
     out_dir: Folder = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    fitting: Fitting,
 ) -> None:
     """All codecs at equal size or equal quality: one table, and one picture strip."""
     target, part = _target(target_psnr, target_size), None if crop is None else parse_crop(crop)
     if fits < 1:
         raise UsageError(f"fits is {fits}; expected at least 1")
-    out = Output("compare", as_json=as_json, quiet=quiet, debug=debug)
-    options, processes = fit_options(effort, steps, seed, device, threads), scorers(jobs)
+    out = fitting.output("compare")
+    options, processes = fitting.options(), scorers(jobs)
     from ..bench import compare as bench_compare
 
     file = _source(source)
