@@ -274,6 +274,7 @@ class View:
         fps: of video: frames a second; None for the source's own frames.
         resolution: of a shape: samples along the longest side of the grid that its surface is found on; None for the file's own.
         box: of a shape: (x, y, z) of its lowest and of its highest corner, in the shape's units; None for all of it.
+        normals: of a shape: with a normal for each vertex.
         no_audio: of video: without its sound.
     """
 
@@ -289,6 +290,7 @@ class View:
     fps: Fraction | None = None
     resolution: int | None = None
     box: tuple[float, float, float, float, float, float] | None = None
+    normals: bool = False
     no_audio: bool = False
 
     def __post_init__(self) -> None:

@@ -46,11 +46,13 @@ class Frame(NamedTuple):
         corner: the lowest x, y and z of the box that the samples fill, in the shape's own units.
         spacing: from sample to sample along each axis, in the same units.
         sharpen: rounds of a filter that makes faces flat and edges sharp, for the surface in these samples; 0 where it is not to be filtered.
+        normals: vertices of that surface are to be written with normals.
     """
 
     corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     sharpen: int = 0
+    normals: bool = False
 
     @property
     def sample(self) -> float:

@@ -38,6 +38,7 @@ ASKED = {
     "grid": EncodeSettings(grid=64),
     "resolution": View(resolution=8),
     "no_audio": View(no_audio=True),
+    "normals": View(normals=True),
     "box": View(box=(0, 0, 0, 1, 1, 1)),
 }
 

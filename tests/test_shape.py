@@ -294,6 +294,29 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
         libraries.trimesh()
 
 
+@pytest.mark.parametrize(("name", "sign"), [("ply", b"property float nx"), ("obj", b"\nvn "), ("glb", b'"NORMAL"')])
+def test_vertices_have_normals_where_asked_for(name: str, sign: bytes, tmp_path: Path) -> None:
+    (tmp_path / "ball.i2").write_bytes(ball().data)
+    target = tmp_path / f"ball.{name}"
+    assert main(["decode", str(tmp_path / "ball.i2"), "--normals", "-o", str(target)]) == 0 and sign in target.read_bytes()
+    assert main(["decode", str(tmp_path / "ball.i2"), "-f", "-o", str(target)]) == 0 and sign not in target.read_bytes()
+
+
+def test_normals_point_away_from_a_ball(tmp_path: Path) -> None:
+    (tmp_path / "ball.i2").write_bytes(ball().data)
+    assert main(["decode", str(tmp_path / "ball.i2"), "--normals", "-o", str(tmp_path / "ball.obj")]) == 0
+    lines = [line.split() for line in (tmp_path / "ball.obj").read_text().splitlines()]
+    places, normals = (np.array([line[1:4] for line in lines if line[:1] == [name]], float) for name in ("v", "vn"))
+    assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    assert (normals * places / np.linalg.norm(places, axis=1, keepdims=True)).sum(1).min() > 0.9
+
+
+def test_a_format_without_normals_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ball.i2").write_bytes(ball().data)
+    assert main(["decode", str(tmp_path / "ball.i2"), "--normals", "-o", str(tmp_path / "ball.stl")]) == 0
+    assert "stl has no normals of vertices" in capfd.readouterr().err
+
+
 def test_the_command_line_takes_shapes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "ball.ply"
     source.write_bytes(ply(sphere()))

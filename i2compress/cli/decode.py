@@ -52,6 +52,7 @@ Frames = Annotated[str | None, typer.Option("--frames", metavar="A:B:STEP", help
 Fps = Annotated[str | None, typer.Option("--fps", metavar="N", help="Frames a second of the output: 60, 30000/1001.")]
 Resolution = Annotated[int | None, typer.Option("--resolution", metavar="N", help="Of a shape: samples along its longest side; its own by default.")]
 Box = Annotated[str | None, typer.Option("--box", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Part of a shape, in its units.")]
+Normals = Annotated[bool, typer.Option("--normals", help="Of a shape: with a normal for each vertex, in PLY, OBJ and GLB.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
 Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
@@ -91,6 +92,7 @@ def decode(
     fps: Fps = None,
     resolution: Resolution = None,
     box: Box = None,
+    normals: Normals = False,
     depth: Depth = None,
     dither: Dither = False,
     no_audio: NoAudio = False,
@@ -108,7 +110,7 @@ def decode(
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
     view = replace(view, rate=rate, time=None if time is None else parse_time(time))
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
-    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box), no_audio=no_audio)
+    view = replace(view, resolution=resolution, box=None if box is None else parse_box(box), normals=normals, no_audio=no_audio)
     _check_format(placing.output, format)
     limits = Limits(max_pixels=max_pixels, max_samples=max_samples)
     wish = _Wish(view=view, limits=limits, format=format, allow_partial=allow_partial, check=placing.rm, any_cost=any_cost)

@@ -35,4 +35,4 @@ __all__ = [
 kind = Kind.SHAPE
 noun = "a shape"
 start = "G"
-options = frozenset({"grid", "resolution", "box"})
+options = frozenset({"grid", "resolution", "box", "normals"})

@@ -49,7 +49,7 @@ class Shape:
         frame = Frame(corner=(corner[0], corner[1], corner[2]), spacing=(spacing[0], spacing[1], spacing[2]))
         # A triangle is a sample of the view, and what is to be flat is as large as it was.
         rounds = round(self.layout.frame.sharpen * self.layout.frame.sample / frame.sample)
-        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame._replace(sharpen=rounds))
+        return replace(self.layout, grid=tuple(part.out for part in parts), frame=frame._replace(sharpen=rounds, normals=view.normals))
 
     def blocks(self, view: View) -> Iterator[Float32Array]:
         """See Content: slabs `[n, Y, Z, 1]` of distances in samples of the view, over TRUNCATION, cut to [-1, 1]; with colours `[n, Y, Z, 4]`."""

@@ -17,6 +17,7 @@ from .libraries import marching_cubes, trimesh
 from .sharpen import sharpened
 
 OUTSIDE = np.float32(-1)  # the colour where none is known
+NORMALS = {"ply": "vertex_normal", "obj": "include_normals", "glb": "include_normals"}  # what trimesh is told, by the formats that have them
 WELD = 2.0**-12  # samples: vertices of two slabs that are closer are one
 
 
@@ -112,6 +113,16 @@ def weld(vertices: Float64Array, faces: Int64Array) -> tuple[Float64Array, Int64
     return vertices[first], faces[whole]
 
 
+def vertex_normals(surface: Surface) -> Float64Array:
+    """Unit normals `[V, 3]`: means of those of the triangles around, by area, as the thin ones of marching cubes face anywhere."""
+    a, b, c = (surface.vertices[surface.faces[:, k]] for k in range(3))
+    total = np.zeros_like(surface.vertices)
+    for k in range(3):
+        np.add.at(total, surface.faces[:, k], np.cross(b - a, c - a))
+    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
+    return total
+
+
 @contextmanager
 def create(file: BinaryIO, form: Format, layout: Layout, metadata: Metadata) -> Iterator[Sink]:
     """See Medium."""
@@ -124,11 +135,16 @@ def create(file: BinaryIO, form: Format, layout: Layout, metadata: Metadata) -> 
         return
     sink = MeshSink(layout)
     library = trimesh()
-    if layout.channels not in form.channels:
-        sink.notes = [f"{form.name} has no colours of vertices, and they are left out: choose ply, obj or glb"]
+    missing = ["colours"] if layout.channels not in form.channels else []
+    missing += ["normals"] if layout.frame.normals and form.name not in NORMALS else []
+    sink.notes = [f"{form.name} has no {name} of vertices, and they are left out: choose ply, obj or glb" for name in missing]
     yield sink
     surface = sink.mesh()
     painted = surface.colours is not None and layout.channels in form.channels
     colours = np.rint(255 * np.asarray(surface.colours)).astype(np.uint8) if painted else None
-    exported = library.Trimesh(surface.vertices, surface.faces, vertex_colors=colours, process=False).export(file_type=form.name)
+    told = {NORMALS[form.name]: layout.frame.normals} if form.name in NORMALS else {}
+    mesh = library.Trimesh(surface.vertices, surface.faces, vertex_colors=colours, process=False)
+    if any(told.values()):
+        mesh.vertex_normals = vertex_normals(surface)
+    exported = mesh.export(file_type=form.name, **told)
     file.write(exported.encode("utf-8") if isinstance(exported, str) else exported)
