@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import Float32Array
 from .config import MOST_HALVINGS, EncodeSettings, View
-from .container import chunk_sizes, insert_origin
+from .container import ORIGIN, chunk_sizes, insert_origin, write_chunk
 from .errors import ResourceError, SignalError
 from .media import SignalSource, Source, open_writer
 from .media.protocol import Coded, Hooks, Track
@@ -23,7 +23,7 @@ from .media.table import check_options, medium_of, medium_of_file
 from .memory import installed
 from .signal import Layout, Metadata, Signal
 from .targets import Attempt, meet
-from .tracks import EncodedTrack, Encoding, Packed, encode_tracks, insert_tracks, open_tracks, read_tracks, shown
+from .tracks import EncodedTrack, Encoding, Packed, encode_tracks, insert_tracks, open_tracks, read_tracks, shown, track_chunks
 from .tracks import cost as tracks_cost
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def encode(
         coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
         return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
 
-    made = meet(settings, source, attempt, hooks) if settings.target.given else attempt(settings)
+    constant = len(track_chunks(beside.packed)) + (0 if origin is None else len(write_chunk(ORIGIN, origin)))
+    made = meet(settings, source, attempt, hooks, constant) if settings.target.given else attempt(settings)
     coded, figures = made.coded, made.figures
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):

@@ -19,6 +19,7 @@ TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES)
 MAX_OUTPUT_RATE = 2**22
 WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
 MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
+AIM_ROOM = 0.015  # of the bytes that a fit aims at: how far off it may end, either way
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
 MAX_RESOLUTION = 4096
 
@@ -159,6 +160,7 @@ class EncodeSettings:
         max_memory: bytes that the process may have, about; None for any. Where it is little, the source is fitted in smaller parts.
         halvings: how often the parts that a source is fitted in (windows, segments, groups of pictures) are halved; 0 without max_memory,
             which sets it.
+        aim: bytes that the file is to come to, within AIM_ROOM; a lambda is where the fit begins then. None without a target, which sets it.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -184,6 +186,7 @@ class EncodeSettings:
     no_audio: bool = False
     max_memory: int | None = None
     halvings: int = 0
+    aim: float | None = None
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]

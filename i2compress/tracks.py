@@ -46,8 +46,12 @@ def insert_tracks(data: bytes, tracks: Sequence[Packed]) -> bytes:
     reader = ChunkReader(data)
     reader.chunk()
     reader.blobs()
-    chunks = [write_chunk(TRACK, encode_varint(2 * start if start >= 0 else -2 * start - 1) + track) for start, track in tracks]
-    return b"".join([data[: reader.position], *chunks, data[reader.position :]])
+    return data[: reader.position] + track_chunks(tracks) + data[reader.position :]
+
+
+def track_chunks(tracks: Sequence[Packed]) -> bytes:
+    """What `insert_tracks` inserts."""
+    return b"".join(write_chunk(TRACK, encode_varint(2 * start if start >= 0 else -2 * start - 1) + track) for start, track in tracks)
 
 
 def read_tracks(data: bytes, *, allow_partial: bool = False) -> tuple[Packed, ...]:

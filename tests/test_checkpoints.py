@@ -12,6 +12,7 @@ import pytest
 
 from i2compress import EncodeSettings, Signal, checkpoints, codec
 from i2compress.checkpoints import Place, kept, state_folder
+from i2compress.config import Target
 from i2compress.kinds import Kind
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +68,16 @@ def test_an_interrupted_fit_goes_on_and_gives_the_same_file(kind: Kind, field: s
         again = codec.encode(signal, settings, on_step=lambda info: steps.append(info.step))
     assert again.data == whole and steps[0] > 15
     assert not list(state.iterdir())  # nothing is left
+
+
+def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: Path) -> None:
+    settings, signal = EncodeSettings(steps=40, threads=1, device="cpu", target=Target(size=900)), source(Kind.IMAGE)
+    whole = codec.encode(signal, settings)
+    for after in (12, 14):  # before lambda is moved no more, and after the last part's beginning is kept
+        interrupted(signal, settings, after)
+    with kept(b"origin", every=0):
+        again = codec.encode(signal, settings)
+    assert again.data == whole.data and (again.coded.lam, again.coded.steps) == (whole.coded.lam, whole.coded.steps)
 
 
 def test_finished_groups_of_a_video_are_not_fitted_again_and_leave_no_states_of_their_fits(state: Path) -> None:

@@ -28,7 +28,9 @@ Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", help="Pro
 class Fitting:
     """How i2c works, and what is said meanwhile."""
 
-    effort: Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")] = DEFAULT_EFFORT
+    effort: Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="Of i2c: more is slower and smaller.")] = (
+        DEFAULT_EFFORT
+    )
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps of i2c, instead of the effort's.")] = None
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random in i2c.")] = 0
     device: Device = "auto"

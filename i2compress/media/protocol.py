@@ -176,6 +176,7 @@ class Coded:
         steps: optimiser steps made in all.
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
         rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
+        lam: lambda at the end of a fit that was steered.
         distortion_of: D of opened content of the same layout, weighed as in this encode; None where nothing but the squared error is.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
@@ -185,6 +186,7 @@ class Coded:
     steps: int
     passes: int
     rate_weight: float | None = None
+    lam: float | None = None
     distortion_of: "Callable[[Content], float] | None" = None
     converged: bool = True
     notes: tuple[str, ...] = ()
@@ -231,6 +233,10 @@ class Medium(Protocol):
     @property
     def options(self) -> frozenset[str]:
         """The fields of EncodeSettings and View that it takes and that not every kind does."""
+
+    @property
+    def aims(self) -> bool:
+        """Whether its fits move lambda so that the file comes to a size; see EncodeSettings.aim."""
 
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes are those of a file of this kind that can be read."""

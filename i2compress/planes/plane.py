@@ -45,6 +45,7 @@ class PlaneJob:
         distortion: what is made small beside the rate, a name in fit.perceptual.DISTORTIONS; a coordinate field has the squared error only.
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
         say_lambda: whether the header is to say lambda.
+        aim: bytes that the plane's file is to come to, without metadata; the lambda of the settings is where that begins. None: any.
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
     """
@@ -57,6 +58,7 @@ class PlaneJob:
     distortion: str = SQUARES
     importance: Float32Array | None = None
     say_lambda: bool = True
+    aim: float | None = None
     on_step: "Callable[[StepInfo], None] | None" = None
     stop: Callable[[], bool] | None = None
 
@@ -70,8 +72,8 @@ class PlaneJob:
         """D."""
         return int(self.values.shape[-1])
 
-    def header(self, spec: PyramidSpec | SparseSpec | CoordinateFile, streams: int, *, prior: int = 0) -> Header:
-        """The header of a plane in that field, whose weights are differences to the prior of that number."""
+    def header(self, spec: PyramidSpec | SparseSpec | CoordinateFile, streams: int, *, prior: int = 0, lam: float | None = None) -> Header:
+        """The header of a plane in that field, whose weights are differences to the prior of that number; `lam`: None for the settings' own."""
         return Header(
             kind=int(self.kind),
             grid=self.grid,
@@ -81,7 +83,7 @@ class PlaneJob:
             params=spec.params,
             prior=prior,
             streams=streams,
-            lam_code=lambda_code(self.settings.rate_weight) if self.say_lambda else None,
+            lam_code=lambda_code(self.settings.rate_weight if lam is None else lam) if self.say_lambda else None,
         )
 
 
@@ -97,6 +99,7 @@ class FittedPlane:
         passes: those on each part of the plane; fewer than `steps` where it is fitted part by part.
         converged: False where the fixed point is not reached in the iterations that the file says.
         residual: the most that one more application moves a value of a coordinate field; 0 for a pyramid.
+        lam: lambda at the end, where the fit was steered.
     """
 
     content: Container
@@ -106,6 +109,7 @@ class FittedPlane:
     passes: int
     converged: bool = True
     residual: float = 0.0
+    lam: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from .sniff import is_picture as sniff
 from .source import create, open
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
@@ -35,3 +36,4 @@ kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
 options = frozenset({"scale", "size", "max_size", "crop", "dither", "start"})
+aims = True

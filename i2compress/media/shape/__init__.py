@@ -11,6 +11,7 @@ from .source import open
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
@@ -36,3 +37,4 @@ kind = Kind.SHAPE
 noun = "a shape"
 start = "G"
 options = frozenset({"grid", "resolution", "box"})
+aims = False

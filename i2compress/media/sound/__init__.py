@@ -11,6 +11,7 @@ from .sniff import sniff
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
@@ -36,3 +37,4 @@ kind = Kind.AUDIO
 noun = "sound"
 start = "A"
 options = frozenset({"bitrate", "rate", "time"})
+aims = False

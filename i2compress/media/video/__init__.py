@@ -10,6 +10,7 @@ from .sniff import sniff
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
@@ -35,3 +36,4 @@ kind = Kind.VIDEO
 noun = "a video"
 start = "V"
 options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps", "no_audio"})
+aims = False
