@@ -18,10 +18,10 @@ from .media.table import medium_of, medium_of_file
 from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
-AIMED, AIMED_TIME = 3, 0.62  # the same of fits that aim at a size, and the share of a time limit that leaves room for the last part of one once more
+AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
-MARGIN = {"size": -AIM_ROOM, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
+MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
 FURTHEST = 3.0  # in ln(lambda), from one try to the next: far from what was tried quality need not rise as lambda falls
 SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
 LAMBDAS = (1e-7, 0.5)
@@ -55,7 +55,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     if goal.name == "psnr" and settings.tune is None and SQUARES in TUNES.get(source.layout.kind, ()):
         settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
     tried: list[_Try] = []
-    most = AIMED if aims else FITS
+    most = FITS
     if settings.time_limit is not None:
         most, share = (1, AIMED_TIME) if aims else (HURRIED, 1 / HURRIED)
         settings = replace(settings, time_limit=settings.time_limit * share)
@@ -89,7 +89,8 @@ class _Try:
 
 def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:
     """What size to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
-    asked = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
+    wanted = goal.limit - AIM_ROOM
+    asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
     return _Try(asked=asked, settings=replace(settings, lam=None if lam is None else _clamped(math.log(lam)), aim=max(1.0, math.exp(asked) - beside)))
 

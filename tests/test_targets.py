@@ -116,8 +116,8 @@ def test_a_picture_of_a_wanted_size() -> None:
     assert len(codec.I2File.from_bytes(made.data).render().values) == 48
 
 
-@pytest.mark.parametrize("size", [1200, 2400])
-def test_a_picture_comes_to_a_size_within_one_fit_and_its_last_part(size: int) -> None:
+def test_a_picture_comes_to_a_size_within_one_fit_and_its_last_part() -> None:
+    size = 2400
     made = encoded(blobs(72, 96), Target(size=size), replace(FAST, steps=80))
     assert 0.97 * size <= len(made.data) <= size
     assert 80 <= made.coded.steps <= 80 * 1.9  # a whole fit, and less than half of it twice; further fits would have them all once more
@@ -130,11 +130,11 @@ def test_a_picture_comes_to_a_size_within_one_fit_and_its_last_part(size: int) -
     ids=["gray", "opacity", "windows", "in time", "explicit"],
 )
 def test_no_picture_is_larger_than_its_size(channels: int, given: dict[str, object]) -> None:
-    y, x = np.mgrid[:200, :160]
-    codes = np.stack([127 + 90 * np.sin(x / (4 + c) + y / 9) for c in range(channels)], -1) + np.random.default_rng(0).normal(0, 5, (200, 160, 1))
+    y, x = np.mgrid[:24, :200]
+    codes = np.stack([127 + 90 * np.sin(x / (4 + c) + y / 9) for c in range(channels)], -1) + np.random.default_rng(0).normal(0, 5, (24, 200, 1))
     picture = Signal.from_codes(np.clip(codes, 0, 255).astype(np.uint8))
-    made = codec.encode(picture, replace(FAST, steps=20, target=Target(size=6000), **given), origin=bytes(16))  # type: ignore[arg-type]
-    assert len(made.data) <= 6000
+    made = codec.encode(picture, replace(FAST, steps=20, target=Target(size=2500), **given), origin=bytes(16))  # type: ignore[arg-type]
+    assert len(made.data) <= 2500
 
 
 def test_a_picture_of_a_wanted_quality() -> None:

@@ -256,6 +256,9 @@ class Medium(Protocol):
     def encode_memory(self, source: Source, settings: EncodeSettings) -> float:
         """Bytes that a process takes in which a source is encoded, at their height, about; `settings.halvings` is counted in."""
 
+    def encode_seconds(self, source: Source, settings: EncodeSettings) -> float:
+        """Seconds of one core that an encode takes, about: what the bar of a file and that of a run are shared out by."""
+
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
         """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""
 

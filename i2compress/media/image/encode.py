@@ -15,7 +15,18 @@ from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import FIT_MEMORY, MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
+from ...planes import (
+    FIT_MEMORY,
+    FIT_SECONDS,
+    MAX_SAMPLES,
+    FittedPlane,
+    PlaneJob,
+    code_tolerance,
+    field_memory,
+    field_seconds,
+    fit_pyramid,
+    pyramid_memory,
+)
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
@@ -24,6 +35,8 @@ from .foresee import lambda_of_bytes
 MAX_LEVELS = 6
 SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: tests/benchmarks/memory.py
 AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what its last part is made once more from, and the same of that
+# Seconds of a step, and for each pixel, by tune; and the steps that follow a fit: tests/benchmarks/eta.py shows what comes of them.
+STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
@@ -84,6 +97,15 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
     compensation = min(COMPENSATION_MEMORY, COMPENSATED_SAMPLE * layout.samples)
     return max(fit, FIT_MEMORY + sample * layout.samples + compensation)
+
+
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds(layout.grid, layout.channels, settings)
+    steps = (effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps) + TAIL
+    return FIT_SECONDS + steps * (STEP + SAMPLE_STEP[settings.tune_of(Kind.IMAGE)] * layout.samples)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

@@ -2,7 +2,7 @@
 
 from ...kinds import Kind
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode, encode_memory
+from .encode import encode, encode_memory, encode_seconds
 from .files import FORMATS as formats
 from .files import holds, open
 from .score import score
@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "encode",
     "encode_memory",
+    "encode_seconds",
     "facts",
     "formats",
     "holds",

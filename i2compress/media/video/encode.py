@@ -14,12 +14,14 @@ from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, 
 from ...header import MAX_AXIS
 from ...kinds import Kind
 from ...planes import (
+    FIT_SECONDS,
     MAX_SAMPLES,
     FittedPlane,
     Plane,
     PlaneJob,
     code_tolerance,
     field_memory,
+    field_seconds,
     fit_pyramid,
     next_base,
     open_plane,
@@ -47,6 +49,7 @@ STEP_CODE, STEP_LAMBDA = 50, 1e-3  # as of pictures
 COLOUR_GAIN = 6 / 64  # of each plane on its channel at first, where channels are luma and chroma
 PART = (16, 256, 256)  # samples of a group on which the decoder's iterations are counted
 INPUT_SCALE = (128, 640)  # of coordinate fields: (Implicit)^2's, and the longest side of the videos that it is for
+STEP, SAMPLE_STEP, TAIL = 0.02, 1e-6, 8  # seconds of a step of a group, and for each sample of it; and the steps that follow a fit
 FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
@@ -67,7 +70,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     )
     tags = None if settings.strip else source.metadata.tags
     parts = [write_start(header, {} if tags is None else {"tags": tags})]
-    course = Parts(hooks.on_step, length=layout.grid[0], count=len(header.lengths), noun="group")
+    course = Parts(hooks.on_step, header.lengths, Parts.named("group", len(header.lengths)))
     base: Arrays | None = None
     last: tuple[Float32Array, Float32Array] | None = None
     steps = passes = 0
@@ -76,7 +79,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         values = np.ascontiguousarray(source.read(start, length), np.float32)
         values = to_luma(values, colour) if colour.yuv else values
         shared = replace(settings, time_limit=None if settings.time_limit is None else settings.time_limit * length / layout.grid[0])
-        fitted, follows = _fit(values, layout, colour, shared, base, course.of(number, start, start + length), hooks.stop)
+        fitted, follows = _fit(values, layout, colour, shared, base, course.of(number), hooks.stop)
         plane = open_plane(fitted.content, threads=settings.threads, base=base if follows else None)
         limit, last = _joint(plane, None if start in scenes else last, values, importance(values, layout, colour))
         parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit)))
@@ -96,6 +99,15 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     if settings.field != DEFAULT_FIELD:
         return field_memory(group, layout.channels, settings)
     return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+
+
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium; scenes are not looked for."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds(layout.grid, layout.channels, settings)
+    groups = math.ceil(layout.grid[0] / max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout))))
+    return groups * FIT_SECONDS + (_steps(settings) + TAIL) * (groups * STEP + SAMPLE_STEP * layout.samples)
 
 
 def _steps(settings: EncodeSettings) -> int:
