@@ -73,8 +73,9 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     best = min(meeting, key=lambda entry: abs(entry.found - goal.limit))
     assert best.made is not None  # it was made above
     notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
-    steps = sum(entry.made.coded.steps for entry in tried if entry.made is not None)
-    return replace(best.made, coded=replace(best.made.coded, notes=notes, steps=steps))
+    fits = [entry.made.coded for entry in tried if entry.made is not None]
+    steps, passes = sum(fit.steps for fit in fits), sum(fit.passes for fit in fits)
+    return replace(best.made, coded=replace(best.made.coded, notes=notes, steps=steps, passes=passes))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def _fit(
         result, left = again, left - 1
         plane = _coded(job, spec, result, base, start.prior, part, settle)
         best = min(best, plane, key=lambda made: _miss(made, aim))
-    return replace(best, steps=plane.steps)
+    return replace(best, steps=plane.steps, passes=plane.passes)
 
 
 def _miss(plane: FittedPlane, aim: float) -> float:
