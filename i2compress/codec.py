@@ -14,16 +14,29 @@ import numpy as np
 
 from .arrays import Float32Array
 from .config import MOST_HALVINGS, EncodeSettings, View
-from .container import chunk_sizes, insert_origin
+from .container import ORIGIN, chunk_sizes, insert_origin, write_chunk
 from .errors import ResourceError, SignalError
 from .media import SignalSource, Source, open_writer
+from .media.course import Parts
 from .media.protocol import Coded, Hooks, Track
 from .media.table import check_options, medium_of, medium_of_file
 from .memory import installed
 from .processes import cores
 from .signal import Layout, Metadata, Signal
 from .targets import Attempt, meet
-from .tracks import EncodedTrack, Encoding, Packed, encode_tracks, insert_tracks, open_tracks, read_tracks, shown
+from .tracks import (
+    EncodedTrack,
+    Encoding,
+    Packed,
+    encode_tracks,
+    insert_tracks,
+    open_tracks,
+    read_tracks,
+    seconds,
+    shown,
+    track_chunks,
+    tracks_to_encode,
+)
 from .tracks import cost as tracks_cost
 
 if TYPE_CHECKING:
@@ -34,6 +47,7 @@ SHOWN = 1024  # samples of the longest side of what a notebook shows
 MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
 MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
 DECODER_MEMORY = 80e6  # bytes of a process that decodes next to nothing
+MOSTLY = 0.7  # share of what is left of the bar that each fit towards a target takes: the first is mostly the last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,18 +136,22 @@ def encode(
         from . import fit  # noqa: F401  # it takes seconds to import, and they count
 
         settings = settings.in_time(began)
-    hooks, started = Hooks(on_step=on_step, stop=stop), time.monotonic()
-    settings = _within_memory(source, settings)
-    beside = encode_tracks(source, settings, hooks) if tracks is None else Encoding(packed=tuple(tracks))
-    settings = settings.in_time(started)
+    started, settings = time.monotonic(), _within_memory(source, settings)
+    running = tracks_to_encode(source, settings) if tracks is None else ()
+    course = Parts(on_step, seconds(running, source, settings), [*(f"{medium_of(track.source.layout.kind).noun}, {{}}" for track in running), "{}"])
+    beside = encode_tracks(running, source, settings, course, stop) if tracks is None else Encoding(packed=tuple(tracks))
+    settings, searches, done = settings.in_time(started), settings.target.given, 0.0
 
     def attempt(settings: EncodeSettings) -> Attempt:
-        coded = medium.encode(source, settings, hooks)
+        nonlocal done
+        first, done = done, (done + MOSTLY * (1 - done) if searches else 1.0)
+        coded = medium.encode(source, settings, Hooks(on_step=course.of(len(running), (first, done)), stop=stop))
         coded = replace(coded, data=insert_tracks(coded.data, beside.packed), notes=(*beside.notes, *coded.notes))
         coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))
         return Attempt(coded=coded, figures=I2File.from_bytes(coded.data, threads=settings.threads).score(source))
 
-    made = meet(settings, source, attempt, hooks) if settings.target.given else attempt(settings)
+    constant = len(track_chunks(beside.packed)) + (0 if origin is None else len(write_chunk(ORIGIN, origin)))
+    made = meet(settings, source, attempt, Hooks(stop=stop), constant) if settings.target.given else attempt(settings)
     coded, figures = made.coded, made.figures
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):

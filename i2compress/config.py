@@ -21,6 +21,7 @@ MAX_OUTPUT_RATE = 2**22
 WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
 MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
+AIM_ROOM = 0.015  # of the bytes that a fit aims at: how far off it may end, either way
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
 MAX_RESOLUTION = 4096
 
@@ -163,6 +164,7 @@ class EncodeSettings:
             which sets it.
         jobs: of video: groups of pictures that are fitted at the same time, each in a process of its own, which imports the main module anew: a
             script needs its `if __name__ == "__main__"`.
+        aim: bytes that the file is to come to, within AIM_ROOM; a lambda is where the fit begins then. None without a target, which sets it.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -189,6 +191,7 @@ class EncodeSettings:
     max_memory: int | None = None
     halvings: int = 0
     jobs: int = 1
+    aim: float | None = None
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]

@@ -1,7 +1,8 @@
 """A file of a wanted size or quality: what to ask of a fit, and what of the next one where the first missed.
 
-A fit is made again with lambda where a straight line through what is known (ln lambda against ln bytes or dB) meets the target, as
-bench/search.py does for whole qualities. Sound has a bitrate, which is met within a fit; a size is asked of that.
+A size is met within a fit where a kind of media can do that: pictures move lambda while they are fitted (EncodeSettings.aim), sound has a bitrate.
+Another fit is made only where one missed. Else a fit is made again with lambda where a straight line through what is known (ln lambda against
+ln bytes or dB) meets the target, as bench/search.py does for whole qualities.
 """
 
 import math
@@ -10,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import DEFAULT_FIELD, SQUARES, TUNES, EncodeSettings, Target, View, lambda_of_quality
+from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, EncodeSettings, Target, View, lambda_of_quality
 from .errors import TargetError, UsageError
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
 from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
+AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
@@ -33,7 +35,7 @@ class Attempt:
     figures: Mapping[str, float]
 
 
-def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSettings], Attempt], hooks: Hooks) -> Attempt:
+def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSettings], Attempt], hooks: Hooks, beside: int = 0) -> Attempt:
     """The best file that meets `settings.target`: of sizes the largest, of qualities the smallest.
 
     Args:
@@ -41,21 +43,24 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         source: what is encoded.
         attempt: encodes it once.
         hooks: a fit that was told to stop ends the search.
+        beside: bytes of the file that are there whatever the fit makes, such as those of tracks.
 
     Raises:
         TargetError: none does, and by how much.
         UsageError: a measure that this kind of media does not have.
     """
     goal = _Goal(settings.target, source)
-    settings = replace(settings, target=Target(), lam=_first(goal, source.layout))
+    aims = goal.name == "size" and settings.field == DEFAULT_FIELD and medium_of(source.layout.kind).aims
+    settings = replace(settings, target=Target(), lam=None if aims else _first(goal, source.layout))
     if goal.name == "psnr" and settings.tune is None and SQUARES in TUNES.get(source.layout.kind, ()):
         settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
     tried: list[_Try] = []
     most = FITS
     if settings.time_limit is not None:
-        most, settings = HURRIED, replace(settings, time_limit=settings.time_limit / HURRIED)
+        most, share = (1, AIMED_TIME) if aims else (HURRIED, 1 / HURRIED)
+        settings = replace(settings, time_limit=settings.time_limit * share)
     while len(tried) < most and not (hooks.stopped and tried):
-        ask = _ask(settings, goal, source.layout, tried)
+        ask = _aim(settings, goal, tried, beside) if aims else _ask(settings, goal, source.layout, tried)
         if any(ask.settings == entry.settings for entry in tried):
             break  # at the end of what can be asked for
         made = attempt(ask.settings)
@@ -68,7 +73,9 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     best = min(meeting, key=lambda entry: abs(entry.found - goal.limit))
     assert best.made is not None  # it was made above
     notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
-    return replace(best.made, coded=replace(best.made.coded, notes=notes))
+    fits = [entry.made.coded for entry in tried if entry.made is not None]
+    steps, passes = sum(fit.steps for fit in fits), sum(fit.passes for fit in fits)
+    return replace(best.made, coded=replace(best.made.coded, notes=notes, steps=steps, passes=passes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,14 @@ class _Try:
     settings: EncodeSettings
     found: float = math.nan
     made: Attempt | None = None
+
+
+def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:
+    """What size to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
+    wanted = goal.limit - AIM_ROOM
+    asked = wanted + sum(wanted - entry.found for entry in tried)
+    lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
+    return _Try(asked=asked, settings=replace(settings, lam=None if lam is None else _clamped(math.log(lam)), aim=max(1.0, math.exp(asked) - beside)))
 
 
 def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:

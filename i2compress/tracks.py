@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,14 +17,12 @@ from .container import TRACK, ChunkReader, write_chunk
 from .errors import FormatError, MalformedError, SignalError
 from .header import Cursor, encode_signed
 from .media import tracks_of
+from .media.course import Parts
 from .media.parts import Forward
 from .media.protocol import Content, Hooks, Medium, Source, Timed, Track
 from .media.table import medium_of, medium_of_file
 from .planes import Cost
 from .signal import TICKS, Layout, Metadata, Values
-
-if TYPE_CHECKING:
-    from .fit import StepInfo
 
 MAX_START = TICKS * 86400  # a day, either way
 MOST_SHARE = 0.3  # of the size that a file is to have
@@ -46,8 +44,12 @@ def insert_tracks(data: bytes, tracks: Sequence[Packed]) -> bytes:
     reader = ChunkReader(data)
     reader.chunk()
     reader.blobs()
-    chunks = [write_chunk(TRACK, encode_signed(start) + track) for start, track in tracks]
-    return b"".join([data[: reader.position], *chunks, data[reader.position :]])
+    return data[: reader.position] + track_chunks(tracks) + data[reader.position :]
+
+
+def track_chunks(tracks: Sequence[Packed]) -> bytes:
+    """What `insert_tracks` inserts."""
+    return b"".join(write_chunk(TRACK, encode_signed(start) + track) for start, track in tracks)
 
 
 def read_tracks(data: bytes, *, allow_partial: bool = False) -> tuple[Packed, ...]:
@@ -189,25 +191,34 @@ class Encoding(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def encode_tracks(source: Source, settings: EncodeSettings, hooks: Hooks) -> Encoding:
-    """Every track that runs beside a source, each as its kind of media is encoded by itself, at the same quality and effort.
+def tracks_to_encode(source: Source, settings: EncodeSettings) -> Sequence[Track]:
+    """The tracks of a source that are to be encoded with it. Raises SignalError where they cannot be read."""
+    return () if settings.no_audio else tracks_of(source)
+
+
+def seconds(tracks: Sequence[Track], source: Source, settings: EncodeSettings) -> list[float]:
+    """What the encode of each track takes, and at the end that of the source, in seconds of one core, about."""
+    works = [medium_of(track.source.layout.kind).encode_seconds(track.source, _settings(settings, 1.0)) for track in tracks]
+    return [*works, medium_of(source.layout.kind).encode_seconds(source, settings)]
+
+
+def encode_tracks(tracks: Sequence[Track], source: Source, settings: EncodeSettings, course: Parts, stop: "Callable[[], bool] | None") -> Encoding:
+    """Every track that runs beside a source, a part of the course, each as its kind of media is encoded by itself, at the same quality and effort.
 
     Where the whole is to have a size, they take MOST_SHARE of it together at most.
     """
-    tracks = () if settings.no_audio else tracks_of(source)
     packed, made, notes = [], [], []
     size = settings.target.most_bytes(source.layout.samples)
     most = None if size is None else MOST_SHARE * size
-    whole = sum(_work(beside.source) for beside in tracks) + _work(source)
-    for track in tracks:
+    works = seconds(tracks, source, settings)
+    for number, track in enumerate(tracks):
         medium, layout = medium_of(track.source.layout.kind), track.source.layout
         if abs(track.start) > MAX_START:
             raise SignalError(f"{medium.noun} begins {track.start / TICKS:.0f} s after the rest; expected a day at most: use --no-audio")
-        share = _work(track.source) / whole
-        own, named = _settings(settings, share), Hooks(on_step=_named(hooks, medium.noun, share), stop=hooks.stop)
-        coded = medium.encode(track.source, own, named)
+        own, hooks = _settings(settings, works[number] / sum(works)), Hooks(on_step=course.of(number), stop=stop)
+        coded = medium.encode(track.source, own, hooks)
         if most is not None and len(coded.data) > most / len(tracks):
-            coded = medium.encode(track.source, replace(own, bitrate=max(LEAST_BITRATE, 8 * most / len(tracks) / (layout.seconds or 1))), named)
+            coded = medium.encode(track.source, replace(own, bitrate=max(LEAST_BITRATE, 8 * most / len(tracks) / (layout.seconds or 1))), hooks)
         content = medium.load(coded.data, partial=False, threads=settings.threads)
         packed.append(Packed(track.start, coded.data))
         made.append(EncodedTrack(start=track.start, layout=layout, size=len(coded.data), figures=medium.score(track.source, content)))
@@ -215,27 +226,11 @@ def encode_tracks(source: Source, settings: EncodeSettings, hooks: Hooks) -> Enc
     return Encoding(tuple(packed), tuple(made), tuple(notes))
 
 
-def _work(source: Source) -> int:
-    return source.layout.samples * source.layout.channels
-
-
 def _settings(settings: EncodeSettings, share: float) -> EncodeSettings:
     """How a track is encoded: what of the settings is not about the signal it runs beside, and its share of the time."""
     limit = None if settings.time_limit is None else settings.time_limit * share
     kept = EncodeSettings(quality=settings.quality, effort=settings.effort, steps=settings.steps, time_limit=limit, device=settings.device)
     return replace(kept, threads=settings.threads, seed=settings.seed, strip=settings.strip)
-
-
-def _named(hooks: Hooks, noun: str, share: float) -> "Callable[[StepInfo], None] | None":
-    """Tells of the fit of a track by its name, as a share of the whole."""
-    on_step = hooks.on_step
-    if on_step is None:
-        return None
-
-    def told(info: "StepInfo") -> None:
-        on_step(replace(info, phase=f"{noun}, {info.phase}", step=round(10000 * share * info.step / max(1, info.steps)), steps=10000))
-
-    return told
 
 
 def score_tracks(tracks: Sequence[OpenedTrack], source: Source) -> list[Mapping[str, float]]:

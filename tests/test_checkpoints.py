@@ -69,6 +69,16 @@ def test_an_interrupted_fit_goes_on_and_gives_the_same_file(kind: Kind, field: s
     assert not list(state.iterdir())  # nothing is left
 
 
+def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: Path) -> None:
+    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=900.0), source(Kind.IMAGE)
+    whole = codec.encode(signal, settings)
+    for after in (9, 9):  # before lambda is moved no more, and after the last part's beginning is kept
+        interrupted(signal, settings, after)
+    with kept(b"origin", every=0):
+        again = codec.encode(signal, settings)
+    assert again.data == whole.data and (again.coded.lam, again.coded.steps) == (whole.coded.lam, whole.coded.steps)
+
+
 def test_finished_groups_of_a_video_are_not_fitted_again_and_leave_no_states_of_their_fits(state: Path) -> None:
     settings, signal, phases = EncodeSettings(steps=8, threads=1, device="cpu"), source(Kind.VIDEO), list[str]()
     whole = codec.encode(signal, settings, on_step=lambda info: phases.append(info.phase))

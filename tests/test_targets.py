@@ -116,6 +116,27 @@ def test_a_picture_of_a_wanted_size() -> None:
     assert len(codec.I2File.from_bytes(made.data).render().values) == 48
 
 
+def test_a_picture_comes_to_a_size_within_one_fit_and_its_last_part() -> None:
+    size = 2400
+    made = encoded(blobs(72, 96), Target(size=size), replace(FAST, steps=80))
+    assert 0.97 * size <= len(made.data) <= size
+    assert 80 <= made.coded.steps <= 80 * 1.9  # a whole fit, and less than half of it twice; further fits would have them all once more
+    assert made.coded.lam is not None and codec.I2File.from_bytes(made.data).medium.outline(made.data).lam == pytest.approx(made.coded.lam, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("channels", "given"),
+    [(1, {"tune": "psnr"}), (4, {}), (3, {"halvings": 3}), (3, {"time_limit": 2.0}), (3, {"explicit": True})],
+    ids=["gray", "opacity", "windows", "in time", "explicit"],
+)
+def test_no_picture_is_larger_than_its_size(channels: int, given: dict[str, object]) -> None:
+    y, x = np.mgrid[:24, :200]
+    codes = np.stack([127 + 90 * np.sin(x / (4 + c) + y / 9) for c in range(channels)], -1) + np.random.default_rng(0).normal(0, 5, (24, 200, 1))
+    picture = Signal.from_codes(np.clip(codes, 0, 255).astype(np.uint8))
+    made = codec.encode(picture, replace(FAST, steps=20, target=Target(size=2500), **given), origin=bytes(16))  # type: ignore[arg-type]
+    assert len(made.data) <= 2500
+
+
 def test_a_picture_of_a_wanted_quality() -> None:
     assert encoded(blobs(), Target(psnr=24.0)).psnr >= 24.0
     judged = encoded(blobs(), Target(ssimulacra2=-50.0), replace(FAST, steps=20))

@@ -21,7 +21,8 @@ from i2compress.config import Target
 from i2compress.container import write_chunk
 from i2compress.errors import FormatError, MalformedError, SignalError, UsageError
 from i2compress.kinds import Kind
-from i2compress.media.protocol import Hooks, Track
+from i2compress.media.course import Parts
+from i2compress.media.protocol import Track
 from i2compress.media.video import beside
 from i2compress.signal import TICKS, Signal
 from i2compress.tracks import Packed, encode_tracks, insert_tracks, read_tracks, shown
@@ -259,7 +260,8 @@ def test_of_a_size_the_sound_takes_a_share_and_more_effort_leaves_it_as_it_is() 
         settings = replace(SETTINGS, steps=20)
         free = codec.encode(opened.source, settings)
         size = 2 * len(free.data) // 3
-        bound = encode_tracks(opened.source, replace(settings, target=Target(size=size)), Hooks())
+        tracks = media.tracks_of(opened.source)
+        bound = encode_tracks(tracks, opened.source, replace(settings, target=Target(size=size)), Parts(None, [1, 1], ["{}", "{}"]), None)
         assert bound.tracks[0].size < 0.4 * size < free.tracks[0].size
         more = codec.refine(opened.source, free.data, replace(SETTINGS, steps=8))
         assert read_tracks(more.encoded.data) == read_tracks(free.data)

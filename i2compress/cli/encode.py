@@ -24,6 +24,7 @@ from .options import Device, EncodeRunning, Existing, Placing, Running, Selectio
 from .output import Json, Output, beside, duration, figures, rate, size, track_records
 from .run import parts_at_once, run_jobs, share_memory, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
+from .works import works
 
 if TYPE_CHECKING:
     from ..codec import Encoded
@@ -141,6 +142,7 @@ def encode(
             out,
             placing=placing,
             prepare=partial(_prepared, settings=settings) if placing.policy is Existing.UPDATE else lambda job: job,
+            weigh=partial(works, settings=settings, raw=raw),
             stop=stop,
             workers=workers,
             gpu=device != "cpu",

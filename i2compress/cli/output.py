@@ -67,13 +67,9 @@ class Output:
         """A progress bar on stderr, where that is a terminal; yields what to call at each step, or None."""
         from .progress import Display
 
-        with Display([name], [0], quiet=self.quiet) as display:
+        with Display([name], lambda: [0.0], quiet=self.quiet) as display:
             display.start(0)
             yield (lambda info: display.step(0, info)) if display.shows else None
-
-
-# Where each phase of an encode begins and ends on its one bar; any other phase has the whole bar.
-PHASES = {"compile": (0.0, 0.0), "fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
 
 
 class Course:
@@ -85,10 +81,11 @@ class Course:
 
     def at(self, phase: str, step: int, steps: int, eta: float) -> tuple[float, float]:
         """The share that is done, 0 to 1, and the seconds left: those of the fit and of what follows it, else by the pace of the phase."""
+        from ..media.course import share_of
+
         now = self._clock()
         if phase != self._phase:
             self._phase, self._began = phase, now
-        start, stop = PHASES.get(phase, (0.0, 1.0))
         share = step / max(steps, 1)
         if phase == "fit":
             self._left = eta
@@ -96,7 +93,7 @@ class Course:
             gone = now - self._began
             pace = gone * (1 - share) / share if share else self._left
             eta = max(pace, self._left - gone)  # the fit's estimate counts what follows the quantisation too
-        return start + (stop - start) * share, eta
+        return share_of(phase, step, steps), eta
 
 
 def fail(failure: Failure, *, source: str | None = None, debug: bool = False) -> None:

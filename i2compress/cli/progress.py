@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class Pace:
-    """How far a run is: by the sizes of its files, those under way with the share of them that is done.
+    """How far a run is: by what its files take, those under way with the share of them that is done.
 
     Args:
-        sizes: of the files, in bytes; where one is not known all count alike.
+        works: what each file takes, in any unit; where one is not known all count alike.
         clock: seconds.
     """
 
-    def __init__(self, sizes: Sequence[int], clock: Callable[[], float] = time.monotonic) -> None:
-        known = all(size > 0 for size in sizes)
-        self._weights = [float(size) if known else 1.0 for size in sizes]
-        self._shares, self._lefts = [0.0] * len(sizes), [0.0] * len(sizes)
+    def __init__(self, works: Sequence[float], clock: Callable[[], float] = time.monotonic) -> None:
+        known = all(work > 0 for work in works)
+        self._weights = [float(work) if known else 1.0 for work in works]
+        self._shares, self._lefts = [0.0] * len(works), [0.0] * len(works)
         self._clock, self._began = clock, clock()
 
     def set(self, number: int, share: float, left: float = 0.0) -> None:
@@ -55,13 +55,13 @@ class Display:
 
     Args:
         names: of the files.
-        sizes: see Pace.
+        weigh: gives what they take, see Pace; asked where anything is shown.
         quiet: show nothing.
     """
 
-    def __init__(self, names: Sequence[str], sizes: Sequence[int], *, quiet: bool) -> None:
+    def __init__(self, names: Sequence[str], weigh: Callable[[], Sequence[float]], *, quiet: bool) -> None:
         self.shows = not quiet and sys.stderr.isatty() and bool(names)
-        self._names, self._pace, self._finished = names, Pace(sizes), 0
+        self._names, self._pace, self._finished = names, Pace(weigh() if self.shows and len(names) > 1 else [0.0] * len(names)), 0
         self._bar: Progress | None = None
         self._lines: dict[int, tuple[TaskID, Course]] = {}
         self._whole: TaskID | None = None

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import ExitCode, I2Error, ResourceError, UsageError
-from ..files import STDIO
 from ..memory import used
 from ..processes import cores
 from .batch import finish, write_output
@@ -17,6 +16,7 @@ from .options import Placing, Running, parse_bytes, parse_jobs
 from .output import Output, about, duration, size
 from .progress import Display
 from .work import Failure, Job, Result, Work
+from .works import size as size_of
 
 if TYPE_CHECKING:
     from ..fit import StepInfo
@@ -32,6 +32,7 @@ def run_jobs(
     *,
     placing: Placing | None = None,
     prepare: Callable[[Job], Job] = lambda job: job,
+    weigh: Callable[[Sequence[Job]], Sequence[float]] = lambda jobs: list(map(size_of, jobs)),
     stop: Callable[[], bool] = lambda: False,
     workers: int | None = None,
     gpu: bool = False,
@@ -45,6 +46,7 @@ def run_jobs(
         out: where it is said.
         placing: what follows each file that is written; None: nothing.
         prepare: a look at each job just before its work, in this process.
+        weigh: what the jobs take, in any unit; asked where a bar is shown.
         stop: whether to finish what is under way with the best state so far, and start nothing more.
         workers: most processes whatever is asked for, such as one for each GPU; None for any number.
         gpu: tasks of a cluster may use GPUs.
@@ -58,7 +60,7 @@ def run_jobs(
     if not jobs:
         out.line("no files to do")
         return ExitCode.OK
-    with Display([job.shown for job in jobs], [_size(job.source) for job in jobs], quiet=out.quiet) as display:
+    with Display([job.shown for job in jobs], lambda: weigh(jobs), quiet=out.quiet) as display:
         executor = _executor(running, len(jobs), stop=stop, workers=workers, steps=display.shows, gpu=gpu)
         queue: Queue = deque(range(len(jobs)))
         log = _Log(list(jobs), queue, out, display, placing=placing, fail_fast=running.fail_fast)
@@ -220,7 +222,3 @@ class _Log:
         if len(self.jobs) == 1:
             return failures[0].code if failures else ExitCode.OK
         return ExitCode.FAILED if failures else ExitCode.OK
-
-
-def _size(source: str) -> int:
-    return os.path.getsize(source) if source != STDIO and os.path.isfile(source) else 0

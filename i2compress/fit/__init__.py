@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,12 +33,13 @@ from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates
 from .distortion import MovedError, PointDistortion, SquaredError
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
-from .problem import Problem, Start
+from .problem import FittedPyramid, Problem, Start
 from .pyramid import fit_pyramid
 from .quantise import search
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
+from .steering import Steering
 from .training_loop import StepInfo
 from .windows import cut, cut_all, windows
 
@@ -68,13 +69,24 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Integers ready for the entropy coder, the mean squared error they give, the steps made, and those of them on each window."""
+    """Integers ready for the entropy coder, and the work that they took.
+
+    Args:
+        groups, latents: weights by name, and grids, finest first.
+        squared_error: the mean that they give.
+        steps: made in all.
+        passes: those of them on each window.
+        lam: at the end.
+        again: makes the last part of a fit that was steered, and came to so many bytes, once more; gives None where that cannot be done.
+    """
 
     groups: dict[str, WeightGroup]
     latents: list[Int32Array]
     squared_error: float
     steps: int
     passes: int
+    lam: float
+    again: "Callable[[float], Result | None] | None" = None
 
 
 def fit_signal(
@@ -90,6 +102,7 @@ def fit_signal(
     schedule: Schedule | None = None,
     start: Start | None = None,
     base: Arrays | None = None,
+    aim: float | None = None,
 ) -> Result:
     """Fit and quantise.
 
@@ -105,6 +118,7 @@ def fit_signal(
         schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
         start: weights and latents to begin with; None for the prior and zeros.
         base: what the weights are coded as differences from; None for prior 0.
+        aim: bytes that their file is to have, about; lambda is where it begins then.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
@@ -120,15 +134,34 @@ def fit_signal(
         if fractions is not None:
             measure = squares = MovedError(values, importance, fractions, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
+        if aim is not None:
+            problem.steering = Steering(problem, aim)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
+    return _result(problem, fitted, squares, settings, on_step)
+
+
+def _result(
+    problem: Problem, fitted: FittedPyramid, squares: SquaredError, settings: EncodeSettings, on_step: Callable[[StepInfo], None] | None
+) -> Result:
+    """A fit quantised."""
+    with _fitting(settings.threads):
         last = _Progress(on_step, fitted.steps, fitted.loss)
         quantised = quantise(problem, fitted, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         window = problem.windows[len(problem.windows) // 2]
         with torch.no_grad():
             error = float(squares(problem.values_on(cut_all(latents, window), window), window))
-    passes = fitted.steps // len(problem.windows)
-    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes)
+        passes = fitted.steps // len(problem.windows)
+        result = Result(groups=quantised.groups, latents=fitted.latents, squared_error=error, steps=fitted.steps, passes=passes, lam=problem.lam)
+        if problem.steering is None:
+            return result
+
+        def again(found: float) -> Result | None:
+            with _fitting(settings.threads):
+                more = None if fitted.again is None else fitted.again(found)
+            return None if more is None else _result(problem, more, squares, settings, on_step)
+
+        return replace(result, again=again)
 
 
 def fit_sparse(
@@ -161,7 +194,9 @@ def fit_sparse(
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         trial = SparseTrial(problem, fitted)
         quantised = search(trial, _Progress(on_step, fitted.steps, fitted.loss))
-    return Result(groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps)
+    return Result(
+        groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps, lam=problem.lam
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """A signal, the networks that are fitted to it, and the two terms of the loss D + lambda R on a window of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,10 @@ from .schedule import Schedule
 from .windows import Window, cut_all, windows
 
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
+
+
+if TYPE_CHECKING:
+    from .steering import Steering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,7 @@ class FittedPyramid:
         loss: D + lambda R of that state, without the bits of the weights.
         steps: steps made.
         compensate: whether its weights are to be quantised with compensation.
+        again: of a fit that was steered, and came to so many bytes: makes its last part once more; gives None where that cannot be done.
     """
 
     weights: Arrays
@@ -51,10 +57,11 @@ class FittedPyramid:
     loss: float
     steps: int
     compensate: bool = False
+    again: "Callable[[float], FittedPyramid | None] | None" = None
 
 
 class Problem:
-    """A signal and the networks that are fitted to it.
+    """A signal and the networks that are fitted to it. `steering` moves `lam`, where it is given one.
 
     Args:
         distortion: from the signal.
@@ -65,6 +72,8 @@ class Problem:
         start: where the fit begins; None for the prior and zeros.
         base: what the weights are coded as differences from, and begin at; None for prior 0.
     """
+
+    steering: "Steering | None" = None
 
     def __init__(
         self,

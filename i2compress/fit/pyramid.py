@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Float32Array
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
 from .adam import Adam
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
 UNIT = 1e3  # times the loss is what is differentiated
 LEAST_TIME = 0.01  # seconds that are left for the whole signal, at least
+AGAIN_FROM = 0.6  # the share of a steered fit from which on it is made once more where it missed its aim; lambda is not moved after it
 READ_EVERY = 10  # steps from one look at a GPU's loss to the next
 CLIP = 0.1  # largest norm of the weights' gradient
 
@@ -82,7 +84,11 @@ class PyramidFit(TrainingLoop[_State]):
         groups = [Group(params=tensors, lr=self.schedule.weight_rate) for tensors in moved]
         self.weight_optimizer = Soap(groups, betas=self.schedule.weight_betas, every=self.schedule.refresh_every, clip=CLIP)
         self._queue: list[int] = []
+        if problem.steering is not None:  # losses under one lambda are not compared with those under another
+            self.keep_from = max(self.keep_from, self.schedule.frozen_from)
         self._read = (math.inf, math.inf)
+        self._halfway: dict[str, Any] | None = None
+        self.beside = 0  # steps that were made elsewhere, or once more
 
     def _core(self, window: Window) -> tuple[list[Tensor], Adam]:
         leaves = [cut(self.latents[level], part).clone().requires_grad_() for level, part in enumerate(window.core)]
@@ -96,7 +102,7 @@ class PyramidFit(TrainingLoop[_State]):
 
     def run(self) -> FittedPyramid:
         """The whole fit."""
-        if self.problem.start.prior:  # few steps may make less of a trained start than it was
+        if self.problem.start.prior and self.problem.steering is None:  # few steps may make less of a trained start than it was
             self.keep()
         if self.total:  # else what it begins with is what comes out
             self.advance(1.0)
@@ -108,7 +114,26 @@ class PyramidFit(TrainingLoop[_State]):
         latents = [grid[0, 0].cpu().numpy().astype(np.int32) for grid in self.best.latents]
         stopped = self.stop is not None and self.stop()
         compensate = self._compensates(min(self.done, self.schedule.steps)) and self.has_time() and not stopped
-        return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=self.done, compensate=compensate)
+        again = None if self.problem.steering is None else self.again
+        return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=self.done + self.beside, compensate=compensate, again=again)
+
+    def again(self, found: float) -> FittedPyramid | None:
+        """The last part of a steered fit that came to so many bytes once more, from AGAIN_FROM on; None where that would not mend it."""
+        steering, halfway, made = self.problem.steering, self._halfway, self.done + self.beside
+        if steering is None or halfway is None or not steering.corrigible(found) or (self.stop is not None and self.stop()):
+            return None
+        self.restore(halfway)
+        self.done, self.best, self.best_loss, self.began = halfway["done"], None, math.inf, time.monotonic() - halfway["elapsed"]
+        self.beside = made - self.done
+        before = self.problem.lam
+        steering.missed(found)
+        self._rescale(before)
+        self._halfway = self._here(self.done)
+        return self.run()
+
+    def _here(self, done: int) -> dict[str, Any]:
+        """A copy of the state after so many steps."""
+        return copy.deepcopy({**self.state(), "halfway": None, "done": done, "elapsed": time.monotonic() - self.began})
 
     def state(self) -> dict[str, Any]:
         """See TrainingLoop.state."""
@@ -117,7 +142,9 @@ class PyramidFit(TrainingLoop[_State]):
         leaves = [[leaf.detach() for leaf in leaves] for leaves, _ in self.cores]
         chance = {"generator": self.generator.get_state(), "order": self.order.bit_generator.state, "queue": self._queue}
         weights = {name: tensor.detach() for name, tensor in self.problem.weights().items()}
-        return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **chance}
+        steering = None if self.problem.steering is None else self.problem.steering.state()
+        steered = {"steering": steering, "halfway": self._halfway, "beside": self.beside}
+        return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **steered, **chance}
 
     def restore(self, state: dict[str, Any]) -> None:
         """See TrainingLoop.restore."""
@@ -134,6 +161,9 @@ class PyramidFit(TrainingLoop[_State]):
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
         self._queue = list(state["queue"])
+        if self.problem.steering is not None:
+            self.problem.steering.restore(state["steering"])
+            self._halfway, self.beside = state["halfway"], state["beside"]
         if state["best"] is not None:
             device = self.problem.device
             weights = {name: tensor.to(device) for name, tensor in state["best"]["weights"].items()}
@@ -142,6 +172,26 @@ class PyramidFit(TrainingLoop[_State]):
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""
         return [torch.round(grid * GAIN).clamp(-LIMIT, LIMIT) for grid in self.latents]
+
+    def _rescale(self, before: float) -> None:
+        """After a change of lambda, give the latents the step that goes with it, as its square root does, and have the field make as much of them.
+
+        Left to themselves, latents follow a lambda that has become larger late and badly.
+        """
+        factor = math.sqrt(before / self.problem.lam)
+        if factor == 1:
+            return
+        for grid in self.latents:
+            grid.mul_(factor)
+        for leaves, _ in self.cores:
+            for leaf in leaves:
+                leaf.data.mul_(factor)
+        for name in ("B", "S"):  # what the field makes of latents
+            self.problem.field.tensors[name].data.div_(factor)
+
+    def relaxed(self) -> list[Float32Array]:
+        """The latents before they are rounded."""
+        return [np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in self.latents]
 
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
@@ -169,6 +219,12 @@ class PyramidFit(TrainingLoop[_State]):
                 cut(self.latents[level], part).copy_(leaves[level].detach())
         if self.recursive:
             contract(self.recursive, self.schedule.rho)
+        if self.problem.steering is not None:
+            if share >= AGAIN_FROM and self._halfway is None:
+                self._halfway = self._here(self.done + 1)
+            before = self.problem.lam
+            self.problem.steering.look(share, self.rounded)
+            self._rescale(before)
         self._tell(share, distortion, rate)
 
     def _tell(self, share: float, distortion: Tensor, rate: Tensor) -> None:
@@ -227,8 +283,8 @@ def fit_pyramid(
     if before:
         on_step = _after(on_step, before, time.monotonic() - began)
     run = _best_candidate(problem, seed, on_step, stop)
-    fitted = run.run()
-    return replace(fitted, steps=fitted.steps + before)
+    run.beside = before
+    return run.run()
 
 
 def _best_candidate(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> PyramidFit:
@@ -271,7 +327,7 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     run.advance(1.0)
     weights = joined(problem.spec, problem.weights(), smaller.weights())
     finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
-    problem.begin_at(Start(weights=weights, latents=[finest, *(np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in run.latents)]))
+    problem.begin_at(Start(weights=weights, latents=[finest, *run.relaxed()]))
     cost_made = round(cost * (run.done + before))
     steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
     left = None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))

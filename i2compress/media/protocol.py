@@ -176,6 +176,7 @@ class Coded:
         steps: optimiser steps made in all.
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
         rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
+        lam: lambda at the end of a fit that was steered.
         distortion_of: D of opened content of the same layout, weighed as in this encode; None where nothing but the squared error is.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
@@ -185,6 +186,7 @@ class Coded:
     steps: int
     passes: int
     rate_weight: float | None = None
+    lam: float | None = None
     distortion_of: "Callable[[Content], float] | None" = None
     converged: bool = True
     notes: tuple[str, ...] = ()
@@ -232,6 +234,10 @@ class Medium(Protocol):
     def options(self) -> frozenset[str]:
         """The fields of EncodeSettings and View that it takes and that not every kind does."""
 
+    @property
+    def aims(self) -> bool:
+        """Whether its fits move lambda so that the file comes to a size; see EncodeSettings.aim."""
+
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes are those of a file of this kind that can be read."""
 
@@ -249,6 +255,9 @@ class Medium(Protocol):
 
     def encode_memory(self, source: Source, settings: EncodeSettings) -> float:
         """Bytes that a process takes in which a source is encoded, at their height, about; `settings.halvings` is counted in."""
+
+    def encode_seconds(self, source: Source, settings: EncodeSettings) -> float:
+        """Seconds of one core that an encode takes, about: what the bar of a file and that of a run are shared out by."""
 
     def load(self, data: bytes, *, partial: bool, threads: int | None) -> Content:
         """The content of an .i2 file of this kind; `partial`: take one that was cut short. Raises FormatError."""

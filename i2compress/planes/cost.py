@@ -6,7 +6,7 @@ The times are those of one core of an ordinary computer (tests/benchmarks/cost.p
 import math
 from dataclasses import dataclass
 
-from ..config import WINDOW_SIDES, EncodeSettings
+from ..config import COORDINATE_STEPS, WINDOW_SIDES, EncodeSettings
 from ..field.coordinate_file import FIELD_NUMBERS, CoordinateFile
 from ..field.spec import PyramidSpec
 from ..header import Header
@@ -24,6 +24,8 @@ BYTES = 40  # of memory for each latent, features and what the entropy decoder h
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops
 FIELD_MEMORY, FIELD_SAMPLE = 50e6, 90.0  # and what a coordinate field takes with its batches, and for each value
 FIELD_WEIGHT = 64.0  # and for each weight of its layers: tensor, gradient, moments and bases
+FIT_SECONDS = 0.3  # of a fit, whatever it is of
+FIELD_STEP = (0.01, 2e-6)  # of a step of a coordinate field, and for each value
 BAND = 12  # bytes for each value of a band of the output: solved, reduced, rounded
 
 
@@ -85,6 +87,12 @@ def field_memory(grid: tuple[int, ...], channels: int, settings: EncodeSettings)
     """The same of a process that fits a coordinate field, whose steps take a batch of the samples; its optimiser has bases for its weights."""
     weights = (settings.layers or 1) * (settings.width or 0) ** 2
     return FIT_MEMORY + FIELD_MEMORY + FIELD_SAMPLE * channels * math.prod(grid) + FIELD_WEIGHT * weights
+
+
+def field_seconds(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> float:
+    """Seconds of one core that the fit of a coordinate field takes, about."""
+    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
+    return FIT_SECONDS + steps * (FIELD_STEP[0] + FIELD_STEP[1] * channels * math.prod(grid))
 
 
 def _pyramid(header: Header, spans: Spans) -> Cost:

@@ -46,6 +46,7 @@ class PlaneJob:
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
         fractions: of a pyramid of three axes, `[frames, 2]` in [-1/2, 1/2]: how far the rows and columns of each frame lie beyond the grid's.
         say_lambda: whether the header is to say lambda.
+        aim: bytes that the plane's file is to come to, without metadata; the lambda of the settings is where that begins. None: any.
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
     """
@@ -59,6 +60,7 @@ class PlaneJob:
     importance: Float32Array | None = None
     fractions: Float32Array | None = None
     say_lambda: bool = True
+    aim: float | None = None
     on_step: "Callable[[StepInfo], None] | None" = None
     stop: Callable[[], bool] | None = None
 
@@ -72,8 +74,8 @@ class PlaneJob:
         """D."""
         return int(self.values.shape[-1])
 
-    def header(self, spec: PyramidSpec | SparseSpec | CoordinateFile, streams: int, *, prior: int = 0) -> Header:
-        """The header of a plane in that field, whose weights are differences to the prior of that number."""
+    def header(self, spec: PyramidSpec | SparseSpec | CoordinateFile, streams: int, *, prior: int = 0, lam: float | None = None) -> Header:
+        """The header of a plane in that field, whose weights are differences to the prior of that number; `lam`: None for the settings' own."""
         return Header(
             kind=int(self.kind),
             grid=self.grid,
@@ -83,7 +85,7 @@ class PlaneJob:
             params=spec.params,
             prior=prior,
             streams=streams,
-            lam_code=lambda_code(self.settings.rate_weight) if self.say_lambda else None,
+            lam_code=lambda_code(self.settings.rate_weight if lam is None else lam) if self.say_lambda else None,
         )
 
 
@@ -99,6 +101,7 @@ class FittedPlane:
         passes: those on each part of the plane; fewer than `steps` where it is fitted part by part.
         converged: False where the fixed point is not reached in the iterations that the file says.
         residual: the most that one more application moves a value of a coordinate field; 0 for a pyramid.
+        lam: lambda at the end, where the fit was steered.
     """
 
     content: Container
@@ -108,6 +111,7 @@ class FittedPlane:
     passes: int
     converged: bool = True
     residual: float = 0.0
+    lam: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from ..arrays import Float32Array
 from ..coding.context import ContextWeights
 from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
+from ..config import AIM_ROOM
 from ..container import Container, read, write
 from ..errors import I2Error, MalformedError
 from ..field.priors import find_prior
@@ -21,11 +22,12 @@ from ..render import Renderer
 from .plane import FittedPlane, Plane, PlaneJob
 
 if TYPE_CHECKING:
-    from ..fit import Schedule, Start
+    from ..fit import Result, Schedule, Start
 
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
 ITERATION_LIMIT = 64
+AGAIN, HURRIED_AGAIN = 2, 1  # how often the last part of a fit that missed its aim is made once more, at most; and under a time limit
 
 Settle: TypeAlias = Callable[[list[Grid], ContextWeights, Arrays, int], list[Grid]]
 """Changes the fitted latents before they are coded, given the context model, all weights and the bytes that they take."""
@@ -58,7 +60,7 @@ def fit_pyramid(
             return found
         fitted = _fit(job, spec, part=part, schedule=schedule, start=start, settle=settle, base=base)
         if place is not None and place.long and not (job.stop is not None and job.stop()):
-            work = json.dumps({"steps": fitted.steps, "passes": fitted.passes})
+            work = json.dumps({"steps": fitted.steps, "passes": fitted.passes, "lam": fitted.lam})
             place.write(work.encode() + b"\n" + write(fitted.content))
         return fitted
 
@@ -72,7 +74,7 @@ def _finished(place: checkpoints.Place, job: PlaneJob, base: Arrays | None) -> F
         latents, weights = open_field(content, job.settings.threads or 1, base).latents, plane_weights(content, base)
     except (ValueError, I2Error):  # none, or damaged: it is made anew
         return None
-    return FittedPlane(content=content, weights=weights, latents=latents, steps=done["steps"], passes=done["passes"])
+    return FittedPlane(content=content, weights=weights, latents=latents, steps=done["steps"], passes=done["passes"], lam=done["lam"])
 
 
 def _fit(
@@ -100,16 +102,38 @@ def _fit(
         schedule=schedule,
         start=start,
         base=base,
+        aim=job.aim,
     )
-    groups, base = result.groups, find_prior(start.prior, spec) if base is None else base
+    base = find_prior(start.prior, spec) if base is None else base
+    plane = best = _coded(job, spec, result, base, start.prior, part, settle)
+    if (aim := job.aim) is None:
+        return best
+    left = AGAIN if job.settings.time_limit is None else HURRIED_AGAIN
+    while left and _miss(plane, aim) and result.again is not None and (again := result.again(len(write(plane.content)))) is not None:
+        result, left = again, left - 1
+        plane = _coded(job, spec, result, base, start.prior, part, settle)
+        best = min(best, plane, key=lambda made: _miss(made, aim))
+    return replace(best, steps=plane.steps, passes=plane.passes)
+
+
+def _miss(plane: FittedPlane, aim: float) -> float:
+    """How far a plane is off the bytes that it is to come to, 0 where it is near; any that is smaller is better than one that is larger."""
+    share = len(write(plane.content)) / aim - 1
+    return 0.0 if abs(share) <= AIM_ROOM else 1e6 + share if share > 0 else -share
+
+
+def _coded(job: PlaneJob, spec: PyramidSpec, result: "Result", base: Arrays, prior: int, part: tuple[int, ...], settle: Settle | None) -> FittedPlane:
+    """The chunks of what a fit found."""
+    groups = result.groups
     spec = replace(spec, iterations=_iterations(spec, groups, base, result.latents, part, job.tolerance(result.squared_error)))
     context, weights = context_weights(spec, groups, base), dequantise(groups, base)
     coded = encode_weights(list(groups.values()))
     latents = result.latents if settle is None else settle(result.latents, context, weights, len(coded))
+    lam = None if job.aim is None else result.lam
     streams = _streams(latents, context, spec)
     payloads = tuple(encode_latents(latents, context, tile=spec.tile, levels=grids) for grids in stream_grids(len(latents), streams))
-    content = Container(header=job.header(spec, streams, prior=start.prior), weights=coded, latents=payloads)
-    return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes)
+    content = Container(header=job.header(spec, streams, prior=prior, lam=lam), weights=coded, latents=payloads)
+    return FittedPlane(content=content, weights=weights, latents=latents, steps=result.steps, passes=result.passes, lam=lam)
 
 
 def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], base: Arrays, latents: list[Grid], part: tuple[int, ...], tolerance: float) -> int:

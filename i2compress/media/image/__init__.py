@@ -3,19 +3,21 @@
 from ...kinds import Kind
 from ..foreign import holds
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode, encode_memory
+from .encode import encode, encode_memory, encode_seconds
 from .files import FORMATS as formats
 from .score import score
 from .sniff import is_picture as sniff
 from .source import create, open
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
     "describe",
     "encode",
     "encode_memory",
+    "encode_seconds",
     "facts",
     "formats",
     "holds",
@@ -35,3 +37,4 @@ kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
 options = frozenset({"scale", "size", "max_size", "crop", "dither", "start"})
+aims = True

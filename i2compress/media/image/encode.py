@@ -15,13 +15,28 @@ from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
-from ...planes import FIT_MEMORY, MAX_SAMPLES, FittedPlane, PlaneJob, code_tolerance, field_memory, fit_pyramid, pyramid_memory
+from ...planes import (
+    FIT_MEMORY,
+    FIT_SECONDS,
+    MAX_SAMPLES,
+    FittedPlane,
+    PlaneJob,
+    code_tolerance,
+    field_memory,
+    field_seconds,
+    fit_pyramid,
+    pyramid_memory,
+)
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
 from ..protocol import Coded, Content, Hooks, Source
+from .foresee import lambda_of_bytes
 
 MAX_LEVELS = 6
 SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: tests/benchmarks/memory.py
+AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what its last part is made once more from, and the same of that
+# Seconds of a step, and for each pixel, by tune; and the steps that follow a fit: tests/benchmarks/eta.py shows what comes of them.
+STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
@@ -29,6 +44,8 @@ SPLIT = 2  # the first level with a grid for each channel: colours are smooth, a
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
 STEP_CODE, STEP_LAMBDA = 50, 1e-3
+# Where lambda begins that is moved towards a size, in what is foreseen for the squared error.
+MORE_LAMBDA = {SQUARES: 1.6, "visual": 1.0, "ssim": 0.9}
 ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
 INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
@@ -36,6 +53,7 @@ INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, an
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_from: int = PLANES_FROM, levels: int = MAX_LEVELS) -> Coded:
     """See Medium; for `planes_from` and `levels` see pyramid_spec."""
     layout = source.layout
+    metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     if max(layout.grid) > MAX_AXIS or layout.samples > MAX_SAMPLES:
         sides = "x".join(map(str, layout.grid[::-1]))
         raise SignalError(f"picture is {sides}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples in all: make it smaller")
@@ -48,17 +66,20 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         tolerance=code_tolerance(layout.bit_depth),
         distortion=distortion_of(settings),
         importance=opacity_importance(values, layout),
+        aim=None if settings.aim is None else max(1.0, settings.aim - len(container.write_metadata(metadata))),
         on_step=hooks.on_step,
         stop=hooks.stop,
     )
+    if job.aim is not None and settings.lam is None:
+        settings = replace(settings, lam=lambda_of_bytes(values, job.aim) * MORE_LAMBDA[job.distortion])
+        job = replace(job, settings=settings)
     spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from, levels=levels)
     fitted = _fit(job, settings, spec)
-    metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped or fitted.content.header.prior else hurried(fitted.steps, fitted.passes, settings, layout.samples)
-    coded = Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
+    coded = Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes, lam=fitted.lam)
     if job.distortion == SQUARES:
-        return replace(coded, rate_weight=settings.rate_weight)
+        return replace(coded, rate_weight=settings.rate_weight if fitted.lam is None else fitted.lam)
     return replace(coded, distortion_of=partial(_measured, job, spec))
 
 
@@ -69,12 +90,22 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
         return field_memory(layout.grid, layout.channels, settings)
     from ...fit.schedule import Compensation
 
-    fit = pyramid_memory(layout.grid, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+    sample = SAMPLE_MEMORY + (0 if settings.target.most_bytes(layout.samples) is None else AIMED_MEMORY)
+    fit = pyramid_memory(layout.grid, settings.halvings, sample=sample, windowed=WINDOW_MEMORY)
     if layout.samples > Compensation.samples:
         return fit
     # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
     compensation = min(COMPENSATION_MEMORY, COMPENSATED_SAMPLE * layout.samples)
-    return max(fit, FIT_MEMORY + SAMPLE_MEMORY * layout.samples + compensation)
+    return max(fit, FIT_MEMORY + sample * layout.samples + compensation)
+
+
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds(layout.grid, layout.channels, settings)
+    steps = (effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps) + TAIL
+    return FIT_SECONDS + steps * (STEP + SAMPLE_STEP[settings.tune_of(Kind.IMAGE)] * layout.samples)
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

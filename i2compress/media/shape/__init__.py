@@ -3,7 +3,7 @@
 from ...kinds import Kind
 from ..foreign import holds
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode, encode_memory
+from .encode import encode, encode_memory, encode_seconds
 from .files import FORMATS as formats
 from .score import score
 from .sniff import is_shape as sniff
@@ -11,12 +11,14 @@ from .source import open
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
     "describe",
     "encode",
     "encode_memory",
+    "encode_seconds",
     "facts",
     "formats",
     "holds",
@@ -36,3 +38,4 @@ kind = Kind.SHAPE
 noun = "a shape"
 start = "G"
 options = frozenset({"grid", "resolution", "box", "normals"})
+aims = False

@@ -10,7 +10,7 @@ import numpy as np
 from ... import container
 from ...arrays import Float32Array, Shape
 from ...coding.lattice import Lattice
-from ...config import DEFAULT_FIELD, EncodeSettings
+from ...config import DEFAULT_FIELD, EFFORTS, EncodeSettings
 from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
@@ -18,12 +18,14 @@ from ...header import encode_header
 from ...kinds import Kind
 from ...planes import (
     FIT_MEMORY,
+    FIT_SECONDS,
     MAX_SAMPLES,
     FittedPlane,
     PlaneJob,
     SparseJob,
     code_tolerance,
     field_memory,
+    field_seconds,
     fit_sparse_plane,
     open_plane,
 )
@@ -67,6 +69,13 @@ def grid_of_quality(quality: float) -> int:
     return round(_between(QUALITY_GRIDS, quality))
 
 
+STEP_SECONDS, SURFACE_STEP, SURFACE_SECONDS = (
+    0.01,
+    4e-6,
+    2e-4,
+)  # of a step, for the square of the grid's side; and of that in all
+
+
 def _between(table: Mapping[float, float], quality: float) -> float:
     """A table's value for a quality, geometric between its entries."""
     knots = sorted(table)
@@ -107,6 +116,15 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
         return field_memory((_resolution(settings),) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
     side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
     return FIT_MEMORY + SURFACE_MEMORY * side**2
+
+
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium: of a sparse pyramid, by the square of its resolution, as a surface is."""
+    side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds((side,) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
+    steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
+    return FIT_SECONDS + SURFACE_SECONDS * side**2 + steps * (STEP_SECONDS + SURFACE_STEP * side**2)
 
 
 def _resolution(settings: EncodeSettings) -> int:
@@ -154,12 +172,12 @@ def write_beside(content: container.Container) -> bytes:
 def _fit_sparse(source: Source, settings: EncodeSettings, hooks: Hooks) -> list[FittedPlane]:
     """The plane of distances, and where the source has colours those of them."""
     count = 1 + PLANES * (source.layout.channels > 1)
-    parts = Parts(hooks.on_step, length=1, count=1, noun="plane")
+    parts = Parts(hooks.on_step, [1.0] * count, ["{}"] * count)
     if settings.time_limit is not None:
         settings = replace(settings, time_limit=settings.time_limit / count)
 
     def hooks_of(number: int) -> Hooks:
-        return replace(hooks, on_step=parts.of(0, 0, 1, (number / count, (number + 1) / count)))
+        return replace(hooks, on_step=parts.of(number))
 
     fitted, lattice = _fit_distances(source, settings, hooks_of(0))
     planes = [fitted]

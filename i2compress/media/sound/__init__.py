@@ -3,7 +3,7 @@
 from ...kinds import Kind
 from ..foreign import holds
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode, encode_memory
+from .encode import encode, encode_memory, encode_seconds
 from .files import FORMATS as formats
 from .files import open
 from .score import score
@@ -11,12 +11,14 @@ from .sniff import sniff
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
     "describe",
     "encode",
     "encode_memory",
+    "encode_seconds",
     "facts",
     "formats",
     "holds",
@@ -36,3 +38,4 @@ kind = Kind.AUDIO
 noun = "sound"
 start = "A"
 options = frozenset({"bitrate", "rate", "time"})
+aims = False

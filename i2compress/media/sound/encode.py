@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ...arrays import Float64Array
 from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
-from ...planes import FIT_MEMORY, field_memory, open_plane
+from ...planes import FIT_MEMORY, FIT_SECONDS, field_memory, field_seconds, open_plane
 from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from . import waveform
@@ -40,6 +40,11 @@ SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s o
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
 LOOK_SECONDS = 8.0  # length of the loudest part, from which frames and rates are chosen
 SAMPLE_MEMORY, LOOK_MEMORY = 280.0, 40.0  # bytes for each sample of a segment, and of the loudest part: tests/benchmarks/memory.py
+STEP_SECONDS, SAMPLE_STEP, SAMPLE_SECONDS = (
+    4e-3,
+    1.1e-7,
+    4e-6,
+)  # of a step of a segment, for each of its samples; and of those in all
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
@@ -79,6 +84,19 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     return FIT_MEMORY + LOOK_MEMORY * look + SAMPLE_MEMORY * min(segment, layout.samples * layout.channels)
 
 
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds(layout.grid, layout.channels, settings)
+    steps = STARTED_STEPS[settings.effort] if settings.steps is None else settings.steps
+    if settings.bitrate is not None:
+        steps += max(PILOT_LEAST, round(PILOT * steps))
+    samples = layout.samples * layout.channels
+    length = min(SEGMENT_SAMPLES, layout.channels * max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
+    return FIT_SECONDS + SAMPLE_SECONDS * samples + steps * (STEP_SECONDS * math.ceil(samples / length) + SAMPLE_STEP * samples)
+
+
 class _Work:
     """An encode under way."""
 
@@ -105,7 +123,8 @@ class _Work:
             segment=-(-frames // count),
             lam_code=min(max(round(-LAMBDA_STEPS * math.log2(self.lam)), 0), 254),
         )
-        self.course = Parts(hooks.on_step, length=self.header.frames, count=self.header.segments, noun="segment")
+        bounds = [self.header.bounds(number) for number in range(self.header.segments)]
+        self.course = Parts(hooks.on_step, [last - first for first, last in bounds], Parts.named("segment", len(bounds)))
         self.budget = None if settings.bitrate is None else settings.bitrate * layout.samples / layout.rate / 8
 
     def file(self) -> bytes:
@@ -156,8 +175,8 @@ class _Work:
         pilot = 0.0 if budget is None else PILOT / (1 + PILOT)  # share of the short fit
         lam = self.lam
         if budget is not None:
-            lam = self._lambda_for(plane, importance, budget, number, weights, self.course.of(number, first, last, (0.0, pilot)))
-        told = self.course.of(number, first, last, (pilot, 1.0))
+            lam = self._lambda_for(plane, importance, budget, number, weights, self.course.of(number, (0.0, pilot)))
+        told = self.course.of(number, (pilot, 1.0))
         code, bins = self._gain_code(plane, lam)
         if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None

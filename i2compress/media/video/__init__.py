@@ -2,7 +2,7 @@
 
 from ...kinds import Kind
 from .content import check_output, cost, describe, facts, load, outline, output_format
-from .encode import encode, encode_memory
+from .encode import encode, encode_memory, encode_seconds
 from .files import FORMATS as formats
 from .files import holds, open
 from .score import score
@@ -10,12 +10,14 @@ from .sniff import sniff
 from .write import create
 
 __all__ = [
+    "aims",
     "check_output",
     "cost",
     "create",
     "describe",
     "encode",
     "encode_memory",
+    "encode_seconds",
     "facts",
     "formats",
     "holds",
@@ -35,3 +37,4 @@ kind = Kind.VIDEO
 noun = "a video"
 start = "V"
 options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps", "no_audio"})
+aims = False

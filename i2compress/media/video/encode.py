@@ -15,9 +15,11 @@ from ...errors import SignalError
 from ...field.spec import Arrays
 from ...header import MAX_AXIS
 from ...planes import (
+    FIT_SECONDS,
     MAX_SAMPLES,
     Plane,
     field_memory,
+    field_seconds,
     next_base,
     open_plane,
     pyramid_memory,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ...fit import StepInfo
 
 SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
+STEP, SAMPLE_STEP, TAIL = 0.02, 1e-6, 8  # seconds of a step of a group, and for each sample of it; and the steps that follow a fit
 FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
@@ -89,7 +92,8 @@ class _Groups:
         self._source, self._settings, self._hooks, self._header = source, settings, hooks, header
         self._began, self._at_once = time.monotonic(), _at_once(source, settings, len(header.lengths) - 1)
         self.threads = settings.threads if settings.threads is not None or self._at_once == 1 else max(1, cores() // self._at_once)
-        self._course = Parts(hooks.on_step, length=self._turn(len(header.lengths))[0], count=len(header.lengths), noun="group")
+        self._names, turns = Parts.named("group", len(header.lengths)), self._turns()
+        self._course = Parts(hooks.on_step, turns, ["{}"] * len(turns))
 
     def fitted(self) -> Generator[FittedGroup, None, None]:
         """All of them, in their order; to be closed."""
@@ -113,15 +117,14 @@ class _Groups:
         frames = frames_of(values, layout, header.colour, settings)
         return GroupFit(frames=frames, layout=layout, colour=header.colour, settings=settings, longest=max(lengths), base=base, began=began)
 
-    def _turn(self, number: int) -> tuple[int, int]:
-        """From where to where a group is of the way of all, in frames: groups that are fitted at the same time come along together."""
+    def _turns(self) -> list[int]:
+        """Frames of what is fitted one after the other: the longest of the groups that are fitted at the same time, which come along together."""
         first, *others = self._header.lengths
-        turns = [first, *(max(others[start : start + self._at_once]) for start in range(0, len(others), self._at_once))]
-        turn = 0 if number == 0 else 1 + (number - 1) // self._at_once
-        return sum(turns[:turn]), sum(turns[: turn + 1])
+        return [first, *(max(others[start : start + self._at_once]) for start in range(0, len(others), self._at_once))]
 
     def _on_step(self, number: int) -> "Callable[[StepInfo], None] | None":
-        return self._course.of(number, *self._turn(number))
+        turn = 0 if number == 0 else 1 + (number - 1) // self._at_once
+        return self._course.of(turn, name=self._names[number])
 
 
 def _at_once(source: Source, settings: EncodeSettings, groups: int) -> int:
@@ -148,6 +151,15 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     largest = max(LARGEST >> settings.halvings, math.prod(group)) // (frames * layout.grid[2])
     group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
     return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+
+
+def encode_seconds(source: Source, settings: EncodeSettings) -> float:
+    """See Medium; scenes are not looked for."""
+    layout = source.layout
+    if settings.field != DEFAULT_FIELD:
+        return field_seconds(layout.grid, layout.channels, settings)
+    groups = math.ceil(layout.grid[0] / max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout))))
+    return groups * FIT_SECONDS + (steps_of(settings) + TAIL) * (groups * STEP + SAMPLE_STEP * layout.samples)
 
 
 def _joint(plane: Plane, last: tuple[Float32Array, Float32Array] | None, frames: Frames) -> tuple[int, tuple[Float32Array, Float32Array]]:

@@ -1,0 +1,87 @@
+"""A fit that comes to a wanted size: lambda is moved while it goes on, by what the bits of its rounded state say of the end.
+
+The bits of a fit change until its end much the same in all fits, so what they are on the way tells what they will be. Lambda is moved in the first
+part of a fit, while that costs nothing: later, bits that were spent come back slowly, and are no use meanwhile. Where the file then is off, mostly
+by what its weights take, the last part is made once more under another lambda (pyramid.PyramidFit.again).
+"""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from .problem import Problem
+
+LOOKS = 25  # at the rounded state in a whole fit, of which those between FROM and UNTIL are made
+FROM, UNTIL = 0.12, 0.6  # shares of a fit: its first steps say little, and lambda is moved no later
+SLOPE = -0.9  # of ln(bytes) for each ln(lambda), about
+GAIN = 0.35  # share of what is foreseen to be missing that one look makes up for
+EARLY, MOST_MOVES = 0.4, (0.5, 0.06)  # of ln(lambda) at one look, at most, before that share of a fit and after it
+LATE, MOST_LATE = 0.35, 1.0  # share of its usual effect that lambda has in the last part of a fit; and how far ln(lambda) is moved for that
+MOST = 4.0  # how far ln(lambda) is moved in all, either way
+# Until SETTLED, bits fall, the more the fewer they are: ln(rate) by FALL over the rate in bits a sample, MOST_FALL at most, for each share left.
+SETTLED, FALL, MOST_FALL = 0.8, 0.15, 1.2
+LEAST_RATE = 1e-3
+# Bits of a weight with and without compensation where the latents take BYTES_AT bytes at LAMBDA_AT, and more of them for each ln(bytes / lambda): the
+# more there is to describe, and the better, the finer are the weights that describe it.
+WEIGHT_BITS, BYTES_AT, LAMBDA_AT, MORE_BITS, LEAST_BITS = (3.5, 4.5), 2000.0, 5e-4, 0.3, 1.5
+FRAMING = 40  # bytes of a file beside weights and latents, about
+
+
+class Steering:
+    """Moves a problem's lambda.
+
+    Args:
+        problem: what is fitted.
+        wanted: bytes that its file is to come to.
+    """
+
+    def __init__(self, problem: Problem, wanted: float) -> None:
+        self._problem, self._wanted = problem, wanted
+        weights, schedule = sum(tensor.numel() for tensor in problem.weights().values()), problem.schedule
+        compensation, samples = schedule.compensation, math.prod(problem.spec.grid)
+        compensates = compensation is not None and compensation.pays(steps=schedule.steps, samples=samples, weights=weights)
+        self._weights, self._weight_bits = weights / 8, WEIGHT_BITS[0 if compensates else 1]
+        self._first, self._looks = problem.lam, 0
+
+    def look(self, share: float, latents: Callable[[], list[Tensor]]) -> None:
+        """Move lambda where it is time for it: that share of the fit is done, and these are the latents `[1, 1, *grid]` as they would be coded."""
+        looks = math.floor(share * LOOKS)
+        if looks <= self._looks or not FROM <= share <= UNTIL:
+            return
+        self._looks = looks
+        self._move(GAIN * self._step(self._foreseen(latents(), max(0.0, SETTLED - share))), MOST_MOVES[share >= EARLY])
+
+    def corrigible(self, found: float) -> bool:
+        """Whether a fit of so many bytes is so near that its last part alone can make up for it."""
+        return abs(self._step(found)) <= LATE * MOST_LATE
+
+    def missed(self, found: float) -> None:
+        """Move lambda for the last part of the fit, which came to so many bytes."""
+        self._move(self._step(found) / LATE, MOST_LATE)
+
+    def state(self) -> dict[str, float]:
+        """All that later looks depend on."""
+        return {"lam": self._problem.lam, "looks": self._looks}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Undoes `state`."""
+        self._problem.lam, self._looks = state["lam"], int(state["looks"])
+
+    def _step(self, found: float) -> float:
+        """By how much ln(lambda) is to rise so that so many bytes become those that are wanted."""
+        return math.log(self._wanted / found) / SLOPE
+
+    def _move(self, step: float, most: float) -> None:
+        moved = math.log(self._problem.lam / self._first) + min(max(step, -most), most)
+        self._problem.lam = self._first * math.exp(min(max(moved, -MOST), MOST))
+
+    def _foreseen(self, latents: list[Tensor], left: float) -> float:
+        """Bytes that such latents and the weights will take at the end, where so much of the fit is left until it has settled."""
+        problem = self._problem
+        counts = [math.prod(part.stop - part.start for part in window.core[0]) for window in problem.windows]
+        bits = sum(count * problem.rate_of(latents, window) for count, window in zip(counts, problem.windows, strict=True))
+        rate = max(bits / sum(counts), LEAST_RATE)
+        count = rate * math.exp(-min(FALL / rate, MOST_FALL) * left) * problem.samples * math.prod(problem.spec.grid) / 8
+        weight = max(LEAST_BITS, self._weight_bits + MORE_BITS * math.log(count / BYTES_AT * LAMBDA_AT / problem.lam))
+        return float(FRAMING + weight * self._weights + count)
