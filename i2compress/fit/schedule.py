@@ -240,6 +240,7 @@ def sparse_schedule(settings: EncodeSettings, *, trained: bool) -> Schedule:
         latent_rate=2e-2,
         weight_rate=1e-2 if trained else Schedule.weight_rate,
         window_sides=None,
+        coarse=None,
         compensation=None,
     )
 
