@@ -67,8 +67,16 @@ COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 
 # Steps of a fit whose latents start at their places, not at zero (those of sound: at the quantised spectrum).
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
-# Steps of a fit of each group of pictures of a video, whose samples are many.
+# Steps of a fit of each group of pictures of a video, whose samples are many; a short or small one gets up to MORE_STEPS times as many.
 VIDEO_STEPS = {1: 60, 2: 80, 3: 100, 4: 120, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
+VIDEO_SAMPLES = 30 * 144 * 176  # of the smallest video without more: a second of QCIF
+MORE_STEPS = 2.0
+
+
+def video_steps(effort: int, samples: int) -> int:
+    """Steps of an effort for each group of a video of so many samples (frames, rows and columns); see VIDEO_STEPS."""
+    return round(VIDEO_STEPS[effort] * min(MORE_STEPS, math.sqrt(max(1.0, VIDEO_SAMPLES / samples))))
+
 
 # Quality -> noise below the sound, in dB; linear in between.
 QUALITY_DECIBELS = {0.0: 5.0, 25.0: 11.0, 50.0: 17.0, 75.0: 24.0, 90.0: 32.0, 100.0: 45.0}

@@ -10,11 +10,11 @@ import torch
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior
 from i2compress.fit import StepInfo
-from i2compress.fit.coarse import halved_spec, joined
+from i2compress.fit.coarse import halved_spec, joined, parted
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.network_bits import inputs
 from i2compress.fit.problem import Problem
-from i2compress.fit.pyramid import fit_pyramid
+from i2compress.fit.pyramid import PyramidFit, fit_pyramid
 from i2compress.fit.rate import ContextModel
 from i2compress.fit.schedule import Coarse, Schedule
 from tests.benchmarks.steps import source
@@ -32,6 +32,23 @@ def test_the_halved_pyramid_has_all_grids_but_the_finest() -> None:
         halved_spec(PyramidSpec(grid=(7, 9, 20), channels=1, levels=4)).latent_shapes
         == PyramidSpec(grid=(7, 9, 20), channels=1, levels=4).latent_shapes[1:]
     )
+
+
+def test_a_halved_pyramid_of_three_axes_keeps_which_of_them_each_level_halves() -> None:
+    spec = PyramidSpec(grid=(16, 24, 20), channels=3, levels=6, planes=3, split=1, sharp=0b110, steady=0b1000)
+    assert halved_spec(spec).latent_shapes == spec.latent_shapes[1:]
+    assert Coarse(samples=1).pays(spec, 100) and not Coarse(samples=1).pays(replace(spec, sharp=0b111), 100)
+
+
+def test_a_halved_pyramid_begins_where_the_whole_one_does() -> None:
+    spec = replace(SPEC, grid=(16, 24, 20))
+    half, weights = halved_spec(spec), random_weights(spec, 1)
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    found = parted(spec, tensors)
+    assert {name: value.shape for name, value in found.items()} == {name: half.weight_shapes[name] for name in found}
+    coarse = {name: torch.from_numpy(value) for name, value in ({**prior(0, half), **found}).items()}
+    for name, value in joined(spec, tensors, coarse).items():
+        np.testing.assert_array_equal(value, weights[name])
 
 
 def random_weights(spec: PyramidSpec, seed: int) -> dict[str, np.ndarray]:
@@ -82,6 +99,32 @@ def test_half_the_resolution_first_lowers_the_loss_at_the_same_cost() -> None:
     alone = fit_pyramid(coffee(60, coarse=None))
     assert first.steps == pytest.approx(alone.steps, abs=1) and alone.steps == 60
     assert first.loss < 0.97 * alone.loss
+
+
+def still_volume() -> np.ndarray:
+    """A part of a picture that brightens, with noise, `[16, 32, 40, 3]`."""
+    picture, noise = source(COFFEE, "96x96").values[30:62, 20:60], np.random.default_rng(0)
+    return np.stack([picture * (0.8 + 0.01 * t) + noise.normal(0, 1 / 255, picture.shape) for t in range(16)]).clip(0, 1).astype(np.float32)
+
+
+def test_half_the_resolution_first_lowers_the_loss_of_a_volume_too() -> None:
+    spec = PyramidSpec(grid=(16, 32, 40), channels=3, width=6, levels=5, hidden=6, sharp=0b10, step_code=50)
+    schedules = [replace(Schedule(steps=40, compensation=None), coarse=coarse) for coarse in (Coarse(), None)]
+    error = SquaredError(still_volume(), device=CPU)
+    losses = [fit_pyramid(Problem(error, spec, 1e-3, device=CPU, schedule=schedule)).loss for schedule in schedules]
+    assert losses[0] < 0.95 * losses[1]
+
+
+def test_the_fit_on_the_halved_signal_begins_at_the_weights_of_another_fit_where_the_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = still_volume()[:, :16, :16, :1]
+    spec = PyramidSpec(grid=(16, 16, 16), channels=1, width=6, levels=4, hidden=6, step_code=50)
+    base, begun = {name: np.round(256 * value) / 256 for name, value in random_weights(spec, 4).items()}, []
+    monkeypatch.setattr(PyramidFit, "step", lambda fit, share: begun.append({n: t.detach().numpy().copy() for n, t in fit.problem.weights().items()}))
+    schedule = replace(Schedule(steps=20, compensation=None), coarse=Coarse(samples=1 << 12))
+    fit_pyramid(Problem(SquaredError(values, device=CPU), spec, 1e-3, device=CPU, schedule=schedule, base=base))
+    for name in ("A", "K", "W", "w1"):
+        np.testing.assert_allclose(begun[0][name], base[name], atol=1e-6)
+    np.testing.assert_allclose(begun[0]["B"], base["B"][:, :-1], atol=1e-6)
 
 
 def test_steps_are_told_of_as_those_of_one_fit() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from i2compress import EncodeSettings, Signal, View, codec, media
 from i2compress.codec import I2File
+from i2compress.config import video_steps
 from i2compress.container import write_chunk
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
@@ -267,6 +268,15 @@ def test_a_pipe_takes_mp4_and_frames_become_numbered_pictures(tmp_path: Path) ->
             sink.write(block)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f-000.png", "f-001.png"]
     assert np.abs(media.read(tmp_path / "f-001.png").values - file.render(view).values[1].clip(0, 1)).max() < 1 / 254
+
+
+def test_a_file_without_frames_is_told_as_such() -> None:
+    with pytest.raises(SignalError, match="expected at least one frame"), media.open_source(b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\n"):
+        pass
+
+
+def test_short_and_small_videos_get_more_steps_up_to_twice_as_many() -> None:
+    assert [video_steps(5, samples) for samples in (1, 100_000, 400_000, 760_320, 1 << 30)] == [300, 300, 207, 150, 150]
 
 
 def test_options_that_exclude_each_other_and_empty_parts_are_refused() -> None:

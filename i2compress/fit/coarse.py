@@ -1,8 +1,9 @@
 """Half the resolution first: where the steps of a fit are cheap, and most of what it has to find is found.
 
 All grids of a pyramid but the finest are a pyramid of the signal at half its resolution. A step there costs a quarter of one of the whole
-(of two axes). So a fit begins on the halved signal, with all grids but the finest, and goes on with what that found. The latents stay
-where they are, one level further up; the finest grid begins at zero, and tensors keep their values but for what belongs to that grid alone.
+(of two axes; an eighth of three). So a fit begins on the halved signal, with all grids but the finest, and goes on with what that found. The
+latents stay where they are, one level further up; the finest grid begins at zero, and tensors keep their values but for what belongs to that
+grid alone.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,21 @@ from ..field.spec import Arrays, PyramidSpec
 
 def halved_spec(spec: PyramidSpec) -> PyramidSpec:
     """The sizes of a pyramid without its finest grid, on half the resolution."""
-    return replace(spec, grid=tuple((size + 1) // 2 for size in spec.grid), levels=spec.levels - 1, split=max(0, spec.split - 1))
+    grid = tuple((size + 1) // 2 for size in spec.grid)
+    return replace(spec, grid=grid, levels=spec.levels - 1, split=max(0, spec.split - 1), steady=spec.steady >> 1, sharp=spec.sharp >> 1)
+
+
+def parted(spec: PyramidSpec, whole: Mapping[str, Tensor]) -> Arrays:
+    """Tensors of the halved pyramid by name: those of the whole one; the map that it has for one grid more than that is not there."""
+    found: Arrays = {}
+    maps = spec.context.maps_by_name
+    for name, tensor in whole.items():
+        own = _array(tensor)
+        if name not in maps:
+            found[name] = own[1:] if name == "up" else own[:, :-1] if name in ("B", "S") else own
+        elif maps[name] > 0:
+            found[f"m{maps[name] - 1}"] = own
+    return found
 
 
 def joined(spec: PyramidSpec, whole: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> Arrays:

@@ -89,7 +89,7 @@ class Problem:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
         self.start = Start() if start is None else start
-        self.prior = find_prior(self.start.prior, spec) if base is None else base
+        self.prior, self.based = (find_prior(self.start.prior, spec), False) if base is None else (base, True)
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))

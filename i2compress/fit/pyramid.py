@@ -22,7 +22,7 @@ from ..arrays import Float32Array
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
 from .adam import Adam
-from .coarse import halved_spec, joined
+from .coarse import halved_spec, joined, parted
 from .parallel import Pair, cpu_threads
 from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed
@@ -314,11 +314,13 @@ def _best_candidate(problem: Problem, seed: int, on_step: Callable[[StepInfo], N
 def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], None] | None, stop: Callable[[], bool] | None) -> int:
     """Fit the halved signal where the schedule says so, and have `problem` start there; what that cost, in steps of the whole."""
     coarse, schedules = problem.schedule.coarse, problem.schedule.with_coarse(problem.spec)
-    if coarse is None or schedules is None or problem.start.weights or problem.start.latents:
+    if coarse is None or schedules is None or problem.start.latents:
         return 0
     began = time.monotonic()
     first, then = schedules
-    smaller = Problem(problem.distortion.halved(), halved_spec(problem.spec), problem.lam * coarse.rate, device=problem.device, schedule=first)
+    start = Start(weights=parted(problem.spec, problem.weights())) if problem.based or problem.start.weights else None
+    half, rate = halved_spec(problem.spec), problem.lam * coarse.rate
+    smaller = Problem(problem.distortion.halved(), half, rate, device=problem.device, schedule=first, start=start)
     cost = len(problem.windows) / len(smaller.windows) / 2.0**problem.spec.axes  # of a step, in steps of the whole
     told = _before(on_step, cost, then.steps * len(problem.windows))
     before = _begin_coarse(smaller, seed, told, stop)

@@ -81,7 +81,8 @@ class Coarse:
     def pays(self, spec: PyramidSpec, steps: int) -> bool:
         """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
         large = steps >= self.fewest and math.prod(spec.grid) >= self.samples and spec.levels >= self.levels
-        return large and spec.axes == 2 and (spec.planes == 1 or spec.split > 0)  # measured of two axes alone
+        halved = not (spec.steady | spec.sharp) & 1  # along all axes, from the finest grid to the next
+        return large and halved and (spec.planes == 1 or spec.split > 0)
 
     def share(self, axes: int) -> float:
         """What the steps on the halved signal cost, for each one on the whole."""
@@ -240,6 +241,7 @@ def sparse_schedule(settings: EncodeSettings, *, trained: bool) -> Schedule:
         latent_rate=2e-2,
         weight_rate=1e-2 if trained else Schedule.weight_rate,
         window_sides=None,
+        coarse=None,
         compensation=None,
     )
 

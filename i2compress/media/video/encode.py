@@ -74,7 +74,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
             parts.append(write_group(Group(content=fitted.content, follows=ALONE if group.base is None else FIRST, limit=limit, path=frames.path)))
             steps, passes, converged = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged
             least = min(least, fitted.passes)
-    hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, steps_of(settings))
+    hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, steps_of(settings, layout))
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
     return Coded(data=data, steps=steps, passes=passes, rate_weight=settings.rate_weight, converged=converged, notes=notes)

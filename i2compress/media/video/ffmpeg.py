@@ -72,14 +72,14 @@ class Ffmpeg:
                     tick = Fraction(frame.time_base or 0)
                     stamps.append(None if frame.pts is None else frame.pts * tick)
                     last = (frame.duration or 0) * tick
+                if not stamps:
+                    raise SignalError("the file holds a track of video that cannot be decoded; expected at least one frame: copy it again")
                 likely = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
                 clock = Fraction(stream.time_base or 0)
                 self.sounds = len(container.streams.audio)
                 self.notes = _notes(container, stream, self._bad, self.colour)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise Unknown(str(error)) from error
-        if not stamps:
-            raise SignalError("the file holds a track of video that cannot be decoded; expected at least one frame: copy it again")
         shown, end = _times(stamps, likely[0] if likely else DEFAULT_RATE, last)
         self.begins = stamps[0] or Fraction(0)
         size = (*self._upright(), {RGB: 3}.get(self.colour.chroma, 3) if self._target not in ("gray", "gray16le") else 1)

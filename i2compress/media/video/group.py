@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, VIDEO_STEPS, EncodeSettings
+from ...config import DEFAULT_FIELD, EncodeSettings, video_steps
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...kinds import Kind
 from ...planes import FittedPlane, PlaneJob, code_tolerance, fit_pyramid
@@ -53,9 +53,9 @@ def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: En
     return Frames(values=values, importance=importance(values, layout, colour), path=path)
 
 
-def steps_of(settings: EncodeSettings) -> int:
-    """Of the fit of a group."""
-    return VIDEO_STEPS[settings.effort] if settings.steps is None else settings.steps
+def steps_of(settings: EncodeSettings, layout: Layout) -> int:
+    """Of the fit of a group of a video."""
+    return video_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def _fit(group: GroupFit, hooks: Hooks) -> tuple[FittedPlane, bool]:
         values=values,
         kind=Kind.VIDEO,
         bit_depth=layout.bit_depth,
-        settings=settings if settings.field != DEFAULT_FIELD else replace(settings, steps=steps_of(settings)),
+        settings=settings if settings.field != DEFAULT_FIELD else replace(settings, steps=steps_of(settings, layout)),
         tolerance=code_tolerance(layout.bit_depth),
         importance=weights,
         fractions=nearest(path)[1] if path else None,

@@ -1,0 +1,52 @@
+"""What the steps of a video's fit give, with a fit on the halved video first and without.
+
+    python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50]
+
+Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of the
+processor, one thread.
+"""
+
+import argparse
+import time
+from unittest.mock import patch
+
+from i2compress import EncodeSettings, Signal
+from i2compress.bench.codec import Clip
+from i2compress.bench.i2c import read_video
+from i2compress.codec import encode
+from i2compress.fit.schedule import Coarse
+from i2compress.kinds import Kind
+from i2compress.media.video.colour import Colour, of_planes
+from i2compress.memory import keep_freed_memory
+from i2compress.signal import Metadata
+
+
+def signal_of(clip: Clip) -> Signal:
+    """The clip as a source."""
+    values = of_planes(list(clip.planes), 8, Colour.from_bytes(clip.colour))
+    return Signal(values=values, kind=Kind.VIDEO, metadata=Metadata(colour=clip.colour), rate=clip.rate, rate_divisor=clip.rate_divisor)
+
+
+def main() -> None:
+    """Prints a line for each fit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("videos", nargs="+")
+    parser.add_argument("--steps", default="150,300")
+    parser.add_argument("--quality", type=float, default=50.0)
+    options = parser.parse_args()
+    keep_freed_memory()
+    print("| video | steps | halved first | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|")
+    for path in options.videos:
+        signal = signal_of(read_video(path))
+        for steps in map(int, options.steps.split(",")):
+            settings = EncodeSettings(quality=options.quality, steps=steps, threads=1)
+            for first in (False, True):
+                began = time.process_time()
+                with patch.object(Coarse, "pays", Coarse.pays if first else lambda *_: False):
+                    made = encode(signal, settings)
+                figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
+                print(f"| {path.rpartition('/')[2]} | {steps} | {'yes' if first else 'no'} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
