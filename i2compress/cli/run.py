@@ -1,6 +1,5 @@
 """A run over several files: which executor, what is said, what follows a failure, and the exit code."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -124,7 +124,8 @@ def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     if settings.field != DEFAULT_FIELD:
         return field_seconds((side,) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
     steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
-    return FIT_SECONDS + SURFACE_SECONDS * side**2 + steps * (STEP_SECONDS + SURFACE_STEP * side**2)
+    planes = 1 + PLANES * (source.layout.channels > 1)
+    return FIT_SECONDS + SURFACE_SECONDS * side**2 + planes * steps * (STEP_SECONDS + SURFACE_STEP * side**2)
 
 
 def _resolution(settings: EncodeSettings) -> int:

@@ -159,7 +159,7 @@ def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     if settings.field != DEFAULT_FIELD:
         return field_seconds(layout.grid, layout.channels, settings)
     groups = math.ceil(layout.grid[0] / max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout))))
-    return groups * FIT_SECONDS + (steps_of(settings) + TAIL) * (groups * STEP + SAMPLE_STEP * layout.samples)
+    return groups * FIT_SECONDS + (steps_of(settings, layout) + TAIL) * (groups * STEP + SAMPLE_STEP * layout.samples)
 
 
 def _joint(plane: Plane, last: tuple[Float32Array, Float32Array] | None, frames: Frames) -> tuple[int, tuple[Float32Array, Float32Array]]:
