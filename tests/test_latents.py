@@ -48,7 +48,7 @@ def test_pyramids_survive_the_round_trip(size: tuple[int, ...], levels: int, nei
     data = encode_latents(grids, weights, tile=tile)
     shapes = [grid.shape for grid in grids]
     assert same(grids, decode_latents(data, shapes, weights, tile=tile))
-    # The coder ends with the shortest number in its last interval. By chance that is shorter than the interval is small: by k bits once in 2^k messages.
+    # The coder ends with the shortest number in its last interval, which by chance is k bits shorter than it is small in one of 2^k messages.
     assert -9 < latent_bits(grids, weights, tile=tile).sum() - 8 * len(data) < 9 + 16
 
 
