@@ -19,6 +19,7 @@ from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
+STRAYED = 0.4  # of ln(lambda): a fit that had to raise it by more has spent bits that come back slowly, and is made anew where it ended
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
@@ -65,12 +66,12 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
             break  # at the end of what can be asked for
         made = attempt(ask.settings)
         tried.append(replace(ask, found=goal.found(made), made=made))
-        if goal.met(tried[-1].found) and goal.near(tried[-1].found):
+        if goal.met(tried[-1].found) and goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed):
             break
     meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:
         raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
-    best = min(meeting, key=lambda entry: abs(entry.found - goal.limit))
+    best = min(meeting, key=lambda entry: (not goal.near(entry.found), entry.strayed, abs(entry.found - goal.limit)))
     assert best.made is not None  # it was made above
     notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
     fits = [entry.made.coded for entry in tried if entry.made is not None]
@@ -86,6 +87,12 @@ class _Try:
     settings: EncodeSettings
     found: float = math.nan
     made: Attempt | None = None
+
+    @property
+    def strayed(self) -> bool:
+        """Whether its fit began too far below the lambda that it came to."""
+        coded = None if self.made is None else self.made.coded
+        return coded is not None and coded.lam is not None and coded.first_lam is not None and math.log(coded.lam / coded.first_lam) > STRAYED
 
 
 def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from i2compress.media.protocol import Coded, Hooks
 from i2compress.signal import Signal
 from i2compress.targets import FITS, Attempt, meet
 
+COFFEE = Path(__file__).parent / "media" / "coffee.png"
 FAST = EncodeSettings(threads=1, device="cpu", steps=60)
 
 
@@ -56,6 +58,21 @@ class Coder:
 def searched(target: Target, coder: Callable[[EncodeSettings], Attempt]) -> Attempt:
     with media.open_source(blobs()) as opened:
         return meet(replace(FAST, field="siren", target=target), opened.source, coder, Hooks())
+
+
+def test_a_fit_that_had_to_raise_lambda_far_is_made_anew_where_it_ended() -> None:
+    begun: list[float | None] = []
+
+    def coder(settings: EncodeSettings) -> Attempt:
+        begun.append(settings.lam)
+        first = settings.lam or 2e-4
+        last, size = (5e-4, 2990) if first == 2e-4 else (first, 2950)
+        return Attempt(coded=Coded(data=bytes(size), steps=7, passes=7, lam=last, first_lam=first), figures={"psnr": 30.0})
+
+    with media.open_source(blobs()) as opened:
+        found = meet(replace(FAST, target=Target(size=3000)), opened.source, coder, Hooks())
+    assert begun == [None, pytest.approx(5e-4)]
+    assert (len(found.coded.data), found.coded.steps) == (2950, 14)  # although the first is nearer
 
 
 @pytest.mark.parametrize("size", [2_000, 20_000, 150_000])
@@ -117,8 +134,9 @@ def test_a_picture_of_a_wanted_size() -> None:
 
 
 def test_a_picture_comes_to_a_size_within_one_fit_and_its_last_part() -> None:
-    size = 2400
-    made = encoded(blobs(72, 96), Target(size=size), replace(FAST, steps=80))
+    size, file = 2400, io.BytesIO()
+    Image.open(COFFEE).resize((128, 96)).save(file, "PNG")
+    made = encoded(file.getvalue(), Target(size=size), replace(FAST, steps=80))
     assert 0.97 * size <= len(made.data) <= size
     assert 80 <= made.coded.steps <= 80 * 1.9  # a whole fit, and less than half of it twice; further fits would have them all once more
     assert made.coded.lam is not None and codec.I2File.from_bytes(made.data).medium.outline(made.data).lam == pytest.approx(made.coded.lam, rel=0.03)

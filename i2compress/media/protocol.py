@@ -177,6 +177,7 @@ class Coded:
         passes: steps on each part of the signal; fewer than `steps` where it is fitted part by part.
         rate_weight: lambda of the loss D + lambda R, D the mean squared error of values; None where errors were weighed otherwise.
         lam: lambda at the end of a fit that was steered.
+        first_lam: and at its beginning.
         distortion_of: D of opened content of the same layout, weighed as in this encode; None where nothing but the squared error is.
         converged: False where a fixed point is not reached in the iterations that the file says.
         notes: whole sentences that the user should read.
@@ -187,6 +188,7 @@ class Coded:
     passes: int
     rate_weight: float | None = None
     lam: float | None = None
+    first_lam: float | None = None
     distortion_of: "Callable[[Content], float] | None" = None
     converged: bool = True
     notes: tuple[str, ...] = ()

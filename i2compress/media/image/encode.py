@@ -77,7 +77,15 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     fitted = _fit(job, settings, spec)
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped or fitted.content.header.prior else hurried(fitted.steps, fitted.passes, settings, layout.samples)
-    coded = Coded(data=data, steps=fitted.steps, passes=fitted.passes, converged=fitted.converged, notes=notes, lam=fitted.lam)
+    coded = Coded(
+        data=data,
+        steps=fitted.steps,
+        passes=fitted.passes,
+        converged=fitted.converged,
+        notes=notes,
+        lam=fitted.lam,
+        first_lam=settings.lam if fitted.lam else None,
+    )
     if job.distortion == SQUARES:
         return replace(coded, rate_weight=settings.rate_weight if fitted.lam is None else fitted.lam)
     return replace(coded, distortion_of=partial(_measured, job, spec))
