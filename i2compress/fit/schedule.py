@@ -20,6 +20,9 @@ from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
 
 
+REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights sooner
+
+
 def cosine(share: float, begin: float, end: float) -> float:
     """Half a wave: 1 up to `begin`, then down to 0 at `end`."""
     return 0.5 * (1 + math.cos(math.pi * min(max((share - begin) / (end - begin), 0.0), 1.0)))
@@ -201,7 +204,7 @@ def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
         steps=steps,
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
-        refresh_every=2,
+        refresh_every=2 if steps >= REFRESHED_LESS_FROM else 1,
         window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
     )
 
