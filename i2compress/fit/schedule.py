@@ -19,7 +19,6 @@ from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
 
-
 REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights sooner
 
 
