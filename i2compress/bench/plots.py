@@ -104,6 +104,8 @@ def curves_of_sources(points: Sequence[Point], benchmark: Benchmark) -> bytes:
         _over_rate(panel, benchmark)
         panel.set(title=source, ylabel=metric.title)
         panel.grid(alpha=0.3)
+    for panel in panels.ravel()[len(sources) :]:
+        panel.set_axis_off()
     if panels[0, 0].lines:
         panels[0, 0].legend()
     return to_png(figure)
