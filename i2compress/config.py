@@ -51,7 +51,6 @@ FULL_STEPS = 1 << 19  # samples of the largest picture with all its effort's ste
 STEPS_FALL = 0.4
 # Where a picture's fit begins: "trained": with the start that ships with the package; "none": from nothing; "auto": trained where that pays.
 STARTS = ("auto", "trained", "none")
-TRAINED_UP_TO = 120  # steps of the longest fit that "auto" begins with a trained start; see docs/results/training.md
 
 FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
 

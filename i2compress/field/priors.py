@@ -1,7 +1,7 @@
-"""Starts: files of trained weights that a picture's own weights are coded as differences from, and the network that guesses its latents.
+"""Starts: files of trained weights that a picture's own weights begin at and are coded as differences from; some guess its latents as well.
 
 A start is an .npz of arrays `prior/NAME`, int16 `[K, *shape]`: every tensor of a field of three channels and its context model in
-1/256, at each of the step codes KNOTS; and `analysis/NAME`, float16, of fit.analysis, which decoders never read. The header's prior
+1/256, at each of the step codes KNOTS; and, of one with an analysis network, `analysis/NAME`, float16, of fit.analysis, which decoders never read. The header's prior
 number says which start: those that ship with the package have small numbers, any other one's number is a hash of its priors, and a
 decoder finds it in the folders and files that the environment's I2C_STARTS lists.
 
@@ -50,11 +50,13 @@ class StartFile:
         number: of its prior.
         tables: integers in 1/256 of each tensor at each knot, `[K, *shape]`.
         path: of the file.
+        guesses: whether it has an analysis network as well.
     """
 
     number: int
     tables: Mapping[str, Table]
     path: Path
+    guesses: bool
 
     def analysis(self) -> dict[str, npt.NDArray[np.float16]]:
         """The weights of the analysis network by name."""
@@ -88,6 +90,7 @@ def read_start(path: Path) -> StartFile:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             tables = {name.removeprefix("prior/"): arrays[name] for name in arrays.files if name.startswith("prior/")}
+            guesses = any(name.startswith("analysis/") for name in arrays.files)
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise MalformedError(f"{path} is no start; expected a file that i2c train has written") from error
     expected = {name: (len(KNOTS), *shape) for name, shape in trained_spec(KNOTS[0]).weight_shapes.items()}
@@ -96,7 +99,7 @@ def read_start(path: Path) -> StartFile:
     ships = path.parent == FOLDER and path.stem.isdigit()
     number = int(path.stem) if ships else hashed_number(tables)
     _known[number] = path
-    return StartFile(number=number, tables=tables, path=path)
+    return StartFile(number=number, tables=tables, path=path, guesses=guesses)
 
 
 def shipped() -> StartFile | None:

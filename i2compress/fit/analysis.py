@@ -111,13 +111,15 @@ def _around(start: int, size: int) -> tuple[int, int]:
 
 
 def trained_start(values: Float32Array, spec: PyramidSpec, start: StartFile) -> Start:
-    """Where a fit of a picture begins with a trained start: its priors, and latents as the analysis network guesses them, rounded.
+    """Where a fit of a picture begins with a trained start: its priors, and latents as its analysis network guesses them, rounded, if it has one.
 
     Args:
         values: `[H, W, D]` in [0, 1].
         spec: sizes; see field.priors.fits.
         start: the start.
     """
+    if not start.guesses:
+        return Start(prior=start.number)
     network = Analysis()
     network.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in start.analysis().items()})
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

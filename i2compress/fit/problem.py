@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from .schedule import Schedule
 from .windows import Window, cut_all, windows
 
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
-
+WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
+COUNTED = 0.5  # share of the bits of weights that counts while fitting: all of them keep weights from moving; measured, docs/results/training.md
 
 if TYPE_CHECKING:
     from .steering import Steering
@@ -89,11 +91,13 @@ class Problem:
         self.distortion, self.spec, self.lam, self.device, self.schedule = distortion, spec, lam, device, schedule
         self.samples = max(math.prod(spec.grid), SAMPLES_FLOOR) / math.prod(spec.grid)
         self.start = Start() if start is None else start
-        self.prior, self.based = (find_prior(self.start.prior, spec), False) if base is None else (base, True)
+        self.prior, self.based = (find_prior(self.start.prior, spec), self.start.prior > 0) if base is None else (base, True)
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
         self.windows = windows(spec, schedule.window_side(spec.axes))
         self.latent_shapes: Sequence[Shape] = spec.latent_shapes
+        self._origins = {name: torch.from_numpy(value.astype(np.float32)).to(device) for name, value in self.prior.items()}
+        self._weighs = self.start.prior > 0
         self.begin_at(self.start)
 
     def begin_at(self, start: Start) -> None:
@@ -122,6 +126,13 @@ class Problem:
         rate: Tensor = bits / samples
         return rate
 
+    def weight_rate(self) -> Tensor | None:
+        """Bits a sample that the weights' differences from a trained prior count in the loss, a differentiable scalar; None with no such prior."""
+        if not self._weighs:
+            return None
+        bits = torch.stack([weight_bits(tensor - self._origins[name]) for name, tensor in self.weights().items()]).sum()
+        return COUNTED * bits / (math.prod(self.spec.grid) * self.samples)
+
     def distortion_of(self, latents: list[Tensor], window: Window) -> float:
         """D of rounded latents `[1, 1, *grid_l]` of the whole signal, on one window."""
         with torch.no_grad():
@@ -131,3 +142,8 @@ class Problem:
         """R of rounded latents of the whole signal, on one window."""
         with torch.no_grad():
             return float(self.rate_on(cut_all(latents, window), window))
+
+
+def weight_bits(difference: Tensor) -> Tensor:
+    """About what a tensor's difference from its prior takes: nothing under WEIGHT_STEP, a bit for every doubling from there on."""
+    return 0.5 * torch.log2(1 + (difference / WEIGHT_STEP).square()).sum()

@@ -122,11 +122,12 @@ class PyramidFit(TrainingLoop[_State]):
         steering, halfway, made = self.problem.steering, self._halfway, self.done + self.beside
         if steering is None or halfway is None or not steering.corrigible(found) or (self.stop is not None and self.stop()):
             return None
+        end = math.log(self.problem.lam)
         self.restore(halfway)
         self.done, self.best, self.best_loss, self.began = halfway["done"], None, math.inf, time.monotonic() - halfway["elapsed"]
         self.beside = made - self.done
         before = self.problem.lam
-        steering.missed(found)
+        steering.missed(end, found)
         self._rescale(before)
         self._halfway = self._here(self.done)
         return self.run()
@@ -207,6 +208,8 @@ class PyramidFit(TrainingLoop[_State]):
             lambda: _backward(lambda latents: self.problem.distortion_on(latents, window), seen, UNIT),
             lambda: _backward(lambda latents: self.problem.rate_on(latents, window), seen, UNIT * self.problem.lam),
         )
+        if (differences := self.problem.weight_rate()) is not None:
+            (UNIT * self.problem.lam * differences).backward()  # type: ignore[no-untyped-call]
         if not frozen:
             # As a sum of products, and not by torch.autograd.backward, which imports torch.export for gradients that it is given.
             total = [(grid * (a + b)).sum() for grid, a, b in zip(seen, by_distortion, by_rate, strict=True)]

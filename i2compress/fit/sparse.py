@@ -23,12 +23,11 @@ from ..field.sparse_field import Gather, SparseField, parent_gathers, point_gath
 from ..field.sparse_spec import SparseSpec, sparse_prior
 from ..field.spec import Arrays
 from .network_bits import _Network
-from .problem import FittedPyramid, Problem, Start
+from .problem import FittedPyramid, Problem, Start, weight_bits
 from .schedule import Schedule, sparse_schedule
 from .windows import Window
 
 BAND = 1.0  # samples of the grid
-WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 BLOCK = 1 << 16  # latents that go through the network at once
 
 
@@ -180,8 +179,11 @@ class SparseProblem(Problem):
         """See Problem: bits for each sample that the surface crosses, those of the weights counted too."""
         bits = self.latent_bits(latents)
         if self.start.prior:
-            bits = bits + sum(_weight_bits(tensor - base) for tensor, base in zip(self._moved, self._bases, strict=True))
+            bits = bits + sum(weight_bits(tensor - base) for tensor, base in zip(self._moved, self._bases, strict=True))
         return bits / self.surface
+
+    def weight_rate(self) -> None:
+        """See Problem; rate_on has them."""
 
     def latent_bits(self, latents: list[Tensor]) -> Tensor:
         """Bits of latents `[1, 1, N_l]`, finest first."""
@@ -220,11 +222,6 @@ def sparse_problem(
     """The problem of an encode with those settings."""
     schedule = sparse_schedule(settings, trained=start is not None and start.prior > 0)
     return SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=schedule, start=start)
-
-
-def _weight_bits(difference: Tensor) -> Tensor:
-    """About what a tensor's difference from its prior takes: nothing under WEIGHT_STEP, a bit for every doubling from there on."""
-    return 0.5 * torch.log2(1 + (difference / WEIGHT_STEP).square()).sum()
 
 
 def _tensor(rows: IndexArray, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ by what its weights take, the last part is made once more under another lambda (
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +18,8 @@ FROM, UNTIL = 0.12, 0.6  # shares of a fit: its first steps say little, and lamb
 SLOPE = -0.9  # of ln(bytes) for each ln(lambda), about
 GAIN = 0.35  # share of what is foreseen to be missing that one look makes up for
 EARLY, MOST_MOVES = 0.4, (0.5, 0.06)  # of ln(lambda) at one look, at most, before that share of a fit and after it
-LATE, MOST_LATE = 0.35, 1.0  # share of its usual effect that lambda has in the last part of a fit; and how far ln(lambda) is moved for that
+LATE, MOST_LATE = 0.45, 1.0  # share of its usual effect that lambda has in the last part of a fit; and how far ln(lambda) is moved for that
+LATE_RANGE = (0.2, 1.2)  # in which that share is taken as two ends of one fit say it
 MOST = 4.0  # how far ln(lambda) is moved in all, either way
 # Until SETTLED, bits fall, the more the fewer they are: ln(rate) by FALL over the rate in bits a sample, MOST_FALL at most, for each share left.
 SETTLED, FALL, MOST_FALL = 0.8, 0.15, 1.2
@@ -43,6 +45,7 @@ class Steering:
         compensates = compensation is not None and compensation.pays(steps=schedule.steps, samples=samples, weights=weights)
         self._weights, self._weight_bits = weights / 8, WEIGHT_BITS[0 if compensates else 1]
         self._first, self._looks = problem.lam, 0
+        self._ends: list[tuple[float, float]] = []  # ln(lambda) and ln(bytes / wanted) of each time that the fit came to its end
 
     def look(self, share: float, latents: Callable[[], list[Tensor]]) -> None:
         """Move lambda where it is time for it: that share of the fit is done, and these are the latents `[1, 1, *grid]` as they would be coded."""
@@ -56,17 +59,29 @@ class Steering:
         """Whether a fit of so many bytes is so near that its last part alone can make up for it."""
         return abs(self._step(found)) <= LATE * MOST_LATE
 
-    def missed(self, found: float) -> None:
-        """Move lambda for the last part of the fit, which came to so many bytes."""
-        self._move(self._step(found) / LATE, MOST_LATE)
+    def missed(self, lam: float, found: float) -> None:
+        """Move lambda for the last part of the fit, which came to so many bytes with that ln(lambda)."""
+        self._ends.append((lam, math.log(found / self._wanted)))
+        self._move(self._end() - math.log(self._problem.lam), MOST_LATE)
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, Any]:
         """All that later looks depend on."""
-        return {"lam": self._problem.lam, "looks": self._looks}
+        return {"lam": self._problem.lam, "looks": self._looks, "ends": [*self._ends]}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Undoes `state`."""
-        self._problem.lam, self._looks = state["lam"], int(state["looks"])
+        self._problem.lam, self._looks, self._ends = state["lam"], state["looks"], [*state["ends"]]
+
+    def _end(self) -> float:
+        """ln(lambda) at which the last part is to end: between one end that was too large and one that was too small, else as far as they say."""
+        over, under = ([end for end in self._ends if (end[1] > 0) == large] for large in (True, False))
+        if over and under:
+            a, b = (min(ends, key=lambda end: abs(end[1])) for ends in (over, under))
+            return a[0] + (b[0] - a[0]) * a[1] / (a[1] - b[1])
+        lam, off = min(self._ends, key=lambda end: abs(end[1]))
+        effects = [(off - other) / (lam - place) / SLOPE for place, other in self._ends if place != lam]
+        effect = min(max(effects[-1], LATE_RANGE[0]), LATE_RANGE[1]) if effects else LATE
+        return lam - off / (effect * SLOPE)
 
     def _step(self, found: float) -> float:
         """By how much ln(lambda) is to rise so that so many bytes become those that are wanted."""

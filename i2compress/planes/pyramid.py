@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
 ITERATION_LIMIT = 64
-AGAIN, HURRIED_AGAIN = 2, 1  # how often the last part of a fit that missed its aim is made once more, at most; and under a time limit
+AGAIN, HURRIED_AGAIN = 4, 1  # how often the last part of a fit that missed its aim is made once more, at most; and under a time limit
 
 Settle: TypeAlias = Callable[[list[Grid], ContextWeights, Arrays, int], list[Grid]]
 """Changes the fitted latents before they are coded, given the context model, all weights and the bytes that they take."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, TRAINED_UP_TO, EncodeSettings, View, effort_steps
+from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, EncodeSettings, View, effort_steps
 from ...errors import SignalError, UsageError
 from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
@@ -76,7 +76,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from, levels=levels)
     fitted = _fit(job, settings, spec)
     data = container.write(replace(fitted.content, metadata=metadata))
-    notes = () if hooks.stopped or fitted.content.header.prior else hurried(fitted.steps, fitted.passes, settings, layout.samples)
+    notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     coded = Coded(
         data=data,
         steps=fitted.steps,
@@ -140,7 +140,10 @@ def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPl
         if chosen is None:
             return fit_pyramid(job, spec, part=ITERATION_PART)
         start = trained_start(job.values, spec, chosen)
-        return fit_pyramid(job, spec, part=ITERATION_PART, schedule=trained_schedule(settings), start=start)
+        if settings.steps == 0 and not start.latents:
+            raise UsageError("steps is 0, and the start has no network that guesses latents; expected at least 1")
+        schedule = trained_schedule(settings) if start.latents else None
+        return fit_pyramid(job, spec, part=ITERATION_PART, schedule=schedule, start=start)
     return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
 
 
@@ -151,8 +154,7 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
         UsageError: one was asked for, and there is none for such a picture or no such file.
         MalformedError: the file is no start.
     """
-    steps = effort_steps(settings.effort, math.prod(spec.grid)) if settings.steps is None else settings.steps
-    if settings.start == "none" or (settings.start == "auto" and (steps > TRAINED_UP_TO or not fits(spec))):
+    if settings.start == "none" or (settings.start == "auto" and not fits(spec)):
         return None
     if not fits(spec):
         raise UsageError(
