@@ -15,7 +15,7 @@ from i2compress.field.priors import read_start
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import Problem, Start
 from i2compress.fit.schedule import Schedule
-from i2compress.train import CURVE, START, Training, TrainSettings, split, train
+from i2compress.train import CURVE, START, BatchSettings, BatchTraining, split, train
 from i2compress.train.crops import Crops
 from i2compress.train.model import Model
 
@@ -33,8 +33,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def settings(steps: int, **given: object) -> TrainSettings:
-    return TrainSettings(**{"steps": steps, "side": 64, "batch": 2, "every": 100, **given})  # type: ignore[arg-type]
+def settings(steps: int, **given: object) -> BatchSettings:
+    return BatchSettings(**{"steps": steps, "side": 64, "batch": 2, "every": 100, **given})  # type: ignore[arg-type]
 
 
 def test_the_loss_of_a_batch_is_that_of_its_fits() -> None:
@@ -81,7 +81,7 @@ def test_training_that_goes_on_is_training_that_never_stopped(photos: list[Path]
 def test_training_lowers_the_held_out_loss(photos: list[Path], tmp_path: Path) -> None:
     chosen, held = split(photos)
     crops = Crops(chosen, side=64, batch=2, seed=0)
-    training = Training(crops, crops.at(1000), settings(50, warm_up=5), tmp_path, CPU)
+    training = BatchTraining(crops, crops.at(1000), settings(50, warm_up=5), tmp_path, CPU)
     before = training.measure()
     training.run()
     after = training.measure()

@@ -12,12 +12,13 @@ from .output import Output, duration
 Photos = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Photographs, or folders of them.", show_default=False)]
 OutDir = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of checkpoint, start and held-out curve.", show_default=False)]
 Minutes = Annotated[float | None, typer.Option("--minutes", metavar="N", help="Stop after so many, to go on another time.")]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Of the whole training, 100000 by default; its rates fall towards the last.")]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Of the whole training: fits, 300 by default; batches, 100000.")]
+Network = Annotated[bool, typer.Option("--network", help="Train a network that guesses latents as well, by batches; wants a GPU.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")]
 From = Annotated[str | None, typer.Option("--from", metavar="FILE", help="Begin with a start, instead of nothing; 'shipped' is the package's.")]
-Batch = Annotated[int | None, typer.Option("--batch", metavar="N", help="Crops of a step, 6 by default.")]
-Side = Annotated[int | None, typer.Option("--side", metavar="N", help="Of a crop, a multiple of 32; 128 by default.")]
-Half = Annotated[bool, typer.Option("--half", help="Convolutions in bfloat16: faster where the processor has it.")]
+Batch = Annotated[int | None, typer.Option("--batch", metavar="N", help="With --network, crops of a step, 6 by default.")]
+Side = Annotated[int | None, typer.Option("--side", metavar="N", help="Of a crop, a multiple of 32; 224 by default, 128 with --network.")]
+Half = Annotated[bool, typer.Option("--half", help="With --network, convolutions in bfloat16: faster where the processor has it.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 
 
@@ -27,6 +28,7 @@ def train(
     out_dir: OutDir,
     minutes: Minutes = None,
     steps: Steps = None,
+    network: Network = False,
     resume: Resume = False,
     begin: From = None,
     batch: Batch = None,
@@ -39,18 +41,21 @@ def train(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a start on photographs: weights and a network that guesses latents, for encode --start FILE."""
+    """Train a start on photographs: the weights that fits begin at, for encode --start FILE."""
     out = Output("train", as_json=as_json, quiet=quiet, debug=debug)
     paths = _photographs(photos)
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; expected at least 1")
 
     from ..fit import cpu_threads, pick_device
-    from ..train import CURVE, START, TrainSettings, split
+    from ..train import CURVE, START, BatchSettings, FitSettings, split
     from ..train import train as run
 
-    given = {"minutes": minutes, "steps": steps, "batch": batch, "side": side}
-    settings = TrainSettings(half=half, seed=seed, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if not network and (batch is not None or half):
+        raise UsageError("--batch and --half are for training by batches; add --network, or leave them out")
+    given = {"minutes": minutes, "steps": steps, "batch": batch, "side": side, "half": half or None}
+    own = {name: value for name, value in given.items() if value is not None}
+    settings = (BatchSettings if network else FitSettings)(seed=seed, **own)  # type: ignore[arg-type]
     folder = Path(out_dir)
     chosen = pick_device(device)
 

@@ -1,9 +1,9 @@
 """Starts: files of trained weights that a picture's own weights begin at and are coded as differences from; some guess its latents as well.
 
 A start is an .npz of arrays `prior/NAME`, int16 `[K, *shape]`: every tensor of a field of three channels and its context model in
-1/256, at each of the step codes KNOTS; and, of one with an analysis network, `analysis/NAME`, float16, of fit.analysis, which decoders never read. The header's prior
-number says which start: those that ship with the package have small numbers, any other one's number is a hash of its priors, and a
-decoder finds it in the folders and files that the environment's I2C_STARTS lists.
+1/256, at each of the step codes KNOTS; and, where it guesses, `analysis/NAME`, float16, of fit.analysis, which decoders never read. The
+header's prior number says which start: those that ship with the package have small numbers, any other one's number is a hash of its
+priors, and a decoder finds it in the folders and files that the environment's I2C_STARTS lists.
 
 Between knots, tables are interpolated in integers, so a prior is the same on every machine.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import MalformedError, UnsupportedVersionError
+from ..files import atomic_writer
 from .spec import PRIOR_BITS, Arrays, PyramidSpec, prior
 
 KNOTS = (28, 38, 48, 58, 68)  # step codes, which go with the logarithm of lambda: from 2.2e-5 to 2.3e-2
@@ -30,6 +31,7 @@ FOLDER = Path(__file__).parent / "starts"  # those that ship, NUMBER.npz
 VARIABLE = "I2C_STARTS"
 HASHED = 1 << 31  # numbers from here on are hashes
 MOST_BYTES = 1 << 26  # of a start's file
+LARGEST = 2000  # of a table: a context model's tensor with 12 fractional bits holds 8 at most; this is 7.8
 
 Table = npt.NDArray[np.int16]
 
@@ -100,6 +102,20 @@ def read_start(path: Path) -> StartFile:
     number = int(path.stem) if ships else hashed_number(tables)
     _known[number] = path
     return StartFile(number=number, tables=tables, path=path, guesses=guesses)
+
+
+def write_start(path: Path, tables: Mapping[str, npt.NDArray[np.floating]], analysis: Mapping[str, npt.NDArray[np.floating]] | None = None) -> None:
+    """Write a start, over the one that there is.
+
+    Args:
+        path: of the file.
+        tables: whole numbers, of each tensor in 1/256 at each knot, `[K, *shape]`; those over LARGEST become it.
+        analysis: the weights of an analysis network by name; None for none.
+    """
+    arrays: dict[str, npt.NDArray[np.generic]] = {f"prior/{name}": table.clip(-LARGEST, LARGEST).astype(np.int16) for name, table in tables.items()}
+    arrays |= {f"analysis/{name}": tensor.astype(np.float16) for name, tensor in (analysis or {}).items()}
+    with atomic_writer(path, force=True) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def shipped() -> StartFile | None:

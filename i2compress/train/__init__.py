@@ -1,9 +1,13 @@
-"""Training of what a fit starts from: weights of field and context model for every rate, and the analysis network (docs/training.md).
+"""Training of what a fit starts from (docs/training.md): weights of field and context model for every rate, and an analysis network.
 
-crops: pictures of a batch. model: what is trained, and its loss. run: the loop, its checkpoints and its held-out curve.
+crops: pictures to train on. loop: what all trainings share. fits: by whole fits, the weights alone. batches: by batches, network and weights;
+model: what that trains, and its loss. run: a training from beginning to end.
 """
 
+from .batches import BatchSettings, BatchTraining
 from .crops import split
-from .run import CURVE, START, Training, TrainSettings, train
+from .fits import FitSettings, FitTraining
+from .loop import CURVE, START, Training, TrainSettings
+from .run import train
 
-__all__ = ["CURVE", "START", "TrainSettings", "Training", "split", "train"]
+__all__ = ["CURVE", "START", "BatchSettings", "BatchTraining", "FitSettings", "FitTraining", "TrainSettings", "Training", "split", "train"]

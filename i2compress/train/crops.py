@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..kinds import Kind
 
 POOL = 24  # photographs in memory; each step replaces one
-MOST_REDUCED = 2.0
+MOST_REDUCED = 3.0
 GRAY_SHARE = 0.1
 HELD_OUT = 16  # one photograph of so many is never trained on
 

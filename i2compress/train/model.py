@@ -6,25 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..coding.context_model import FEATURES, INPUT_LIMIT, NETWORK
 from ..coding.wavefront import causal_offsets
-from ..field.priors import KNOTS, StartFile, knot_weights, trained_spec
+from ..field.priors import KNOTS, StartFile, knot_weights, trained_spec, write_start
 from ..field.pyramid import PyramidField
 from ..field.spatial import contract
 from ..field.spec import PRIOR_BITS, prior
-from ..files import atomic_writer
 from ..fit.analysis import Analysis
 from ..fit.network_bits import GridInputs, network_bits
 from ..fit.rate import relaxed
 
 ITERATIONS = 4  # of the implicit layer, as in a fit
 RHO = 0.8  # what A and K are scaled to contract with
-LARGEST = 2000  # a context model's tensor with 12 fractional bits holds 8 at most; this is 7.8
 
 
 class Model(nn.Module):
@@ -103,14 +100,8 @@ def _doubled(values: Tensor, doublings: int, shape: Sequence[int]) -> Tensor:
 @torch.no_grad()
 def export(model: Model, path: Path) -> None:
     """Write the model as a start; see field.priors."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
-    for name, base in model.base.items():
-        values = ((base[None] + model.knots[name]) * float(1 << PRIOR_BITS)).round().cpu().numpy()
-        arrays[f"prior/{name}"] = values.clip(-LARGEST, LARGEST).astype(np.int16)
-    for name, tensor in model.analysis.state_dict().items():
-        arrays[f"analysis/{name}"] = tensor.cpu().numpy().astype(np.float16)
-    with atomic_writer(path, force=True) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    tables = {name: ((base[None] + model.knots[name]) * float(1 << PRIOR_BITS)).round().cpu().numpy() for name, base in model.base.items()}
+    write_start(path, tables, {name: tensor.cpu().numpy() for name, tensor in model.analysis.state_dict().items()})
 
 
 @torch.no_grad()
@@ -120,4 +111,6 @@ def load_start(model: Model, start: StartFile) -> None:
         values = torch.from_numpy(table.astype(np.float32)) / float(1 << PRIOR_BITS)
         model.base[name].copy_(values.mean(0))
         model.knots[name].copy_(values - values.mean(0))
+    if not start.guesses:
+        return
     model.analysis.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in start.analysis().items()})

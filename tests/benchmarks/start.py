@@ -24,7 +24,7 @@ from i2compress.fit import fit_signal, pyramid_schedule, trained_schedule, train
 from i2compress.metrics import psnr
 from i2compress.train import split
 from i2compress.train.crops import load
-from i2compress.train.run import lambda_of
+from i2compress.train.loop import lambda_of
 
 SIDE = 256
 
@@ -33,7 +33,8 @@ def measure(values: np.ndarray, step_code: int, steps: int, file: StartFile | No
     """loss / lambda, PSNR, bits a sample, and bytes of the weights among them."""
     lam = lambda_of(step_code)
     spec, settings = trained_spec(step_code, (SIDE, SIDE)), EncodeSettings(lam=lam, steps=max(steps, 1), threads=1)
-    schedule = replace(pyramid_schedule(settings) if file is None else trained_schedule(settings), compensation=None, steps=steps)
+    guessed = file is not None and file.guesses
+    schedule = replace(trained_schedule(settings) if guessed else pyramid_schedule(settings), compensation=None, steps=steps)
     start = None if file is None else trained_start(values, spec, file)
     result = fit_signal(values, spec, settings, schedule=schedule, start=start)
     context = context_weights(spec, result.groups, find_prior(0 if start is None else start.prior, spec))
