@@ -81,22 +81,20 @@ class FitTraining(Training):
         self.priors: dict[int, Arrays] = {}  # by knot, of those that were begun
         if start is not None:
             self.priors = {knot: {name: table[knot] / ONE for name, table in start.tables.items()} for knot in range(len(KNOTS))}
-        self._began = start is not None
+        self._begins = start is not None
 
     def make(self, step: int) -> tuple[float, float, float]:
         """See Training."""
         knot, number = self.settings.place(step)
         rng = np.random.default_rng((self.settings.seed, 3, step))
         code = int(rng.integers(KNOTS[knot] - KNOT_GAP // 3, KNOTS[knot] + KNOT_GAP // 3 + 1))
-        base = self.priors.get(knot)
-        if base is None and knot != MIDDLE:
-            base = self.priors[knot + (1 if knot < MIDDLE else -1)]
+        base = self._nearest(knot)
         problem = self._problem(self.crops.at(step)[0], code, base, self.settings.tunes[step % len(self.settings.tunes)], self.settings.fit_steps)
         fitted = fit_pyramid(problem, seed=step)
         if base is None:
             self.priors[knot] = fitted.weights
         else:
-            earlier = EARLIER if knot != MIDDLE or self._began else 0
+            earlier = EARLIER if knot != MIDDLE or self._begins else 0
             move = max(1 / (number + 1 + earlier), LEAST_MOVE)
             self.priors[knot] = {name: value + move * (fitted.weights[name] - value) for name, value in base.items()}
         distortion, rate = _terms(problem, fitted.latents)
@@ -110,13 +108,16 @@ class FitTraining(Training):
         measure = DISTORTIONS[tune](values, None, device=self.device)
         return Problem(measure, spec, lambda_of(code), device=self.device, schedule=schedule, base=None if base is None else next_base(base))
 
+    def _nearest(self, knot: int) -> Arrays | None:
+        """The prior of a knot or, until it is begun, of the nearest one that is; None before the first fit."""
+        if not self.priors:
+            return None
+        return self.priors[min(self.priors, key=lambda other: abs(other - knot))]
+
     def tables(self) -> dict[str, Float64Array]:
         """Integers in 1/256 at each knot; of one that was not begun, those of the nearest that was; of none, prior 0."""
         nothing = prior(0, trained_spec(KNOTS[MIDDLE]))
-        found = []
-        for knot in range(len(KNOTS)):
-            nearest = min(self.priors, key=lambda other, knot=knot: abs(other - knot), default=None)  # type: ignore[misc]
-            found.append(nothing if nearest is None else self.priors[nearest])
+        found = [self._nearest(knot) or nothing for knot in range(len(KNOTS))]
         return {name: np.stack([np.floor(priors[name] * ONE + 0.5) for priors in found]) for name in nothing}
 
     def state(self) -> dict[str, Any]:
