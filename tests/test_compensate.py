@@ -72,11 +72,25 @@ def test_a_layer_that_does_not_contract_is_not_allowed_in_rounding_tensor_by_ten
     problem = Problem(SquaredError(values, device=CPU), PyramidSpec(grid=(12, 16), channels=3, levels=3), 0.1, device=CPU, schedule=Schedule(steps=2))
     found = fit_pyramid(problem)
     trial = PyramidTrial(problem, replace(found, weights=found.weights | {"A": np.zeros_like(found.weights["A"])}))
-    losses = []
+    allowed = []
     for tap in (0.9, 0.99):  # MAX_CONTRACTION lies between
         trial.load("K", np.full(problem.prior["K"].shape, tap / math.prod(problem.prior["K"].shape[1:])))
-        losses.append([trial.loss("A"), trial.loss("K")])
-    assert np.isfinite(losses[0]).all() and np.isinf(losses[1]).all()
+        allowed.append([trial.allows("A"), trial.allows("K")])
+    assert allowed == [[True, True], [False, False]]
+
+
+def test_what_is_late_is_rounded_without_a_look_at_the_loss(fitted: tuple[Problem, FittedPyramid]) -> None:
+    problem, found = fitted
+    trial = PyramidTrial(problem, found)
+    measured: list[str] = []
+    trial.loss = lambda name: measured.append(name) or 0.0  # type: ignore[assignment,func-returns-value,method-assign]
+    hurried = search(trial, until=-math.inf)
+    assert not measured and list(hurried.groups) == list(problem.prior)
+    for name, values in dequantise(hurried.groups, problem.prior).items():
+        step = 2.0 ** -hurried.groups[name].exponent
+        np.testing.assert_allclose(values, found.weights[name], atol=step / 2 + 1e-12)
+    late = quantise(problem, replace(found, compensate=True, until=0.0))  # compensation gives up, and the search is over at once
+    assert {name: group.exponent for name, group in late.groups.items()} == {name: group.exponent for name, group in hurried.groups.items()}
 
 
 def test_the_matrix_is_the_curvature_of_the_true_cost(fitted: tuple[Problem, FittedPyramid]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2compress.fit.soap import Group, Soap
+from i2compress.fit.soap import Group, Soap, _Batch
 
 BETAS, RATE = (0.9, 0.95), 0.1
 SHAPES = ((5, 5), (5,), (4, 3, 3), (6, 6), (5, 5), (1, 1), (2,))  # whose gradients leave no direction out, in which bases are arbitrary
@@ -92,3 +92,14 @@ def test_a_tensor_without_a_gradient_stays() -> None:
         tensors[0].grad = torch.ones(3, 4)
         optimizer.step()
     assert tensors[0].mean() < -0.1 and torch.equal(tensors[1], torch.zeros(3, 4))
+
+
+def test_bases_of_small_matrices_of_low_rank_are_bases() -> None:
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randn(4000, 16, 11, generator=generator) * torch.rand(4000, 16, 1, generator=generator) ** 20
+    factors[:, :3] = 0
+    batch = _Batch((16, 11), 4000 * 16 * 11, torch.zeros(1))
+    batch.learn(1e-4 * factors, 0.95)
+    batch.begin()
+    for basis in batch.bases:
+        torch.testing.assert_close(basis @ basis.mT, torch.eye(basis.shape[1]).expand_as(basis), atol=1e-4, rtol=0)

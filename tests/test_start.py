@@ -1,6 +1,7 @@
 """Trained starts: the priors, the analysis network and the schedule of a picture that begins with one."""
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,14 @@ from i2compress.field import priors
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import prior
 from i2compress.fit.analysis import HALO, PLANES, TILE, Analysis, analyse
+from i2compress.fit.distortion import SquaredError
+from i2compress.fit.problem import COUNTED, Problem, Start
+from i2compress.fit.schedule import Schedule
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.metrics import mean_squared_error, psnr
 from i2compress.train.model import Model, export, load_start
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +122,34 @@ def test_a_picture_begins_with_a_start_and_needs_it(
     monkeypatch.setattr(priors, "_known", {})
     with pytest.raises(UnsupportedVersionError, match=f"{known.number:08x}.*{priors.VARIABLE}"):
         i2compress.decode(none)
+
+
+def test_priors_alone_are_what_a_fit_begins_at(known: priors.StartFile, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    priors.write_start(tmp_path / "priors.npz", known.tables)
+    assert known.guesses and not priors.read_start(tmp_path / "priors.npz").guesses
+    settings = EncodeSettings(lam=1e-3, start=str(tmp_path / "priors.npz"), threads=1)
+    data = i2compress.encode(picture, replace(settings, steps=3))
+    content = container.read(data)
+    assert content.header.prior == known.number  # the number is of the priors alone
+    assert i2compress.decode(data).values.shape == picture.shape
+    with pytest.raises(UsageError, match="no network that guesses"):
+        i2compress.encode(picture, replace(settings, steps=0))
+    monkeypatch.setattr(sys.modules["i2compress.media.image.encode"], "shipped", lambda: priors.read_start(tmp_path / "priors.npz"))
+    assert i2compress.encode(picture, replace(settings, steps=3, start="auto")) == data
+
+
+def test_differences_from_a_trained_prior_count(known: priors.StartFile) -> None:
+    values = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+    spec = replace(priors.trained_spec(50), grid=(64, 64))
+    problem = Problem(SquaredError(values, device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=1), start=Start(prior=known.number))
+    rate = problem.weight_rate()
+    assert rate is not None and float(rate.detach()) == 0
+    problem.weights()["b"].data += 2.0**-3  # 8 steps: three bits and a little
+    moved = problem.weight_rate()
+    assert moved is not None and float(moved.detach()) * 64 * 64 == pytest.approx(COUNTED * 3 * 0.5 * math.log2(65), rel=1e-5)
+    moved.backward()  # type: ignore[no-untyped-call]
+    assert (problem.weights()["b"].grad > 0).all()  # type: ignore[operator]
+    assert Problem(SquaredError(values, device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=1)).weight_rate() is None
 
 
 def test_a_picture_without_colour_begins_with_a_start(start: Path, known: priors.StartFile, picture: np.ndarray) -> None:

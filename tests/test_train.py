@@ -10,12 +10,12 @@ from pictures import COFFEE
 from PIL import Image
 
 from i2compress.cli import main
-from i2compress.errors import OutputExistsError, UsageError
+from i2compress.errors import MalformedError, OutputExistsError, UsageError
 from i2compress.field.priors import read_start
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import Problem, Start
 from i2compress.fit.schedule import Schedule
-from i2compress.train import CURVE, START, BatchSettings, BatchTraining, split, train
+from i2compress.train import CURVE, START, BatchSettings, BatchTraining, FitSettings, FitTraining, split, train
 from i2compress.train.crops import Crops
 from i2compress.train.model import Model
 
@@ -92,6 +92,40 @@ def test_training_lowers_the_held_out_loss(photos: list[Path], tmp_path: Path) -
     assert again.measure()["loss 0.001"] < 0.9 * before["loss 0.001"]
 
 
+def test_training_by_fits_goes_on_as_if_it_had_not_stopped(photos: list[Path], tmp_path: Path) -> None:
+    paths = split(photos)
+    how = FitSettings(steps=7, side=64, every=100, fit_steps=4)
+    assert [how.place(step) for step in range(7)] == [(2, 0), (2, 1), (1, 0), (1, 1), (3, 0), (0, 0), (4, 0)]
+    straight = train(paths, how, tmp_path / "a", device=CPU)
+    asked: list[int] = []
+    begun = train(paths, how, tmp_path / "b", device=CPU, stop=lambda: asked.append(0) or len(asked) > 3)  # type: ignore[func-returns-value]
+    assert begun.step == 3
+    resumed = train(paths, how, tmp_path / "b", device=CPU, resume=True)
+    assert isinstance(straight, FitTraining) and isinstance(resumed, FitTraining)
+    for name, table in straight.tables().items():
+        np.testing.assert_array_equal(table, resumed.tables()[name])
+        assert np.ptp(table, axis=0).any()  # the knots went their own ways
+    point = resumed.measure()
+    assert point["step"] == 7 and 0 < point["loss 0.001"] < 1e3
+    file = read_start(tmp_path / "a" / START)
+    assert not file.guesses and {name: table.tolist() for name, table in file.tables.items()} == {
+        name: table.tolist() for name, table in straight.tables().items()
+    }
+    with pytest.raises(MalformedError, match="no checkpoint of such a training"):
+        train(paths, settings(6), tmp_path / "b", device=CPU, resume=True)
+
+
+def test_a_prior_goes_towards_what_fits_come_to(photos: list[Path], tmp_path: Path) -> None:
+    """The mean of the first fits, and from there on nearer to each: a fit that begins there has less to do."""
+    chosen, _ = split(photos)
+    crops = Crops(chosen, side=64, batch=1, seed=0)
+    training = FitTraining(crops, crops.at(500), FitSettings(steps=100, side=64, fit_steps=60), tmp_path, CPU)
+    before = training.measure()["loss 0.001"]
+    for step in range(8):
+        training.make(step)
+    assert training.measure()["loss 0.001"] < 0.97 * before
+
+
 def test_held_out_photographs_are_never_trained_on(photos: list[Path]) -> None:
     chosen, held = split(photos)
     assert held and chosen and not set(chosen) & set(held) and sorted(chosen + held) == photos
@@ -100,7 +134,10 @@ def test_held_out_photographs_are_never_trained_on(photos: list[Path]) -> None:
 
 def test_the_command_line(photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "start"
-    assert main(["train", str(photos[0].parent), "--out", str(out), "--steps", "2", "--side", "64", "--batch", "1", "--device", "cpu", "--json"]) == 0
+    given = ["train", str(photos[0].parent), "--out", str(out), "--steps", "2", "--side", "64", "--device", "cpu", "--json"]
+    assert main([*given, "--batch", "1"]) == 2
+    assert "add --network" in capsys.readouterr().err
+    assert main([*given, "--batch", "1", "--network"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["steps"] == 2 and Path(record["start"]).is_file() and record["curve"] == str(out / CURVE)
     assert main(["train", str(photos[0]), "--out", str(tmp_path / "one")]) == 2

@@ -1,5 +1,6 @@
 """The command line: i2c encode, decode, info, verify, compare, train, reproduce and bench."""
 
+import gc
 import os
 import signal
 import sys
@@ -130,6 +131,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return exit_code(error)
     if code == ExitCode.INTERRUPTED:  # Typer has turned the exception into its exit code
         output.fail(Failure.of(KeyboardInterrupt()), debug=debug)
+    if args is None:
+        gc.freeze()  # at its end the interpreter looks through all objects for what could be freed, those of torch too: for half a second
     return code if isinstance(code, int) else ExitCode.OK
 
 

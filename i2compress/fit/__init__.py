@@ -193,7 +193,7 @@ def fit_sparse(
         problem = sparse_problem(distances, spec, lattice, settings, device=pick_device(settings.device), start=start)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
         trial = SparseTrial(problem, fitted)
-        quantised = search(trial, _Progress(on_step, fitted.steps, fitted.loss))
+        quantised = search(trial, _Progress(on_step, fitted.steps, fitted.loss), until=fitted.until)
     return Result(
         groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps, lam=problem.lam
     )

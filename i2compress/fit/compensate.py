@@ -12,6 +12,7 @@ of the true loss, and within each, the damping of H and the size of the steps ar
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -39,20 +40,20 @@ LEAST_SHIFT, MOST_SHIFT = -4, 8
 def quantise(problem: Problem, fitted: FittedPyramid, on_part: Callable[[int, int], None] | None = None) -> Quantised:
     """The integers for `fitted`'s weights; the problem's networks are left holding the values that the decoder will see.
 
-    With compensation where the fit says so, else tensor by tensor.
+    With compensation where the fit says so and there is time for it, else tensor by tensor.
 
     Args:
         problem, fitted: a fit and what it found.
         on_part: called with the parts of the weights that are done, and how many there are.
     """
     found = compensated(problem, fitted, on_part) if fitted.compensate else None
-    return search(PyramidTrial(problem, fitted), on_part) if found is None else found
+    return search(PyramidTrial(problem, fitted), on_part, until=fitted.until) if found is None else found
 
 
 def compensated(
     problem: Problem, fitted: FittedPyramid, on_stage: Callable[[int, int], None] | None = None, *, sampling: Sampling = SAMPLING
 ) -> Quantised | None:
-    """As `quantise`, with compensation in any case; None where it finds nothing that is allowed."""
+    """As `quantise`, with compensation in any case; None where it finds nothing that is allowed, or it is time for what follows."""
     latents = _begin(problem, fitted)
     distortion, rate = DistortionTerm(problem, latents, sampling), RateTerm(problem, latents, sampling)
     stages = distortion.stages + rate.stages
@@ -64,6 +65,8 @@ def compensated(
 
     def both() -> None:
         done.append(None)
+        if time.monotonic() > fitted.until and len(done) < len(stages):
+            distortion.abandoned.set()
         tell()
 
     # What is asked to report progress is called in this thread only.
@@ -91,11 +94,13 @@ class PyramidTrial:
         """See Trial."""
         self.problem.weights()[name].data.copy_(torch.from_numpy(value))
 
-    def loss(self, name: str) -> float:
-        """See Trial: an implicit layer that the decoder would refuse is not allowed."""
+    def allows(self, name: str) -> bool:
+        """See Trial: an implicit layer has to contract."""
         tensors = self.problem.field.tensors
-        if name in ("A", "K") and contraction(tensors["A"], tensors["K"]) > MAX_CONTRACTION:
-            return math.inf
+        return name not in ("A", "K") or contraction(tensors["A"], tensors["K"]) <= MAX_CONTRACTION
+
+    def loss(self, name: str) -> float:
+        """See Trial."""
         measure, weight = (self.problem.rate_of, self.lam) if self.problem.spec.is_context(name) else (self.problem.distortion_of, 1.0)
         return weight * sum(measure(self._latents, window) for window in self._windows) / len(self._windows)
 

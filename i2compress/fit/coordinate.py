@@ -199,10 +199,12 @@ class CoordinateTrial:
         """See Trial."""
         self.fit.field.network.tensors[name].data.copy_(torch.from_numpy(value / self._frequencies.get(name, 1.0)))
 
+    def allows(self, name: str) -> bool:
+        """See Trial: matrices have to contract where they promise to."""
+        return name != "A" or not self.spec.network.normalised or norm_product(self._matrices()) <= MAX_NORM_PRODUCT
+
     def loss(self, name: str) -> float:
-        """See Trial: matrices that do not contract where they promise to are not allowed."""
-        if name == "A" and self.spec.network.normalised and norm_product(self._matrices()) > MAX_NORM_PRODUCT:
-            return math.inf
+        """See Trial."""
         return self.fit.check()
 
     def _matrices(self) -> FloatingArray:
@@ -214,7 +216,7 @@ def quantise_coordinates(
     fit: CoordinateFit, spec: CoordinateFile, lam: float, on_tensor: Callable[[int, int], None] | None = None
 ) -> dict[str, WeightGroup]:
     """The integers of a fitted field, which is left holding the values that the decoder will see."""
-    return search(CoordinateTrial(fit, spec, lam), on_tensor).groups
+    return search(CoordinateTrial(fit, spec, lam), on_tensor, until=fit.until).groups
 
 
 def starting_field(spec: CoordinateFile, device: torch.device) -> CoordinateField:

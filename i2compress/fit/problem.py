@@ -51,6 +51,7 @@ class FittedPyramid:
         loss: D + lambda R of that state, without the bits of the weights.
         steps: steps made.
         compensate: whether its weights are to be quantised with compensation.
+        until: the time.monotonic() at which its weights are to be quantised, so that what follows ends in time; inf without a limit.
         again: of a fit that was steered, and came to so many bytes: makes its last part once more; gives None where that cannot be done.
     """
 
@@ -59,6 +60,7 @@ class FittedPyramid:
     loss: float
     steps: int
     compensate: bool = False
+    until: float = math.inf
     again: "Callable[[float], FittedPyramid | None] | None" = None
 
 

@@ -115,7 +115,8 @@ class PyramidFit(TrainingLoop[_State]):
         stopped = self.stop is not None and self.stop()
         compensate = self._compensates(min(self.done, self.schedule.steps)) and self.has_time() and not stopped
         again = None if self.problem.steering is None else self.again
-        return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=self.done + self.beside, compensate=compensate, again=again)
+        steps = self.done + self.beside
+        return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=steps, compensate=compensate, until=self.until, again=again)
 
     def again(self, found: float) -> FittedPyramid | None:
         """The last part of a steered fit that came to so many bytes once more, from AGAIN_FROM on; None where that would not mend it."""
@@ -328,15 +329,16 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     told = _before(on_step, cost, then.steps * len(problem.windows))
     before = _begin_coarse(smaller, seed, told, stop)
     run = PyramidFit(smaller, seed=seed, on_step=told if not before else _after(told, before, time.monotonic() - began), stop=stop)
-    run.tail, run.keep_from = 0, math.inf
+    run.tail, run.keep_from, run.counts_first = 0, math.inf, False  # what a first step takes is taken from the whole signal's time
     run.advance(1.0)
     weights = joined(problem.spec, problem.weights(), smaller.weights())
     finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
     problem.begin_at(Start(weights=weights, latents=[finest, *run.relaxed()]))
     cost_made = round(cost * (run.done + before))
     steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
-    left = None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))
-    problem.schedule = replace(then, steps=steps, time_limit=left)
+    if limit is not None and problem.schedule.span[1] > 0:  # a signal that is itself a halved one keeps its share
+        limit = max(LEAST_TIME, limit - (time.monotonic() - began))
+    problem.schedule = replace(then, steps=steps, time_limit=limit)
     return cost_made
 
 

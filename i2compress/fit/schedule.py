@@ -19,6 +19,7 @@ from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
 
+HURRIED_COARSE = 2.0  # times its share of the steps is the share of a time limit that the fit on the halved signal may take
 REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights sooner
 
 
@@ -186,7 +187,8 @@ class Schedule:
             return None
         cost = self.coarse.share(spec.axes)
         steps = max(1, round(self.steps / (1 + cost)))
-        limit = None if self.time_limit is None else self.time_limit * cost / (1 + cost)  # at most; the other has what is left
+        # At most; the other has what is left. Where time is short, steps on the halved signal are what it is best spent on.
+        limit = None if self.time_limit is None else self.time_limit * HURRIED_COARSE * cost / (1 + HURRIED_COARSE * cost)
         first = replace(self, steps=max(1, round(self.coarse.steps * steps)), time_limit=limit, span=(0.0, 0.0), candidates=1, compensation=None)
         begin, end = self.span
         return first, replace(self, steps=steps, coarse=None, span=(begin + (end - begin) * self.coarse.joined, end))

@@ -129,7 +129,7 @@ class _Batch:
     def begin(self) -> None:
         """The first bases: eigenvectors, those of large eigenvalues first."""
         for basis, gram in zip(self.bases, self.grams, strict=True):
-            basis.copy_(_decomposed(gram, lambda matrices: torch.linalg.eigh(matrices)[1].flip(-1)))
+            basis.copy_(_decomposed(_scaled(gram), lambda matrices: torch.linalg.eigh(matrices)[1].flip(-1)))
 
     def refresh(self, square: Tensor) -> None:
         """The next bases, in the order of their eigenvalues; so are the second moments, which belong to them."""
@@ -139,6 +139,12 @@ class _Batch:
             along = [len(order) if i == 0 else order.shape[1] if i == axis else 1 for i in range(square.ndim)]
             square.copy_(square.take_along_dim(order.view(along), axis))
             basis.copy_(_decomposed(product.take_along_dim(order[:, None], 2), lambda matrices: torch.linalg.qr(matrices)[0]))
+
+
+def _scaled(matrices: Tensor) -> Tensor:
+    """Matrices times a power of two each, so that their largest element is about 1: of small ones of low rank LAPACK makes NaN now and then."""
+    largest = matrices.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(matrices.dtype).tiny)
+    return matrices * torch.exp2(-torch.floor(torch.log2(largest)))
 
 
 def _decomposed(matrices: Tensor, decompose: Callable[[Tensor], Tensor]) -> Tensor:

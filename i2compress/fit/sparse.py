@@ -203,13 +203,15 @@ class SparseTrial:
         """See Trial."""
         self.problem.weights()[name].data.copy_(torch.from_numpy(value))
 
+    def allows(self, name: str) -> bool:
+        """See Trial."""
+        return name != "A" or float(torch.linalg.matrix_norm(self.problem.field.tensors["A"].detach().double(), 2)) <= MOST_CONTRACTION
+
     def loss(self, name: str) -> float:
         """See Trial."""
         window = self.problem.windows[0]
         if self.problem.spec.is_context(name):
             return self.lam * self.problem.rate_of(self._latents, window)
-        if name == "A" and float(torch.linalg.matrix_norm(self.problem.field.tensors["A"].detach().double(), 2)) > MOST_CONTRACTION:
-            return float("inf")
         return self.problem.distortion_of(self._latents, window)
 
 

@@ -20,8 +20,9 @@ KEEP_FROM = 0.6  # the share of a fit after which states are compared
 CHECKS = 40  # how often they would be compared in a whole fit
 
 TAIL_STEPS = 20  # that the search for the weights' steps, the coding and the check take, beside one for each window
+CODED_STEPS, CODED_SECONDS = 9, 0.6  # those of them that the coding and the check take, and what these take of any signal
 LEAST_STEPS = 2  # whatever the time limit
-MOST_RESERVED = 0.5  # share of a time limit for what follows the fit
+MOST_RESERVED = 0.6  # share of a time limit for what follows the fit
 MOST_OPTIONAL = 0.2  # share of a time limit for what is left out where it would take longer
 DECIDED_AFTER = 20  # steps, whether it is
 
@@ -86,6 +87,7 @@ class TrainingLoop(ABC, Generic[State]):
         self.done = 0
         self._place, self._begun, self._first = next_place(), False, 0.0
         self._has_time: bool | None = True if time_limit is None else None
+        self.counts_first = True  # whether the first step, which loads what is compiled, is in the time limit
 
     @abstractmethod
     def step(self, share: float) -> None:
@@ -103,12 +105,20 @@ class TrainingLoop(ABC, Generic[State]):
         """Share of the time limit that is gone, the time for the tail left out; 0 without a limit."""
         if self.time_limit is None or self.done < LEAST_STEPS:
             return 0.0
-        elapsed = time.monotonic() - self.began
+        elapsed = time.monotonic() - self.began - (0.0 if self.counts_first else self._first)
         step = elapsed / self.done if self.done >= 5 else 0.0  # the first ones are not typical
-        reserve = min(self.tail * step, MOST_RESERVED * self.time_limit)
+        reserve = min(self.tail * step + CODED_SECONDS, MOST_RESERVED * self.time_limit) if self.tail else 0.0
         if self.has_time():
             reserve += self.optional * step
         return elapsed / (self.time_limit - reserve)
+
+    @property
+    def until(self) -> float:
+        """The time.monotonic() at which the search for the weights' steps is to end, so that the coding and the check are done in time."""
+        if self.time_limit is None:
+            return math.inf
+        step = (time.monotonic() - self.began) / max(self.done, 1)
+        return self.began + self.time_limit - min(CODED_STEPS * step + CODED_SECONDS, MOST_RESERVED * self.time_limit)
 
     def has_time(self) -> bool:
         """Whether what is optional takes a small part of the time limit; decided once, by the speed of the first steps."""
@@ -125,6 +135,8 @@ class TrainingLoop(ABC, Generic[State]):
         while (share := self.progress()) < until and not (self.stop is not None and self.stop()):
             self.step(share)
             self.done += 1
+            if self.done == 1:
+                self._first = time.monotonic() - self.began
             if share >= self.keep_from and self.done % check == 0:
                 self.keep()
             if self._place is not None and self._place.due:
@@ -176,9 +188,7 @@ class TrainingLoop(ABC, Generic[State]):
             return
         elapsed = time.monotonic() - self.began
         share, made = max(share, (self.done + 1) / self.total), self.done + 1
-        if made == 1:
-            self._first = elapsed  # it compiles or loads loops, and is not typical
-        step = (elapsed - self._first) / (made - 1) if made > 1 else elapsed
+        step = (elapsed - self._first) / (made - 1) if made > 1 else elapsed  # the first one compiles or loads loops, and is not typical
         self.on_step(
             StepInfo(
                 phase="fit",
