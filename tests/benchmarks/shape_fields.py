@@ -2,8 +2,8 @@
 
 A cloud of points with normals is drawn from each mesh, uniform over its surface, and encoded as a user's cloud would be. Files are compared with the
 mesh itself, not with the surface that the cloud is joined to. With --out there is a render of each, as PNG. With --levers each choice of the fit
-is undone by itself instead: "anywhere" takes no places about the surface; "no ball" leaves out the start at a ball, "few zeros" weighs the penalty for
-zeros elsewhere a tenth as much; "exact" takes the exact gradient of the implicit layer, and as many steps as take about as long.
+is undone by itself as well: "anywhere" takes no places about the surface; "no ball" leaves out the start at a ball, "few zeros" weighs the penalty
+for zeros elsewhere a tenth as much; "exact" takes the exact gradient of the implicit layer, and only as many steps as take about as long.
 """
 
 import argparse
@@ -100,9 +100,8 @@ def main() -> None:
     parser.add_argument("--levers", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    print(
-        "| cloud of | field | fitted to | bytes | Chamfer-L1 | Hausdorff | F-score | normals | IoU | encode s |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
-    )
+    heads = ("cloud of", "field", "fitted to", "bytes", "Chamfer-L1", "Hausdorff", "F-score", "normals", "IoU", "encode s")
+    print(f"| {' | '.join(heads)} |\n{'|---' * 3}{'|---:' * 7}|")
     for mesh in asked.meshes:
         found = read_triangles(mesh.read_bytes(), mesh.suffix[1:], mesh.name)
         solid = Solid(found.vertices, found.faces, mesh.name)
