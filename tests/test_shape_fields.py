@@ -73,12 +73,12 @@ def test_points_with_normals_become_a_distance_by_the_eikonal_equation() -> None
     assert made.figures["iou"] > 97 and made.figures["normals"] > 98
 
 
-def test_a_cloud_can_be_joined_to_a_surface_first_and_its_colours_are_kept_only_then() -> None:
+def test_a_cloud_with_colours_is_joined_to_a_surface_first_as_they_are_kept_only_then() -> None:
     points, normals = ball(500)
     with media.open_source(cloud(points, normals, np.full((500, 3), 128.0))) as opened:
-        joined = codec.encode(opened.source, replace(POINTS, surface="distances", steps=2))
+        joined = codec.encode(opened.source, replace(POINTS, steps=2))
     with media.open_source(cloud(points, normals, np.full((500, 3), 128.0))) as opened:
-        direct = codec.encode(opened.source, replace(POINTS, steps=2))
+        direct = codec.encode(opened.source, replace(POINTS, steps=2, surface="points"))
     headers = [parts_of(made.data).distances.header for made in (joined, direct)]
     assert [(header.channels, len(header.params)) for header in headers] == [(4, 6), (1, 7)]
     assert not joined.coded.notes and "colours are not coded with --surface points" in direct.coded.notes[0]
@@ -147,7 +147,7 @@ def header_of(params: tuple[int, ...], *, kind: Kind = Kind.SHAPE, channels: int
 @pytest.mark.parametrize(
     ("header", "error", "what"),
     [
-        (header_of((8, 1, 4, 7, 4, 255)), MalformedError, "an occupancy without a slope"),
+        (header_of((8, 1, 4, 7, 4, 255)), UnsupportedVersionError, "flags 7; this version knows 3"),
         (header_of((8, 1, 4, 3, 4, 255, 64), kind=Kind.IMAGE), MalformedError, "has a slope and is none of a shape"),
         (header_of((8, 1, 4, 3, 4, 255, 64), channels=4), MalformedError, "with a slope has 4 channels"),
         (header_of((8, 1, 4, 3, 4, 255, 64, 0)), MalformedError, "8 parameters; expected 6 or 7"),

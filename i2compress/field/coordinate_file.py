@@ -128,7 +128,7 @@ class CoordinateFile:
         if slope is not None and header.kind != Kind.SHAPE:
             raise MalformedError("coordinate field has a slope and is none of a shape; expected 6 parameters: the file was written wrongly")
         explicit = bool((header.field - FIRST_FIELD) % 2)
-        known = CONTRACTS | CONVERGED | OCCUPANCY
+        known = CONTRACTS | CONVERGED | (0 if slope is None else OCCUPANCY)
         if flags & ~known:
             raise UnsupportedVersionError(f"coordinate field has flags {flags}; this version knows {known}: update i2compress")
         if explicit and (flags & ~OCCUPANCY != CONVERGED or iterations != 1):

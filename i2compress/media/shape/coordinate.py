@@ -32,7 +32,8 @@ def wanted_surface(source: Source, settings: EncodeSettings) -> str:
     cloud = isinstance(source, MeshSource) and source.cloud is not None
     if settings.surface == "points" and not cloud:
         raise UsageError("--surface points is for points with normals, and this is a surface or a grid; use --surface distances or occupancy")
-    return settings.surface or ("points" if cloud else "distances")
+    # Only distances have colours beside them, which nobody wants to lose unasked.
+    return settings.surface or ("points" if cloud and source.layout.channels == 1 else "distances")
 
 
 def colourless(source: Source, surface: str) -> tuple[str, ...]:
