@@ -13,7 +13,7 @@ from shapes import box, cloud, ply, sphere
 
 from i2compress import EncodeSettings, View, codec, media
 from i2compress.cli import main
-from i2compress.errors import MalformedError, SignalError, UnsupportedVersionError, UsageError
+from i2compress.errors import FormatError, MalformedError, SignalError, UnsupportedVersionError, UsageError
 from i2compress.field.coordinate_field import CoordinateField
 from i2compress.field.coordinate_file import OCCUPANCY, CoordinateFile, slope_code
 from i2compress.field.coordinate_spec import CoordinateSpec
@@ -137,6 +137,15 @@ def test_the_header_says_occupancy_and_the_slope_and_files_of_distances_stay_as_
     with media.open_source(ply(box())) as opened:
         plain = parts_of(codec.encode(opened.source, replace(POINTS, steps=1)).data).distances.header
     assert len(plain.params) == 6 and not plain.params[3] & OCCUPANCY
+
+
+def test_a_damaged_occupancy_is_refused() -> None:
+    data = occupancy_file().data
+    for place in range(0, len(data), 7):
+        broken = bytearray(data)
+        broken[place] ^= 0x55
+        with pytest.raises(FormatError):
+            codec.I2File.from_bytes(bytes(broken))
 
 
 def header_of(params: tuple[int, ...], *, kind: Kind = Kind.SHAPE, channels: int = 1) -> Header:

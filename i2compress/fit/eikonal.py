@@ -29,8 +29,8 @@ WARM_SHARE, RADIUS = 0.1, 0.5  # of the fit is to a ball of that radius
 CHECKED = 2**13  # points, and as many places, on which steps of the weights are compared
 NEAR_IMPORTANCE = 2.0  # of those points
 
-# The gradient of f in x is differentiated once more, in the weights: through the last applications of the layer, recorded from a solution. With five
-# of them it is as good as the exact one in half the time, and as that of differences of four values, which is slower in explicit fields.
+# The gradient of f in x is differentiated once more, in the weights: through the last applications of the layer, recorded from a solution, which in
+# equal time comes closer than the exact gradient (docs/results/shape.md). An explicit field has its exact one.
 GRADIENT = Solving(stop=Stop(absolute=1e-5, relative=1e-3, iterations=15), gradient=Phantom(steps=5))
 
 
@@ -91,7 +91,7 @@ class EikonalFit(CoordinateFit):
 
     def loss(self, index: Tensor | slice) -> Tensor:
         """See CoordinateFit.loss: at first that of a ball, so that the outside is one (Atzmon and Lipman 2020)."""
-        if self.done < WARM_SHARE * self.total:
+        if self.progress() < WARM_SHARE:
             x = self._uniform(2 * BATCH)
             ball = (x.norm(dim=1, keepdim=True) - RADIUS) * (self.cloud.extents.min() / self.length)
             found: Tensor = (self.field(x, solving=self.solving).values / (self.cloud.slope * self.length) - ball).square().mean()

@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def row(mesh: Path, solid: Solid, data: bytes, settings: EncodeSettings, name: s
     seconds, surface = time.process_time() - began, decoded(made.data)
     figures = surface_figures(solid, surface.vertices, surface.faces)
     columns = [f"{figures[key]:.0f}" for key in ("chamfer", "hausdorff")] + [f"{figures[key]:.1f}" for key in ("f_score", "normals", "iou")]
-    field = f"{'explicit ' * settings.explicit}{settings.field}"
+    field = f"{'explicit ' * settings.explicit}{settings.field}{'' if settings.width is None else f' of width {settings.width}'}"
     print(f"| {mesh.stem} | {field} | {name} | {len(made.data)} | {' | '.join(columns)} | {seconds:.0f} |", flush=True)
     return f"{field}, {name}, {len(made.data)} bytes", surface
 
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--fields", default="siren")
     parser.add_argument("--surfaces", default=",".join(SURFACES))
     parser.add_argument("--explicit", action="store_true")
+    parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--levers", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -114,7 +116,8 @@ def main() -> None:
             for name, lever in wanted:
                 surface = name if lever is None else lever.surface
                 steps = None if asked.steps is None else round(asked.steps * (1.0 if lever is None else lever.steps))
-                settings = EncodeSettings(field=field, explicit=asked.explicit, surface=surface, steps=steps, threads=1, device="cpu")
+                settings = EncodeSettings(field=field, explicit=asked.explicit, surface=surface, width=asked.width, steps=steps)
+                settings = replace(settings, threads=1, device="cpu")
                 with pulled(lever):
                     panels.append(row(mesh, solid, data, settings, name))
         if asked.out is not None:
