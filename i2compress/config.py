@@ -23,6 +23,7 @@ MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost 
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
 AIM_ROOM = 0.015  # of the bytes that a fit aims at: how far off it may end, either way
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
+SURFACES = ("distances", "occupancy", "points")  # what a coordinate field of a shape is fitted to
 MAX_RESOLUTION = 4096
 
 
@@ -165,6 +166,8 @@ class EncodeSettings:
             similarity, "psnr" all alike. Of sound: "hearing" by a model of masking, "snr" all alike.
         start: of pictures: one of STARTS, or the path of a start that i2c train has written.
         grid: of a shape: samples of distance along its longest side; None: by the quality.
+        surface: of a shape in a coordinate field: what it is fitted to, one of SURFACES: distances to the surface; which side of it a place is on;
+            or points of it with their normals. None: by what the source holds.
         no_audio: of video: leave its sound out.
         max_memory: bytes that the process may have, about; None for any. Where it is little, the source is fitted in smaller parts.
         halvings: how often the parts that a source is fitted in (windows, segments, groups of pictures) are halved; 0 without max_memory,
@@ -194,6 +197,7 @@ class EncodeSettings:
     start: str = "auto"
     tune: str | None = None
     grid: int | None = None
+    surface: str | None = None
     no_audio: bool = False
     max_memory: int | None = None
     halvings: int = 0
@@ -240,6 +244,10 @@ class EncodeSettings:
 
     def _check_coordinates(self) -> None:
         """The settings that only a coordinate field has."""
+        if self.surface not in (None, *SURFACES):
+            raise UsageError(f"surface is {self.surface!r}; expected one of {', '.join(SURFACES)}")
+        if self.surface is not None and self.field == DEFAULT_FIELD:
+            raise UsageError("surface is for coordinate fields; choose one with --field, or leave it out")
         given = [("layers", self.layers, 16), ("input scale", self.input_scale, 2**20)]
         for name, value, high in given:
             if value is None:

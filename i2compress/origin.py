@@ -10,7 +10,7 @@ from .container import ORIGIN_SIZE
 
 PART = ORIGIN_SIZE // 2  # bytes of each of the two hashes
 ELSEWHERE = frozenset({"device", "threads", "halvings", "aim", "jobs"})  # settings that say where the work is done, or that others decide
-LATER = frozenset({"max_memory", "no_audio"})  # settings that were not there at first: not said where not given, so that older files stay up to date
+LATER = frozenset({"max_memory", "no_audio", "surface"})  # settings of later: not said where not given, so that older files stay up to date
 
 
 def source_digest(source: BinaryIO | bytes) -> bytes:

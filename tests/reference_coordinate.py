@@ -20,12 +20,14 @@ class Network:
     bit_depth: int
     layers: int
     iterations: int
+    slope: float
+    occupancy: bool
     t: dict[str, Array]
 
 
 def read(data: bytes) -> Network:
     """Sections 3, 4, 6.3 and 14.1 to 14.3."""
-    (letter, payload), *rest = chunks(data)
+    (letter, payload), *rest = [(letter, payload) for letter, payload in chunks(data) if letter != "G"]
     assert letter == "H"
     shape, at, numbers = payload[0], 2, []
     while at < len(payload):
@@ -33,14 +35,16 @@ def read(data: bytes) -> Network:
         numbers.append(number)
     d, channels = (shape >> 2 & 3) + 1, (shape >> 5) + 1
     field, prior, streams, count, *params = numbers[d:]
-    assert 2 <= field <= 7 and prior == streams == 0 and count == len(params) == 6
-    width, layers, iterations, flags, scale, _ = params
+    assert 2 <= field <= 7 and prior == streams == 0 and count == len(params)
+    width, layers, iterations, flags, scale, _, *slope = params
+    assert len(slope) < 2 and (slope or not flags & 4) and (not slope or (payload[0] & 3 == 3 and channels == 1))
+    slope_of = 2.0 ** ((slope[0] - 64) / 8) if slope else 0.5  # of a sample of distance, section 16.1
     kind, explicit = ("siren", "fourier", "gabor")[(field - 2) // 2], bool(field % 2)
     table = tensors(kind, explicit, d, channels, width, layers, scale)
     values = weights(dict(rest)["W"], table, kind == "gabor", 3 / (layers + 1))
     if flags & 1:
         assert np.prod([np.linalg.svd(a)[1][0] for a in values["A"]]) <= 0.995
-    return Network(kind, explicit, tuple(numbers[:d]), 16 if shape >> 4 & 1 else 8, layers, iterations, values)
+    return Network(kind, explicit, tuple(numbers[:d]), 16 if shape >> 4 & 1 else 8, layers, iterations, slope_of, bool(flags & 4), values)
 
 
 Table = list[tuple[str, tuple[int, ...], list[float]]]  # name, shape, bound of each row along the first axis

@@ -47,6 +47,16 @@ def ply(mesh: Mesh, colours: npt.NDArray[np.float64] | None = None) -> bytes:
     return (head + "\n".join(lines) + "\n").encode()
 
 
+def cloud(points: npt.NDArray[np.float64], normals: npt.NDArray[np.float64], colours: npt.NDArray[np.float64] | None = None) -> bytes:
+    """A text PLY file of points with normals, and red, green and blue in 0..255."""
+    names = [f"float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")]
+    names += [f"uchar {name}" for name in ("red", "green", "blue") if colours is not None]
+    rows = np.column_stack([points, normals] if colours is None else [points, normals, colours])
+    head = "".join(f"property {name}\n" for name in names)
+    body = "\n".join(" ".join(f"{value:.7g}" for value in row) for row in rows)
+    return f"ply\nformat ascii 1.0\nelement vertex {len(points)}\n{head}end_header\n{body}\n".encode()
+
+
 def volume(mesh: Mesh) -> float:
     """Of a closed mesh, positive where it faces outwards (divergence theorem)."""
     a, b, c = (mesh[0][mesh[1][:, k]] for k in range(3))

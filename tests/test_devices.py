@@ -25,7 +25,7 @@ from i2compress.field.implicit import ONE_STEP, Exact, Phantom, Scheme
 from i2compress.field.methods import METHODS
 from i2compress.field.points import Method, Stop
 from i2compress.field.spec import PyramidSpec
-from i2compress.fit import fit_coordinates, fit_signal
+from i2compress.fit import Samples, fit_coordinates, fit_signal
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
@@ -145,7 +145,8 @@ def test_a_coordinate_field_and_its_quantisation(kind: str, explicit: bool, meta
     network = CoordinateSpec(kind=kind, axes=2, channels=3, width=6, layers=1, explicit=explicit, normalise=False)
     spec = CoordinateFile(network=network, grid=(20, 26), iterations=10, converged=False)
     values = np.full((20, 26, 3), 0.5, np.float32)
-    assert fit_coordinates(values, spec, EncodeSettings(steps=4, field=kind), gain=1.0, offset=0.0, importance=values).steps == 4
+    wanted = Samples(values=values, gain=1.0, offset=0.0, importance=values)
+    assert fit_coordinates(wanted, spec, EncodeSettings(steps=4, field=kind)).steps == 4
     assert meta.operations > 200
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_coordinate as coordinate
 import reference_shape as reference
 from reference_decoder import chunks
 
@@ -20,11 +21,13 @@ GOLDEN = Path(__file__).parent / "golden" / "shape"
 sys.path.append(str(GOLDEN.parent))
 from make_shape import digest  # noqa: E402
 
-NAMES = ("trained", "explicit", "wide", "painted")
+SPARSE = ("trained", "explicit", "wide", "painted")
+DENSE = ("occupancy", "points")
+NAMES = (*SPARSE, *DENSE)
 
 
 def test_the_golden_files_cover_the_format() -> None:
-    contents = [I2File.from_bytes((GOLDEN / f"{name}.i2").read_bytes()).content for name in NAMES]
+    contents = [I2File.from_bytes((GOLDEN / f"{name}.i2").read_bytes()).content for name in SPARSE]
     planes = [content.plane for content in contents]
     assert {len(content.colours) for content in contents} == {0, 3}
     assert {path.stem for path in GOLDEN.glob("*.i2")} == set(NAMES)
@@ -47,6 +50,17 @@ def test_a_decoder_written_from_the_specification_finds_the_same_latents(name: s
     plane = I2File.from_bytes(data).content.plane
     for grid, level, found in zip(grids, plane.renderer.lattice.levels, plane.latents, strict=True):
         assert grid == dict(zip(map(tuple, level.cells.tolist()), found.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_a_decoder_written_from_the_specification_finds_the_same_weights_and_distances_of_a_coordinate_field(name: str) -> None:
+    data = (GOLDEN / f"{name}.i2").read_bytes()
+    file, other = I2File.from_bytes(data), coordinate.read(data)
+    assert list(other.t) == list(file.content.plane.weights) and other.occupancy == (name == "occupancy")
+    for tensor, value in other.t.items():
+        assert np.array_equal(value, file.content.plane.weights[tensor]), tensor
+    wanted = np.clip(coordinate.values(other) / other.slope / 2, -1, 1)  # of two samples
+    assert np.abs(np.concatenate(list(file.content.blocks(View()))) - wanted).max() < 1e-3
 
 
 def test_a_prior_that_is_not_there_or_is_not_for_the_field_is_refused_with_a_sentence() -> None:

@@ -9,7 +9,7 @@ import pytest
 import reference_shape as reference
 import trimesh
 from reference_decoder import chunks
-from shapes import box, join, ply, sphere
+from shapes import box, cloud, join, ply, sphere
 from test_shape import decoded
 
 from i2compress import EncodeSettings, Signal, View, codec, media
@@ -83,7 +83,8 @@ def test_colours_are_measured_and_cost_distances_nothing() -> None:
 
 
 def test_colours_of_triangles_and_of_points_are_taken_too() -> None:
-    for data in (painted(by_face=True), cloud()):
+    vertices, _ = sphere(rings=40)
+    for data in (painted(by_face=True), cloud(vertices, vertices, codes(paint(vertices)))):
         with media.open_source(data) as opened:
             source = opened.source
             assert source.layout.channels == 4
@@ -92,17 +93,6 @@ def test_colours_of_triangles_and_of_points_are_taken_too() -> None:
     assert len(there) and np.abs(there[:, 0]).max() < 1
     assert np.abs(there[:, 1:] - paint(np.array([[-0.5, 0.0, 0.0]]))).max() < 0.2
     assert (middle[np.abs(middle[..., 0]) == 1, 1:] == -1).all()
-
-
-def cloud() -> bytes:
-    vertices, _ = sphere(rings=40)
-    rows = np.column_stack([vertices, vertices])
-    lines = "\n".join(
-        " ".join(f"{v:.6f}" for v in row) + " " + " ".join(map(str, rgb)) for row, rgb in zip(rows, codes(paint(vertices)).tolist(), strict=True)
-    )
-    head = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
-    head += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
-    return f"ply\nformat ascii 1.0\nelement vertex {len(vertices)}\n{head}end_header\n{lines}\n".encode()
 
 
 def test_a_format_without_colours_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

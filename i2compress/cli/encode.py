@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..checkpoints import kept
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, TUNES, EncodeSettings, Target
+from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, SURFACES, TUNES, EncodeSettings, Target
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
@@ -64,6 +64,10 @@ TargetSsimulacra2 = Annotated[
 ]
 StartOption = Annotated[str, typer.Option("--start", metavar="NAME", help=f"Of pictures: {', '.join(STARTS)}, or a start that i2c train wrote.")]
 Grid = Annotated[int | None, typer.Option("--grid", metavar="N", help="Of a shape: distances along its longest side; by -q.")]
+Surface = Annotated[
+    str | None,
+    typer.Option("--surface", metavar="NAME", help=f"Of a shape in a coordinate field, what it is fitted to: {', '.join(SURFACES)}."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
 Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
 Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
@@ -105,6 +109,7 @@ def encode(
     input_scale: InputScale = None,
     contract: Contract = True,
     grid: Grid = None,
+    surface: Surface = None,
     strip: Strip = False,
     no_audio: NoAudio = False,
     raw: Raw = None,
@@ -121,7 +126,7 @@ def encode(
     quality = DEFAULT_QUALITY if quality is None else quality
     fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
     fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid, no_audio=no_audio)
+    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid, surface=surface, no_audio=no_audio)
     settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")

@@ -13,6 +13,7 @@ import numpy as np
 from ..arrays import Float64Array, FloatingArray, Shape
 from ..errors import LimitError, MalformedError, UnsupportedVersionError
 from ..header import Header
+from ..kinds import Kind
 from .coordinate_spec import KINDS, MAX_LAYERS, CoordinateSpec, Shapes
 from .spec import Arrays
 
@@ -28,7 +29,10 @@ MAX_NORM_PRODUCT = 0.995  # product of the norms of the matrices of a field that
 RESIDUAL_STEPS = 8  # codes for each halving of the residual
 RESIDUAL_SMALLEST = 255
 
-CONTRACTS, CONVERGED = 1, 2  # flags
+SLOPE_STEPS, SLOPE_ORIGIN, MAX_SLOPE_CODE = 8, 64, 127  # codes for each doubling of the slope, that of 1, and the largest
+
+CONTRACTS, CONVERGED, OCCUPANCY = 1, 2, 4  # flags
+PARAMETERS = (6, 7)  # how many the header has; the last says the slope, where values have a unit of their own
 
 _PRIOR_UNIT = 2.0**12
 _MATRIX_BOUND = 0.8125  # largest entry of an implicit field's matrix times sqrt(C): such a random matrix has norm 0.94
@@ -44,9 +48,13 @@ class CoordinateFile:
         iterations: applications of the implicit layer in the decoder, 1..1000; 1 for an explicit field.
         converged: whether the encoder saw the fixed point reached.
         residual_code: 0..255, round(-8 log2 r), r the most that one more application moves a value; 255 for anything smaller.
+        slope_code: of a shape whose values have a unit of their own: 0..127, round(8 log2 s) + 64, s how much Phi rises from one sample to the
+            next, straight away from the surface; None where they are those of its kind of media.
+        occupancy: whether they are logits of a place being outside; there is a slope then.
 
     Raises:
         LimitError: a number out of range.
+        MalformedError: numbers that do not go together.
     """
 
     network: CoordinateSpec
@@ -54,6 +62,8 @@ class CoordinateFile:
     iterations: int = 1
     converged: bool = True
     residual_code: int = RESIDUAL_SMALLEST
+    slope_code: int | None = None
+    occupancy: bool = False
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -61,6 +71,7 @@ class CoordinateFile:
             ("iterations", self.iterations, 1, MAX_ITERATIONS),
             ("input scale", self.network.input_scale, 1, MAX_SCALE),
             ("residual code", self.residual_code, 0, RESIDUAL_SMALLEST),
+            ("slope code", self.slope_code or 0, 0, MAX_SLOPE_CODE),
             ("number of weights", self.network.parameters, 1, MAX_PARAMETERS),
             ("number of multiplications a sample", self.iterations * _multiplications(self.network), 1, MAX_WORK),
         ):
@@ -68,6 +79,10 @@ class CoordinateFile:
                 raise LimitError(f"coordinate field has {name} {value:g}; expected {low} to {high}")
         if len(self.grid) != self.network.axes:
             raise MalformedError(f"coordinate field has {self.network.axes} axes; expected {len(self.grid)} as the grid")
+        if self.occupancy and self.slope_code is None:
+            raise MalformedError("coordinate field is an occupancy without a slope; expected one: the file was written wrongly")
+        if self.slope_code is not None and self.channels != 1:
+            raise MalformedError(f"coordinate field with a slope has {self.channels} channels; expected 1: the file was written wrongly")
 
     @property
     def explicit(self) -> bool:
@@ -87,26 +102,36 @@ class CoordinateFile:
     @property
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
-        flags = CONTRACTS * self.network.normalised | CONVERGED * self.converged
-        return (self.network.width, self.network.layers, self.iterations, flags, round(self.network.input_scale), self.residual_code)
+        flags = CONTRACTS * self.network.normalised | CONVERGED * self.converged | OCCUPANCY * self.occupancy
+        found = (self.network.width, self.network.layers, self.iterations, flags, round(self.network.input_scale), self.residual_code)
+        return found if self.slope_code is None else (*found, self.slope_code)
 
     @property
     def residual(self) -> float:
         """The most that one more application moves a value, to within 5 %; 0 for less than 2**-31."""
         return 0.0 if self.residual_code == RESIDUAL_SMALLEST else 2.0 ** (-self.residual_code / RESIDUAL_STEPS)
 
+    @property
+    def slope(self) -> float | None:
+        """How much Phi rises from one sample to the next, straight away from the surface; None where the kind of media says what values are."""
+        return None if self.slope_code is None else float(2.0 ** ((self.slope_code - SLOPE_ORIGIN) / SLOPE_STEPS))
+
     @staticmethod
     def from_header(header: Header) -> "CoordinateFile":
         """The spec in a header. Raises LimitError, MalformedError or UnsupportedVersionError."""
         if header.field not in FIELD_NUMBERS:
             raise UnsupportedVersionError(f"field is number {header.field}; expected a coordinate field: update i2compress")
-        if len(header.params) != 6:
-            raise MalformedError(f"coordinate field has {len(header.params)} parameters; expected 6")
-        width, layers, iterations, flags, scale, residual = header.params
+        if len(header.params) not in PARAMETERS:
+            raise MalformedError(f"coordinate field has {len(header.params)} parameters; expected {' or '.join(map(str, PARAMETERS))}")
+        width, layers, iterations, flags, scale, residual = header.params[:6]
+        slope = header.params[6] if len(header.params) > 6 else None
+        if slope is not None and header.kind != Kind.SHAPE:
+            raise MalformedError("coordinate field has a slope and is none of a shape; expected 6 parameters: the file was written wrongly")
         explicit = bool((header.field - FIRST_FIELD) % 2)
-        if flags & ~(CONTRACTS | CONVERGED):
-            raise UnsupportedVersionError(f"coordinate field has flags {flags}; this version knows {CONTRACTS | CONVERGED}: update i2compress")
-        if explicit and (flags != CONVERGED or iterations != 1):
+        known = CONTRACTS | CONVERGED | (0 if slope is None else OCCUPANCY)
+        if flags & ~known:
+            raise UnsupportedVersionError(f"coordinate field has flags {flags}; this version knows {known}: update i2compress")
+        if explicit and (flags & ~OCCUPANCY != CONVERGED or iterations != 1):
             raise MalformedError(f"explicit field has flags {flags} and {iterations} iterations; expected {CONVERGED} and 1")
         for name, value, high in (("width", width, MAX_FILE_WIDTH), ("layers", layers, MAX_LAYERS), ("input scale", scale, MAX_SCALE)):
             if not 1 <= value <= high:
@@ -121,7 +146,15 @@ class CoordinateFile:
             input_scale=float(scale),
             normalise=bool(flags & CONTRACTS),
         )
-        return CoordinateFile(network=network, grid=header.grid, iterations=iterations, converged=bool(flags & CONVERGED), residual_code=residual)
+        return CoordinateFile(
+            network=network,
+            grid=header.grid,
+            iterations=iterations,
+            converged=bool(flags & CONVERGED),
+            residual_code=residual,
+            slope_code=slope,
+            occupancy=bool(flags & OCCUPANCY),
+        )
 
     @cached_property
     def weight_shapes(self) -> Shapes:
@@ -143,6 +176,11 @@ def residual_code(residual: float) -> int:
     if not residual > 0:
         return RESIDUAL_SMALLEST if residual == 0 else 0
     return min(max(round(-RESIDUAL_STEPS * math.log2(residual)), 0), RESIDUAL_SMALLEST) if math.isfinite(residual) else 0
+
+
+def slope_code(slope: float) -> int:
+    """The code nearest to a slope of more than 0; `CoordinateFile.slope` undoes it."""
+    return min(max(round(SLOPE_STEPS * math.log2(slope)) + SLOPE_ORIGIN, 0), MAX_SLOPE_CODE)
 
 
 def prior(number: int, spec: CoordinateFile) -> Arrays:
@@ -229,7 +267,7 @@ def check_contraction(spec: CoordinateFile, values: Arrays) -> None:
 def describe(spec: CoordinateFile) -> str:
     """Sizes and fixed point in words."""
     layers = f"{spec.network.layers} layer{'s' * (spec.network.layers > 1)}"
-    sizes = f"width {spec.network.width}, {layers}, input scale {spec.network.input_scale:g}"
+    sizes = f"{'occupancy, ' * spec.occupancy}width {spec.network.width}, {layers}, input scale {spec.network.input_scale:g}"
     if spec.explicit:
         return sizes
     if spec.converged:

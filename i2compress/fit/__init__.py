@@ -5,6 +5,7 @@ schedule: how a fit goes: a pyramid from nothing, one whose latents start at the
 distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur and pairs).
 rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
+wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
 parallel: two terms at once. soap: the weights' optimiser.
 """
@@ -29,8 +30,8 @@ from ..field.spec import Arrays, PyramidSpec
 from ..field.tiles import known
 from .analysis import trained_start
 from .compensate import quantise
-from .coordinate import CoordinateFit, Points, grid_points, quantise_coordinates, starting_field
-from .distortion import MovedError, PointDistortion, SquaredError
+from .coordinate import quantise_coordinates, starting_field
+from .distortion import MovedError, SquaredError
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
@@ -41,17 +42,22 @@ from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
 from .steering import Steering
 from .training_loop import StepInfo
+from .wanted import Asked, Cloud, Labels, Samples, Wanted
 from .windows import cut, cut_all, windows
 
 __all__ = [
     "Arrays",
+    "Cloud",
     "CoordinateResult",
     "CoordinateSchedule",
     "Distances",
+    "Labels",
     "Result",
+    "Samples",
     "Schedule",
     "Start",
     "StepInfo",
+    "Wanted",
     "cpu_threads",
     "fit_coordinates",
     "fit_signal",
@@ -209,24 +215,19 @@ class CoordinateResult:
 
 
 def fit_coordinates(
-    values: Float32Array,
+    wanted: Wanted,
     spec: CoordinateFile,
     settings: EncodeSettings,
     *,
-    gain: float,
-    offset: float,
-    importance: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> CoordinateResult:
     """Fit a coordinate field and quantise it.
 
     Args:
-        values: `[*grid, D]` float32, offset + gain * Phi.
+        wanted: to what.
         spec: sizes.
         settings: lambda, steps, seed, device, threads, time limit.
-        gain, offset: as above.
-        importance: weights of the squared errors, of the shape of `values`.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
 
@@ -235,14 +236,9 @@ def fit_coordinates(
         UsageError: a device name that means nothing.
     """
     with _fitting(settings.threads):
-        device = pick_device(settings.device)
-        y = torch.from_numpy((values.reshape(-1, spec.channels) - offset) / gain)
-        weights = None if importance is None else torch.from_numpy(importance.reshape(-1, spec.channels)).to(device)
-        points = Points(x=grid_points(spec.grid).to(device), y=y.to(device), importance=weights)
-        distortion = PointDistortion(unit=gain**2)
-        schedule = coordinate_schedule(settings)
-        field = starting_field(spec, device)
-        run = CoordinateFit(field, points, schedule, distortion=distortion, seed=settings.seed, on_step=on_step, stop=stop)
+        field = starting_field(spec, pick_device(settings.device))
+        asked = Asked(schedule=coordinate_schedule(settings), seed=settings.seed, on_step=on_step, stop=stop)
+        run = wanted.begin(field, spec.grid, asked)
         run.run()
         groups = quantise_coordinates(run, spec, settings.rate_weight, _Progress(on_step, run.done, run.best_loss))
         return CoordinateResult(groups=groups, distortion=run.check(), steps=run.done)

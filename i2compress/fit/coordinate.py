@@ -122,16 +122,19 @@ class CoordinateFit(TrainingLoop[State]):
         """See TrainingLoop.step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate(share)
-        index = self._next()
-        output = self.field(self.points.x[index], self.starts.get(index), solving=self.solving)
-        self.starts.put(output.solution.z, index)
-        loss = self._mean(output.values, index)
+        loss = self.loss(self._next())
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.iterations, self.residual = output.solution.iterations, output.solution.residual
         value = float(loss.detach()) * self.distortion.unit
-        self.report(share, loss=value, error=value, rate=math.nan)
+        self.report(share, loss=value, error=value if self.distortion.is_error else math.nan, rate=math.nan)
+
+    def loss(self, index: Tensor | slice) -> Tensor:
+        """What a step makes small, a scalar, on the points that are its turn."""
+        output = self.field(self.points.x[index], self.starts.get(index), solving=self.solving)
+        self.starts.put(output.solution.z, index)
+        self.iterations, self.residual = output.solution.iterations, output.solution.residual
+        return self._mean(output.values, index)
 
     def state(self) -> dict[str, Any]:
         """See TrainingLoop.state."""

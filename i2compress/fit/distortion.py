@@ -124,6 +124,11 @@ def squared(values: Tensor, wanted: Tensor) -> Tensor:
     return (values - wanted).square()
 
 
+def entropy(values: Tensor, wanted: Tensor) -> Tensor:
+    """The cross entropy of logits with the probabilities that are wanted, in nats."""
+    return F.binary_cross_entropy_with_logits(values, wanted, reduction="none")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PointDistortion:
     """Measures the values of a field at points.
@@ -135,6 +140,11 @@ class PointDistortion:
 
     loss: Callable[[Tensor, Tensor], Tensor] = squared
     unit: float = 1.0
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is the squared error, so that it has a PSNR."""
+        return self.loss is squared
 
     def __call__(self, values: Tensor, wanted: Tensor, importance: Tensor | None) -> Tensor:
         """The mean loss, a scalar, not yet times `unit`; `importance` weighs its elements, None for 1."""

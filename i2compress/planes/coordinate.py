@@ -4,16 +4,23 @@ Files of these fields have no latents: the weights are all there is. Decoding ne
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ..arrays import Float32Array
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
 from ..config import EncodeSettings
 from ..container import Container
-from ..field.coordinate_file import CoordinateFile, check_contraction, most_iterations, prior, residual_code
+from ..field.coordinate_file import CoordinateFile, check_contraction, most_iterations, prior, residual_code, slope_code
 from ..field.coordinate_spec import CoordinateSpec
 from ..field.weights import dequantise
 from ..kinds import SAMPLES, Kind
 from ..render.coordinate import CoordinateRenderer
 from .plane import FittedPlane, Plane, PlaneJob
+
+if TYPE_CHECKING:
+    from ..fit import Wanted
 
 DEFAULT_WIDTH = 64
 DEFAULT_LAYERS = 1
@@ -67,16 +74,27 @@ def input_scale(grid: tuple[int, ...], field: str, width: int, scale: tuple[int,
     return max(1, round(full * share / (2 if field == "siren" else 1)))
 
 
-def fit_field(job: PlaneJob, spec: CoordinateFile) -> FittedPlane:
-    """Fit a coordinate field and code it; the fixed point of one that need not contract may not be reached."""
-    from ..fit import fit_coordinates
+def fit_field(job: PlaneJob, spec: CoordinateFile, wanted: "Wanted | None" = None) -> FittedPlane:
+    """Fit a coordinate field and code it; the fixed point of one that need not contract may not be reached.
+
+    Args:
+        job: the values, and how to fit.
+        spec: sizes.
+        wanted: what to fit to; None for the job's values themselves.
+    """
+    from ..fit import Samples, fit_coordinates
 
     gain, offset = output_range(job.kind)
-    result = fit_coordinates(job.values, spec, job.settings, gain=gain, offset=offset, importance=job.importance, on_step=job.on_step, stop=job.stop)
+    wanted = Samples(values=job.values, gain=gain, offset=offset, importance=job.importance) if wanted is None else wanted
+    result = fit_coordinates(wanted, spec, job.settings, on_step=job.on_step, stop=job.stop)
     weights = dequantise(result.groups, prior(0, spec))
     renderer = CoordinateRenderer(spec, weights, gain=gain, offset=offset, threads=job.settings.threads or 1)
-    count = renderer.iterations_for(job.values, job.tolerance(result.distortion), limit=min(ITERATION_LIMIT, most_iterations(spec.network)))
+    tolerance, limit = wanted.unit * job.tolerance(result.distortion), min(ITERATION_LIMIT, most_iterations(spec.network))
+    count = renderer.iterations_for(np.float32(wanted.unit) * job.values, tolerance, limit=limit)
     spec = replace(spec, iterations=count.iterations, converged=count.converged, residual_code=residual_code(count.residual))
+    if spec.occupancy:
+        values = CoordinateRenderer(spec, weights, gain=gain, offset=offset, threads=job.settings.threads or 1).render()
+        spec = replace(spec, slope_code=slope_code(slope_at_zero(values[..., 0])))
     content = Container(header=job.header(spec, 0), weights=encode_weights(list(result.groups.values())), latents=())
     return FittedPlane(
         content=content,
@@ -87,6 +105,19 @@ def fit_field(job: PlaneJob, spec: CoordinateFile) -> FittedPlane:
         converged=count.converged,
         residual=count.residual,
     )
+
+
+def slope_at_zero(values: Float32Array) -> float:
+    """How much values `[X, Y, Z]` rise from sample to sample beside those of another sign, the median; 1 where there are none."""
+    beside = np.zeros(values.shape, np.bool_)
+    for axis in range(values.ndim):
+        along, changes = np.moveaxis(beside, axis, 0), np.moveaxis(np.diff(values > 0, axis=axis), axis, 0)
+        along[:-1] |= changes
+        along[1:] |= changes
+    if not beside.any():
+        return 1.0
+    squares = [np.square(np.gradient(values, axis=axis)[beside], dtype=np.float64) for axis in range(values.ndim)]
+    return max(float(np.median(np.sqrt(sum(squares)))), 2.0**-8)
 
 
 def open_field(content: Container, threads: int) -> Plane:

@@ -1,6 +1,7 @@
 """What the header of a plane says of its field, in words and as data, without numpy."""
 
 from ..header import FIELDS, PYRAMIDS, Header
+from ..kinds import Kind
 from ..records import Json
 
 
@@ -36,4 +37,5 @@ def field_facts(header: Header) -> dict[str, Json]:
     spec = CoordinateFile.from_header(header)
     network: dict[str, Json] = {"width": spec.network.width, "layers": spec.network.layers, "input_scale": spec.network.input_scale}
     solution: dict[str, Json] = {"iterations": spec.iterations, "contracts": spec.network.normalised, "converged": spec.converged}
-    return {**facts, "network": network, **solution, "residual": spec.residual}
+    values: dict[str, Json] = {"occupancy": spec.occupancy} if header.kind == Kind.SHAPE else {}
+    return {**facts, "network": network, **solution, "residual": spec.residual, **values}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..field.coordinate import build, initial
 from ..field.coordinate_field import ANEW, CHEAPEST, CoordinateField, Solving
@@ -15,7 +14,7 @@ from ..field.coordinate_spec import CoordinateSpec, explicit_twin
 from ..field.implicit import Phantom
 from ..field.points import Stop
 from ..fit.coordinate import CoordinateFit, Points
-from ..fit.distortion import PointDistortion, squared
+from ..fit.distortion import PointDistortion, entropy, squared
 from ..fit.schedule import CoordinateSchedule
 from ..fit.training_loop import StepInfo
 from ..metrics import psnr
@@ -210,11 +209,6 @@ class _Watch:
 def moved(points: Points, device: torch.device) -> Points:
     """The points on a device."""
     return Points(x=points.x.to(device), y=points.y.to(device))
-
-
-def entropy(values: Tensor, wanted: Tensor) -> Tensor:
-    """Cross entropy of logits."""
-    return binary_cross_entropy_with_logits(values, wanted, reduction="none")
 
 
 @torch.no_grad()

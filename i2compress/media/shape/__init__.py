@@ -37,5 +37,5 @@ __all__ = [
 kind = Kind.SHAPE
 noun = "a shape"
 start = "G"
-options = frozenset({"grid", "resolution", "box", "normals"})
+options = frozenset({"grid", "surface", "resolution", "box", "normals"})
 aims = False

@@ -3,6 +3,8 @@
 At a place x the distance is the mean of n_i . (x - p_i) over the nearest points, weighed by a Gaussian of |x - p_i| as wide as the points are apart.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...arrays import BoolArray, Float32Array, Float64Array, Int64Array
@@ -21,13 +23,26 @@ MOST_SAMPLES = 256  # along the longest side
 LEAST_POINTS = 32
 
 
-def surface_of(points: Float64Array, normals: Float64Array, name: str) -> tuple[Float64Array, Int64Array]:
-    """Vertices and triangles of the surface through points `[N, 3]` with normals `[N, 3]`. Raises SignalError for too few of them."""
+class OrientedCloud(NamedTuple):
+    """Points `[N, 3]` in the shape's units, and unit normals `[N, 3]` that face outwards."""
+
+    points: Float64Array
+    normals: Float64Array
+
+
+def oriented(points: Float64Array, normals: Float64Array, name: str) -> OrientedCloud:
+    """Those of points `[N, 3]` that have a place and a normal `[N, 3]`. Raises SignalError for too few of them."""
     length = np.linalg.norm(normals, axis=1)
     good = np.isfinite(points).all(1) & np.isfinite(length) & (length > 0)
     points, normals = points[good], normals[good] / length[good, None]
     if len(points) < LEAST_POINTS:
         raise SignalError(f"{name} has {len(points)} points with normals; expected at least {LEAST_POINTS}: give a denser scan")
+    return OrientedCloud(points, normals)
+
+
+def surface_of(cloud: OrientedCloud, name: str) -> tuple[Float64Array, Int64Array]:
+    """Vertices and triangles of the surface through a cloud. Raises SignalError where all its points are at one place."""
+    points, normals = cloud
     tree = nearest_points(points)
     apart = float(np.median(tree.query(points, 2)[0][:, 1]))
     low, high = points.min(0), points.max(0)

@@ -12,6 +12,9 @@ from ...arrays import Float32Array
 from ...config import Limits, View
 from ...container import ChunkReader
 from ...errors import ChecksumError, FormatError, MalformedError, TruncatedError, UsageError
+from ...field.coordinate_file import CoordinateFile
+from ...field.sparse_spec import SparseSpec
+from ...field.spec import PyramidSpec
 from ...header import MAX_AXIS, SPARSE, decode_header
 from ...planes import Cost, open_beside, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts
@@ -38,8 +41,8 @@ class Shape:
         self.complete = parts.complete
         # Those that are missing of a file that was cut short are gray, or have no colour.
         self.colours = [open_beside(part, self.plane) for part in parts.colours]
-        # The values of a sparse pyramid are distances in samples; a coordinate field has them as a Signal does.
-        self._unit = 1.0 if content.header.field in SPARSE else TRUNCATION
+        # The values of a sparse pyramid are distances in samples; a coordinate field has them as a Signal does, or says what they are.
+        self._unit = 1.0 if isinstance(self.plane.spec, SparseSpec) else unit_of(self.plane.spec)
 
     def output(self, view: View) -> Layout:
         """See Content."""
@@ -77,6 +80,12 @@ class Shape:
                 missing = np.where(np.abs(band[..., :1]) >= FAR, np.float32(np.nan), np.float32(0))
                 rgb = from_planes(np.concatenate([rgb, *[missing] * (PLANES - rgb.shape[-1])], -1))
             yield np.concatenate([band[..., :1], rgb], -1)
+
+
+def unit_of(spec: PyramidSpec | CoordinateFile) -> float:
+    """Samples of distance that a value of 1 of a dense field is, near the surface."""
+    slope = spec.slope if isinstance(spec, CoordinateFile) else None
+    return TRUNCATION if slope is None else 1 / slope
 
 
 def _averaged(bands: Iterator[Float32Array], ratios: tuple[int, ...], limit: float) -> Iterator[Float32Array]:

@@ -21,15 +21,12 @@ from ...planes import (
     FIT_SECONDS,
     MAX_SAMPLES,
     FittedPlane,
-    PlaneJob,
     SparseJob,
-    code_tolerance,
     field_memory,
     field_seconds,
     fit_sparse_plane,
     open_plane,
 )
-from ...planes.coordinate import file_spec, fit_field
 from ...render.span import Span
 from ...render.sparse import SparseRenderer
 from ...signal import TRUNCATION, Frame, Layout
@@ -37,6 +34,7 @@ from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
 from .colours import CHROMA_COST, PLANES, known, to_planes
+from .coordinate import DEFAULT_GRID, colourless, fit_coordinates, wanted_surface
 from .losses import lost_parts
 from .measures import chamfer
 from .sampling import active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
@@ -53,11 +51,8 @@ BLOCK = 2  # log2 of the side of blocks
 MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
 FOUND_LEVELS = 2  # levels that start at 0
-COORDINATE_GRID = 64
 LOOKED_AT = 2  # times as fine as the file's grid: the surface on which sharpening is tried
 SHARPER = 0.97  # of the distance without it: less is not worth the decoder's time
-INPUT_SCALE = (60, 64)  # input scale of coordinate fields, and the samples along the longest axis that it is for
-NEAR_IMPORTANCE = 16.0  # in coordinate fields, of samples less than TRUNCATION from the surface; 1 for the others
 # Quality -> samples along the longest side, geometric in between. A finer grid pays only once the coarser one's errors are small: so quality
 # is for the most part that of the grid, and lambda moves little.
 QUALITY_GRIDS = {0.0: 32, 25.0: 48, 50.0: 80, 75.0: 128, 90.0: 192, 100.0: 256}
@@ -90,15 +85,16 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     if isinstance(source, MeshSource):
         grid, frame = frame_of(source.solid, _resolution(settings), BLOCK)
         source.layout = replace(source.layout, grid=grid, frame=frame)
+    surface = "" if sparse else wanted_surface(source, settings)
+    notes = colourless(source, surface) if surface else ()
     layout = source.layout
     if layout.channels not in (1, 4):
         raise SignalError(f"the shape has {layout.channels} channels; expected 1 of distances, or 4 with red, green and blue")
     if layout.samples > MAX_SAMPLES:
         raise SignalError(f"the grid is {'x'.join(map(str, layout.grid))}; expected at most {MAX_SAMPLES} samples: use a smaller --grid")
-    planes = _fit_sparse(source, settings, hooks) if sparse else [_fit_coordinates(source, settings, hooks)]
+    planes = _fit_sparse(source, settings, hooks) if sparse else [fit_coordinates(source, surface, settings, hooks)]
     fitted, colours = planes[0], planes[1:]
     renderer, frame = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0)
-    notes: tuple[str, ...] = ()
     if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer):
         notes = lost_parts(source, renderer)
         frame = frame._replace(sharpen=ROUNDS if sharpening_pays(source.solid, renderer, layout.grid, frame) else 0)
@@ -130,7 +126,7 @@ def encode_seconds(source: Source, settings: EncodeSettings) -> float:
 
 def _resolution(settings: EncodeSettings) -> int:
     """Samples along the longest side of a mesh's grid."""
-    return settings.grid or (grid_of_quality(settings.quality) if settings.field == DEFAULT_FIELD else COORDINATE_GRID)
+    return settings.grid or (grid_of_quality(settings.quality) if settings.field == DEFAULT_FIELD else DEFAULT_GRID)
 
 
 def spec_of(grid: tuple[int, ...], settings: EncodeSettings) -> SparseSpec:
@@ -278,21 +274,3 @@ def _of_grid(values: Float32Array, spec: SparseSpec) -> "tuple[Distances, Lattic
 def _crossing(values: Float32Array) -> float:
     """How many samples of a distance grid the surface crosses, about."""
     return float(max(1, (np.abs(values) < 0.5 / TRUNCATION).sum()))
-
-
-def _fit_coordinates(source: Source, settings: EncodeSettings, hooks: Hooks) -> FittedPlane:
-    layout = source.layout
-    values = np.ascontiguousarray(source.read(0, layout.grid[0]), np.float32)
-    importance = np.where(np.abs(values) < 1, np.float32(NEAR_IMPORTANCE), np.float32(1))
-    importance[..., 1:] = known(values[..., 1:])[..., None] if layout.channels > 1 else 0
-    job = PlaneJob(
-        values=values,
-        kind=Kind.SHAPE,
-        bit_depth=layout.bit_depth,
-        settings=settings,
-        tolerance=code_tolerance(layout.bit_depth),
-        importance=importance,
-        on_step=hooks.on_step,
-        stop=hooks.stop,
-    )
-    return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))

@@ -9,7 +9,7 @@ from ...arrays import Float64Array, Int64Array
 from ...errors import I2Error, ResourceError, SignalError
 from ...kinds import Kind
 from ..protocol import Format
-from .cloud import surface_of
+from .cloud import OrientedCloud, oriented, surface_of
 from .colours import Colours, PointColours, TriangleColours
 from .libraries import trimesh
 
@@ -22,12 +22,14 @@ FORMATS = tuple(
 
 
 class Triangles(NamedTuple):
-    """Vertices `[V, 3]`, triangles `[F, 3]`, whole sentences on what of the file is not coded, and its colours where it has some."""
+    """Vertices `[V, 3]`, triangles `[F, 3]`, whole sentences on what of the file is not coded, its colours where it has some, and the
+    points that the triangles were made of where it has none itself."""
 
     vertices: Float64Array
     faces: Int64Array
     notes: list[str]
     colours: Colours | None = None
+    cloud: OrientedCloud | None = None
 
 
 def read_triangles(data: bytes, form: str, name: str) -> Triangles:
@@ -80,12 +82,13 @@ def _of_points(clouds: list[Any], name: str) -> Triangles:
         raise SignalError(
             f"{name} holds {len(points)} points and neither triangles nor normals; give it normals (nx, ny, nz), or make a surface of it"
         )
-    vertices, faces = surface_of(points, normals, name)
-    notes = [f"{len(points)} points with normals were joined to a surface of {len(faces)} triangles, and that is coded and compared with"]
+    cloud = oriented(points, normals, name)
+    vertices, faces = surface_of(cloud, name)
+    notes = [f"{len(points)} points with normals were joined to a surface of {len(faces)} triangles, and that is what figures compare with"]
     painted = [np.asarray(getattr(cloud, "colors", ()), np.float64) for cloud in clouds]
     if any(len(part) != len(cloud.vertices) for part, cloud in zip(painted, clouds, strict=True)):
-        return Triangles(vertices, faces, notes)
-    return Triangles(vertices, faces, notes, PointColours(points, np.concatenate(painted)[:, :3] / 255))
+        return Triangles(vertices, faces, notes, cloud=cloud)
+    return Triangles(vertices, faces, notes, PointColours(points, np.concatenate(painted)[:, :3] / 255), cloud)
 
 
 def _normals(clouds: list[Any]) -> Float64Array | None:

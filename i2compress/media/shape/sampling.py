@@ -16,6 +16,7 @@ REACH = 2  # samples from the surface to the cells that points near it are inter
 DENSITY = 4.0  # points for each sample that the surface crosses, to find the blocks it is in
 NEAR_POINTS = 2.0  # points to fit for each sample that the surface crosses
 SPREAD = 0.45  # standard deviation of their distance from it, in samples
+LABELS_NEAR, LABEL_SPREAD = 0.5, 1.0  # of places whose side is learned: the share about the surface, and how far from it in the same way
 FAR_SHARE = 0.5  # of as many points: cells of active blocks
 FAR_IMPORTANCE = 0.25
 THIN_IMPORTANCE = 4.0  # of points where the solid, or a gap in it, is thin: the error there is small, and what hangs on it is lost with it
@@ -102,6 +103,14 @@ def coloured_points(solid: Solid, frame: Frame, random: np.random.Generator) -> 
     away = random.uniform(-1, 1, (count, 1)) + solid.half / frame.sample * random.choice([-1, 1], (count, 1))
     points = to_cells(surface, frame) + away * normals
     return points.astype(np.float32), surface
+
+
+def labelled_places(solid: Solid, grid: Shape, frame: Frame, count: int, random: np.random.Generator) -> tuple[Float64Array, BoolArray]:
+    """Places `[count, 3]` in samples, and whether each is outside: some of them anywhere in the grid, some about the surface."""
+    about, end = round(LABELS_NEAR * count), np.array(grid) - 0.5
+    near = to_cells(on_surface(solid.vertices, solid.surface, about, random)[0], frame) + random.normal(0, LABEL_SPREAD, (about, 3))
+    cells = np.concatenate([random.uniform(-0.5, end, (count - about, 3)), near.clip(-0.5, end)])
+    return cells, ~solid.inside(to_units(cells, frame))
 
 
 def thin(solid: Solid, surface: Float64Array, index: Int64Array, frame: Frame) -> BoolArray:

@@ -13,6 +13,7 @@ from ...errors import SignalError
 from ...kinds import Kind
 from ...signal import TRUNCATION, Frame, Layout, Metadata, Values
 from ..protocol import Source
+from .cloud import OrientedCloud
 from .colours import Colours
 from .files import read_triangles
 from .sampling import frame_of, to_units
@@ -29,14 +30,16 @@ class MeshSource:
     Its own grid is a coarse one; an encode and a comparison take the grid that they need by `resampled`.
     """
 
-    def __init__(self, solid: Solid, layout: Layout, form: str, notes: Sequence[str], colours: Colours | None = None) -> None:
-        self.solid, self.format, self.notes, self.colours = solid, form, notes, colours
+    def __init__(
+        self, solid: Solid, layout: Layout, form: str, notes: Sequence[str], colours: Colours | None = None, cloud: OrientedCloud | None = None
+    ) -> None:
+        self.solid, self.format, self.notes, self.colours, self.cloud = solid, form, notes, colours, cloud
         self.layout = replace(layout, channels=1 if colours is None else 4)
         self.metadata = Metadata()
 
     def resampled(self, layout: Layout) -> "MeshSource":
         """See Resampling; without its colours where the layout has none."""
-        return MeshSource(self.solid, layout, self.format, self.notes, self.colours if layout.channels > 1 else None)
+        return MeshSource(self.solid, layout, self.format, self.notes, self.colours if layout.channels > 1 else None, self.cloud)
 
     def read(self, start: int, count: int) -> Float32Array:
         """See Source: slabs of truncated distances, with colours where they are not cut."""
@@ -51,7 +54,7 @@ class MeshSource:
         cells = np.stack(np.meshgrid(np.arange(start, stop), np.arange(y), np.arange(z), indexing="ij"), -1).reshape(-1, 3)
         points = to_units(cells.astype(np.float64), self.layout.frame)
         found = self.values(points)[:, None]
-        if self.colours is not None:
+        if self.colours is not None and self.layout.channels > 1:
             near = np.abs(found[:, 0]) < 1
             rgb = np.full((len(points), 3), -1.0)
             rgb[near] = self.colours.at(points[near])
@@ -104,4 +107,4 @@ def open(file: BinaryIO, name: str) -> Source:
     solid = Solid(found.vertices, found.faces, name)
     grid, frame = frame_of(solid, DEFAULT_RESOLUTION, DEFAULT_BLOCK)
     layout = Layout(kind=Kind.SHAPE, grid=grid, channels=1, bit_depth=16, frame=frame)
-    return MeshSource(solid, layout, form, [*found.notes, *solid.notes], found.colours)
+    return MeshSource(solid, layout, form, [*found.notes, *solid.notes], found.colours, found.cloud)
