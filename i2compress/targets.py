@@ -19,10 +19,12 @@ from .signal import Layout
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
+RESCUES, RESCUE_TIME = 3, 0.2  # short fits under a larger lambda, at most, where one in time came out too large; and their share of its time
 STRAYED = 0.4  # of ln(lambda): a fit that had to raise it by more has spent bits that come back slowly, and is made anew where it ended
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
+TRUSTED, STRIDE = 3, 0.2  # misses after which the line is no longer trusted; and how far ln(lambda) goes beyond all, at least, more each time
 FURTHEST = 3.0  # in ln(lambda), from one try to the next: far from what was tried quality need not rise as lambda falls
 SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
 LAMBDAS = (1e-7, 0.5)
@@ -58,7 +60,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     tried: list[_Try] = []
     most = FITS
     if settings.time_limit is not None:
-        most, share = (1, AIMED_TIME) if aims else (HURRIED, 1 / HURRIED)
+        most, share = (1 + RESCUES, AIMED_TIME) if aims else (HURRIED, 1 / HURRIED)
         settings = replace(settings, time_limit=settings.time_limit * share)
     while len(tried) < most and not (hooks.stopped and tried):
         ask = _aim(settings, goal, tried, beside) if aims else _ask(settings, goal, source.layout, tried)
@@ -66,7 +68,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
             break  # at the end of what can be asked for
         made = attempt(ask.settings)
         tried.append(replace(ask, found=goal.found(made), made=made))
-        if goal.met(tried[-1].found) and goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed):
+        good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
+        if goal.met(tried[-1].found) and (good or (aims and settings.time_limit is not None)):
             break
     meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:
@@ -100,6 +103,8 @@ def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: i
     wanted = goal.limit - AIM_ROOM
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
+    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file is not too large
+        lam, settings = lam * math.exp(1 + 2 * (tried[-1].found - goal.limit)), replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
     return _Try(asked=asked, settings=replace(settings, lam=None if lam is None else _clamped(math.log(lam)), aim=max(1.0, math.exp(asked) - beside)))
 
 
@@ -185,7 +190,12 @@ def _next(goal: _Goal, tried: "list[_Try]") -> float:
     if len(near) == 2 and near[0].asked != near[1].asked:
         rise = (near[1].found - near[0].found) / (near[1].asked - near[0].asked)
         slope = rise if 3 * slope < rise < slope / 3 else slope  # two tries close together say little about the slope
-    return near[0].asked + min(max((goal.wanted - near[0].found) / slope, -FURTHEST), FURTHEST)
+    found = near[0].asked + min(max((goal.wanted - near[0].found) / slope, -FURTHEST), FURTHEST)
+    if len(tried) < TRUSTED or any(goal.met(entry.found) for entry in tried):
+        return found
+    # Fits come out by chance, and where all of some have missed, a small step may miss again: beyond all of them.
+    way, beyond = (1, max) if goal.name == "size" else (-1, min)
+    return beyond(found, beyond(entry.asked for entry in tried) + way * STRIDE * (len(tried) - TRUSTED + 1))
 
 
 def _clamped(place: float) -> float:

@@ -98,6 +98,23 @@ def test_a_miss_is_an_error_that_says_by_how_much() -> None:
         searched(Target(psnr=119.0), Coder())
 
 
+@pytest.mark.parametrize("name", ["size", "psnr"])
+def test_fits_that_come_out_by_chance_are_left_behind(name: str) -> None:
+    """Where all of some miss narrowly the next ones go further, and never to the same place twice."""
+    lambdas: list[float] = []
+    sizes = iter([552, 513, 600, 540, 470])
+
+    def attempt(settings: EncodeSettings) -> Attempt:
+        lambdas.append(settings.rate_weight)
+        size = next(sizes)
+        return Attempt(coded=Coded(data=bytes(size), steps=1, passes=1), figures={"psnr": 30 - 10 * math.log10(size / 500)})
+
+    made = searched(Target(size=500) if name == "size" else Target(psnr=30.0), attempt)
+    assert len(made.coded.data) == 470
+    way = 1 if name == "size" else -1
+    assert way * lambdas[3] > max(way * lam for lam in lambdas[:3]) and way * lambdas[4] > way * lambdas[3]
+
+
 def test_a_file_far_below_its_limit_is_written_with_a_word() -> None:
     made = searched(Target(size=10**9), Coder())
     assert any("% under 1000000000" in note for note in made.coded.notes)

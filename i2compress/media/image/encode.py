@@ -39,7 +39,7 @@ AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what it
 STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
-PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel: smaller ones do not earn their weights
+PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
@@ -50,8 +50,8 @@ ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iteration
 INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
 
-def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_from: int = PLANES_FROM, levels: int = MAX_LEVELS) -> Coded:
-    """See Medium; for `planes_from` and `levels` see pyramid_spec."""
+def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_from: int | None = None, levels: int = MAX_LEVELS) -> Coded:
+    """See Medium; for `planes_from` and `levels` see pyramid_spec. With None for `planes_from` it is what is best for the start."""
     layout = source.layout
     metadata = {} if settings.strip else {name: blob for name, blob in vars(source.metadata).items() if blob is not None}
     if max(layout.grid) > MAX_AXIS or layout.samples > MAX_SAMPLES:
@@ -73,8 +73,11 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     if job.aim is not None and settings.lam is None:
         settings = replace(settings, lam=lambda_of_bytes(values, job.aim) * MORE_LAMBDA[job.distortion])
         job = replace(job, settings=settings)
-    spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from, levels=levels)
-    fitted = _fit(job, settings, spec)
+    spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from or 0, levels=levels)
+    start = chosen_start(spec, settings)
+    if start is None and planes_from is None:
+        spec = pyramid_spec(job.grid, job.channels, settings, levels=levels)
+    fitted = _fit(job, settings, spec, start)
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     coded = Coded(
@@ -132,11 +135,10 @@ def distortion_of(settings: EncodeSettings) -> str:
     return SQUARES
 
 
-def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec) -> FittedPlane:
+def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec, chosen: StartFile | None) -> FittedPlane:
     if settings.field == DEFAULT_FIELD:
         from ...fit import trained_schedule, trained_start
 
-        chosen = chosen_start(spec, settings)
         if chosen is None:
             return fit_pyramid(job, spec, part=ITERATION_PART)
         start = trained_start(job.values, spec, chosen)
@@ -154,12 +156,10 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
         UsageError: one was asked for, and there is none for such a picture or no such file.
         MalformedError: the file is no start.
     """
-    if settings.start == "none" or (settings.start == "auto" and not fits(spec)):
+    if settings.start == "none" or settings.field != DEFAULT_FIELD or (settings.start == "auto" and not fits(spec)):
         return None
     if not fits(spec):
-        raise UsageError(
-            "start is for pictures without opacity, of 49152 samples or more and 64 or more a side, in a field of the default sizes; leave it out"
-        )
+        raise UsageError("start is for pictures without opacity, of 64 or more a side, in a field of the default sizes; leave it out")
     if settings.start in STARTS:
         start = shipped()
         if start is None and settings.start != "auto":
