@@ -257,7 +257,7 @@ def test_which_fits_are_quantised_with_compensation(steps: int, changes: dict[st
     assert found.compensate is expected
     called: list[str] = []
     monkeypatch.setattr(compensate, "compensated", lambda *_: called.append("compensated"))
-    monkeypatch.setattr(compensate, "search", lambda *_: called.append("search"))
+    monkeypatch.setattr(compensate, "search", lambda *_, **__: called.append("search"))
     quantise(problem(picture()), found)
     assert called == (["compensated", "search"] if expected else ["search"])  # the second where the first finds nothing
 

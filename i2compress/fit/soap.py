@@ -129,7 +129,8 @@ class _Batch:
     def begin(self) -> None:
         """The first bases: eigenvectors, those of large eigenvalues first."""
         for basis, gram in zip(self.bases, self.grams, strict=True):
-            basis.copy_(_decomposed(_scaled(gram), lambda matrices: torch.linalg.eigh(matrices)[1].flip(-1)))
+            plain, scaled = (_decomposed(matrices, lambda matrices: torch.linalg.eigh(matrices)[1].flip(-1)) for matrices in (gram, _scaled(gram)))
+            basis.copy_(torch.where(plain.isfinite().all(-1, keepdim=True).all(-2, keepdim=True), plain, scaled))
 
     def refresh(self, square: Tensor) -> None:
         """The next bases, in the order of their eigenvalues; so are the second moments, which belong to them."""
