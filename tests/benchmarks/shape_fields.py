@@ -1,8 +1,8 @@
 """Shapes in coordinate fields, fitted to distances, to sides and to points: python -m tests.benchmarks.shape_fields MESH... [--out FOLDER]
 
 A cloud of points with normals is drawn from each mesh, uniform over its surface, and encoded as a user's cloud would be. Files are compared with the
-mesh itself, not with the surface that the cloud is joined to. With --out there is a render of each, as PNG. With --levers each choice of the fit
-is undone by itself as well: "anywhere" takes no places about the surface; "no ball" leaves out the start at a ball, "few zeros" weighs the penalty
+mesh itself, not with the surface that the cloud is joined to. With --out there is a render of each, as PNG. With --levers choices of the fit are
+undone as well, each by itself: "anywhere" takes no places about the surface; "no ball" leaves out the start at a ball, "few zeros" weighs the penalty
 for zeros elsewhere a tenth as much; "exact" takes the exact gradient of the implicit layer, and only as many steps as take about as long.
 """
 
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--explicit", action="store_true")
     parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--levers", action="store_true")
+    parser.add_argument("--levers", default="", help=",".join(LEVERS))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     heads = ("cloud of", "field", "fitted to", "bytes", "Chamfer-L1", "Hausdorff", "F-score", "normals", "IoU", "encode s")
@@ -111,7 +111,7 @@ def main() -> None:
         data = cloud(points, unit_normals(solid.vertices, solid.surface[index]))
         panels = [("source", Surface(solid.vertices, solid.surface))]
         wanted: list[tuple[str, Lever | None]] = [(surface, None) for surface in asked.surfaces.split(",")]
-        wanted += [(f"{lever.surface}, {name}", lever) for name, lever in LEVERS.items() if asked.levers]
+        wanted += [(f"{LEVERS[name].surface}, {name}", LEVERS[name]) for name in filter(None, asked.levers.split(","))]
         for field in asked.fields.split(","):
             for name, lever in wanted:
                 surface = name if lever is None else lever.surface
