@@ -1,46 +1,77 @@
-"""Loss of fits that begin with a trained start, and of fits from nothing, after the same steps.
+"""Files of fits that begin at a trained start, and of fits from nothing, after the same steps.
 
-    python -m tests.benchmarks.start mine/start.npz photos --steps 0,30,60,120 --codes 50 --out start.json
+    python -m tests.benchmarks.start mine/start.npz photos --steps 30,60,120,250 --sides 128,256 --out start.json
 
-The pictures are crops of 256x256 from the middle of the photographs that a training on the folder holds out. Bits are those of an ideal
-coder, and of the stream of weights; none is quantised with compensation, so that both are treated alike.
+The pictures are squares from the middle of the photographs that a training on the folder holds out, reduced to four times that side. What is
+compared is the loss of the whole file, D / lambda + bits a sample, with D as the tune weighs errors, measured on the decoded file.
 """
 
 import argparse
 import json
 import os
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from i2compress.coding.latents import latent_bits
-from i2compress.coding.weights import encode_weights
-from i2compress.config import EncodeSettings
-from i2compress.field.priors import VARIABLE, StartFile, find_prior, read_start, trained_spec
-from i2compress.field.weights import context_weights
-from i2compress.fit import fit_signal, pyramid_schedule, trained_schedule, trained_start
-from i2compress.metrics import psnr
+from i2compress import codec
+from i2compress.arrays import Float32Array
+from i2compress.cli.train import PICTURES
+from i2compress.config import SQUARES, EncodeSettings
+from i2compress.container import chunk_sizes
+from i2compress.field.priors import VARIABLE
+from i2compress.signal import Signal
 from i2compress.train import split
-from i2compress.train.crops import load
 from i2compress.train.loop import lambda_of
 
-SIDE = 256
+REDUCED = 4  # the longest side of a photograph, in sides of the square
 
 
-def measure(values: np.ndarray, step_code: int, steps: int, file: StartFile | None) -> tuple[float, float, float, float]:
-    """loss / lambda, PSNR, bits a sample, and bytes of the weights among them."""
-    lam = lambda_of(step_code)
-    spec, settings = trained_spec(step_code, (SIDE, SIDE)), EncodeSettings(lam=lam, steps=max(steps, 1), threads=1)
-    guessed = file is not None and file.guesses
-    schedule = replace(trained_schedule(settings) if guessed else pyramid_schedule(settings), compensation=None, steps=steps)
-    start = None if file is None else trained_start(values, spec, file)
-    result = fit_signal(values, spec, settings, schedule=schedule, start=start)
-    context = context_weights(spec, result.groups, find_prior(0 if start is None else start.prior, spec))
-    weights = len(encode_weights(list(result.groups.values())))
-    rate = (8 * weights + float(latent_bits(result.latents, context, tile=spec.tile).sum())) / SIDE**2
-    return result.squared_error / lam + rate, psnr(result.squared_error), rate, weights
+def square(path: Path, side: int) -> Float32Array:
+    """`[side, side, 3]` in [0, 1]."""
+    with Image.open(path) as photo:
+        picture = photo.convert("RGB")
+    picture.thumbnail((REDUCED * side, REDUCED * side), Image.Resampling.LANCZOS)
+    left, top = ((size - side) // 2 for size in picture.size)
+    return np.asarray(picture.crop((left, top, left + side, top + side)), np.float32) / np.float32(255)
+
+
+def measure(values: Float32Array, settings: EncodeSettings) -> dict[str, float]:
+    """Loss / lambda, PSNR, bits a sample, and bytes of the weights, of one file."""
+    encoded = codec.encode(Signal(values=values, bit_depth=8), settings)
+    squares = 10 ** (-encoded.psnr / 10)
+    measured = encoded.coded.distortion_of
+    distortion = squares if measured is None else measured(codec.I2File.from_bytes(encoded.data, threads=1).content)
+    weights = sum(chunk.size for chunk in chunk_sizes(encoded.data) if chunk.name == "weights")
+    return {"loss": distortion / settings.rate_weight + encoded.bpp, "psnr": encoded.psnr, "bpp": encoded.bpp, "weights": weights}
+
+
+def rows(given: argparse.Namespace, paths: list[Path]) -> Iterator[dict[str, float | str]]:
+    """A line a setting, without a start and with it: geometric means of the losses, means of the rest."""
+    for side in map(int, given.sides.split(",")):
+        pictures = [square(path, side) for path in paths]
+        for tune in given.tunes.split(","):
+            for code in map(int, given.codes.split(",")):
+                for steps in map(int, given.steps.split(",")):
+                    first: list[float] = []
+                    for name, start in (("none", "none"), ("trained", str(given.start))):
+                        if not steps and start == "none":  # a fit from nothing has to make some
+                            continue
+                        settings = EncodeSettings(lam=lambda_of(code), steps=steps, tune=tune, threads=1, device="cpu", start=start)
+                        began = time.process_time()
+                        found = [measure(values, settings) for values in pictures]
+                        seconds = (time.process_time() - began) / len(found)
+                        losses = [figures["loss"] for figures in found]
+                        first = first or losses
+                        mean = {key: round(float(np.mean([figures[key] for figures in found])), 4) for key in ("psnr", "bpp", "weights")}
+                        ratio = float(np.exp(np.mean(np.log(np.array(losses) / first))))
+                        loss = round(float(np.exp(np.mean(np.log(losses)))), 4)
+                        yield {
+                            "side": side, "tune": tune, "lambda": lambda_of(code), "steps": steps, "start": name,
+                            "loss": loss, "ratio": round(ratio, 4), **mean, "seconds": round(seconds, 2),
+                        }  # fmt: skip
 
 
 def main() -> None:
@@ -48,36 +79,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--steps", default="0,20,60,120,240,400")
+    parser.add_argument("--steps", default="30,60,120,250")
+    parser.add_argument("--sides", default="128,256")
+    parser.add_argument("--tunes", default=f"visual,{SQUARES}")
     parser.add_argument("--codes", default="50", help="step codes; lambda is 1e-3 at 50, and doubles every 4")
-    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--out", type=Path, default=Path("start.json"))
     given = parser.parse_args()
     os.environ[VARIABLE] = str(given.start)
-    file = read_start(given.start)
-    held = split(sorted(given.photos.iterdir()))[1][: given.pictures]
-    rows = []
-    for code in map(int, given.codes.split(",")):
-        for steps in map(int, given.steps.split(",")):
-            for name, used in (("trained", file), ("none", None)):
-                if not steps and used is None:  # a fit from nothing has to make some
-                    continue
-                began, found = time.process_time(), []
-                for path in held:
-                    whole = load(path)
-                    top, left = ((size - SIDE) // 2 for size in whole.shape[:2])
-                    found.append(measure(np.ascontiguousarray(whole[top : top + SIDE, left : left + SIDE]), code, steps, used))
-                mean = dict(zip(("loss", "psnr", "bpp", "weights"), np.mean(found, 0).round(4).tolist(), strict=True))
-                row = {
-                    "start": name,
-                    "lambda": lambda_of(code),
-                    "steps": steps,
-                    **mean,
-                    "seconds": round((time.process_time() - began) / len(held), 2),
-                }
-                rows.append(row | {"seconds": round((time.process_time() - began) / len(held), 2)})
-                print(rows[-1], flush=True)
-    given.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    held = split([path for path in sorted(given.photos.iterdir()) if path.suffix.lower() in PICTURES])[1][: given.pictures]
+    found = []
+    for row in rows(given, held):
+        found.append(row)
+        print(row, flush=True)
+    given.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in found) + "\n]\n")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def main() -> None:
                 threads=options.threads,
                 seed=options.seed,
                 strip=True,
+                start="none",
             )
             found = measure(picture, settings, planes_from=options.planes_from, levels=options.levels)
             row = {"picture": path.stem, "crop": options.crop, "explicit": options.explicit, "threads": options.threads, **found}
