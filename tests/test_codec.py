@@ -15,7 +15,7 @@ from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import decode_weights
 from i2compress.container import read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
-from i2compress.field.spec import prior
+from i2compress.field.priors import find_prior
 from i2compress.field.weights import context_weights
 from i2compress.media.image.encode import hurried, levels_for, pyramid_spec
 from i2compress.planes.pyramid import stream_grids
@@ -65,7 +65,7 @@ def test_the_file_is_as_large_as_the_estimate_and_a_constant() -> None:
     content, plane = read(result.data), I2File.from_bytes(result.data).content.plane
     shapes = plane.spec.weight_shapes
     groups = dict(zip(shapes, decode_weights(content.weights, list(shapes.values())), strict=True))
-    context = context_weights(plane.spec, groups, prior(0, plane.spec))
+    context = context_weights(plane.spec, groups, find_prior(content.header.prior, plane.spec))
     estimate = len(content.weights) + latent_bits(plane.latents, context, tile=plane.spec.tile).sum() / 8
     assert estimate <= len(result.data) <= 1.01 * estimate + 80
 
