@@ -1,4 +1,4 @@
-"""A second decoder, written from docs/format.md alone: plain, slow, and sharing no code with i2compress.
+"""A second decoder, written from docs/format.md alone: plain, slow, and sharing no code with i2compress (but the tables of trained starts).
 
 Integers only (and math.exp for the table of section 5.3) up to the latents; the values are float lists.
 Section numbers are those of docs/format.md. It trusts its input: errors of section 11 are assertions.
@@ -8,12 +8,16 @@ import math
 import zlib
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
+
+import numpy as np
 
 Shape = tuple[int, ...]
 Grid = dict[Shape, int]  # coordinate -> latent
 Values = list[list[list[float]]]  # [row][column][channel]
 
 OFFSETS = [(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-2, -1), (-2, 1), (-1, -2), (-2, -2), (-2, 2), (0, -3), (-3, 0)]
+STARTS = Path(__file__).parents[1] / "i2compress" / "field" / "starts"  # tables, which belong to the format
 MANTISSAS = [1024, 1117, 1218, 1328, 1448, 1579, 1722, 1878]
 
 
@@ -63,6 +67,8 @@ class Header:
     step: float
     planes: int
     split: int
+    prior: int
+    step_code: int
 
     @staticmethod
     def parse(payload: bytes) -> "Header":
@@ -73,12 +79,14 @@ class Header:
             numbers.append(number)
         assert shape & 3 == 0 and shape >> 2 & 3 == 1, "this decoder knows pictures"
         height, columns, kind, prior, streams, count, *params = numbers
-        assert prior == 0 and count == len(params) in (7, 9)
+        assert count == len(params) in (7, 9)
         c, levels, hidden, n, t, iterations, g, inputs, layout = (*params, 0, 0)[:9]
         assert inputs == 0, "this decoder knows pictures"
         depth = 16 if shape >> 4 & 1 else 8
         sizes = (c, levels, hidden, n, 1 << t, iterations)
-        return Header((shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8), layout % 4 + 1, layout // 4)
+        return Header(
+            (shape >> 5) + 1, depth, (height, columns), kind == 1, streams, *sizes, 2 ** ((g - 64) / 8), layout % 4 + 1, layout // 4, prior, g
+        )
 
     def levels_of_grids(self) -> list[int]:
         return [level for level in range(self.levels) for _ in range(self.planes if self.split <= level < self.split + 3 else 1)]
@@ -172,11 +180,42 @@ def read_weights(payload: bytes, header: Header) -> dict[str, Tensor]:
             prior[i] = 4 * math.floor(64 * spread * math.sqrt(3) * ((state >> 8) / 2**23 - 1) + 0.5)
         if name == "S" and header.planes > 1:
             prior = colours(header)
+        if header.prior:
+            prior = trained(header, name)
         exponent = decoder.read(32 * exponent, 48)
         rank = decoder.read(32 * rank, 56)
         assert 0 <= exponent <= 15 and 0 <= rank <= 51
         found[name] = Tensor(shape, prior, [decoder.read(0, 2 * rank) for _ in range(size)], exponent)
     return found
+
+
+def trained(header: Header, name: str) -> list[int]:
+    """Section 6.6: the prior of a tensor, in 1/256."""
+    s = clamp(header.step_code, 28, 68)
+    a = max(knot for knot in (28, 38, 48, 58) if knot <= s)
+    t = s - a
+
+    def mixed(tensor: str) -> list[list[int]]:
+        """Its integers, as rows of its last axis; of one with a single axis, a row."""
+        table = np.load(STARTS / f"{header.prior}.npz")[f"prior/{tensor}"]
+        first, second = ([int(x) for x in table[(knot - 28) // 10].ravel()] for knot in (a, a + 10))
+        flat, n = [((10 - t) * x + t * y + 5) // 10 for x, y in zip(first, second, strict=True)], table.shape[-1]
+        return [flat[i : i + n] for i in range(0, len(flat), n)]
+
+    if header.channels == 3:
+        return [value for row in mixed(name) for value in row]
+    levels = [level for level in range(6) for _ in range(3 if 2 <= level < 5 else 1)]  # of the grids of a picture with colours
+    first = [levels.index(level) for level in range(6)]
+    rows = mixed(name)
+    if name in ("W", "S", "b"):
+        columns = list(zip(*rows, strict=True)) if name != "b" else [tuple(rows[0])]
+        rows = [[(2 * sum(column) + 3) // 6 for column in columns]]
+    if name in ("B", "S"):  # a column for each grid, coarsest first
+        rows = [[row[len(levels) - 1 - grid] for grid in reversed(first)] for row in rows]
+    if name.startswith("m"):
+        own = first[int(name[1:])]
+        rows = [[row[grid - own - 1] for grid in first if grid > own] for row in mixed(f"m{own}")]
+    return [value for row in rows for value in row]
 
 
 def colours(header: Header) -> list[int]:

@@ -37,6 +37,8 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
         "explicit": (shapes(31, 40, 3, 255).astype(np.uint8), {"explicit": True}),
         "rgba16": (alpha.astype(np.uint16), {}),
         "streams": (np.clip(noisy, 0, 255).astype(np.uint8), {"lam": 1e-7}),
+        "started": (shapes(64, 72, 3, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr"}),
+        "started-gray": (shapes(66, 64, 1, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 60}),
         "pixel": (np.full((1, 1, 2), 200, np.uint8), {"steps": 5}),
     }
 
@@ -47,7 +49,8 @@ def encode(codes: Codes, options: dict[str, object]) -> bytes:
     from i2compress.media import SignalSource, image
     from i2compress.media.protocol import Hooks
 
-    planes_from = 1 if options.get("planes") else 1 << 17
+    planes_from = None if "start" in options else 1 if options.get("planes") else 1 << 17
+    options = {"start": "none", **options}
     options = {name: value for name, value in options.items() if name != "planes"}
     metadata = i2compress.Metadata(icc=b"golden profile", exif=b"II*\0\x08\0\0\0\0\0", xmp=b"<x/>") if codes.dtype == np.uint16 else None
     settings = i2compress.EncodeSettings(**{"quality": 85, "steps": 200, "threads": 1, "device": "cpu", **options})  # type: ignore[arg-type]
