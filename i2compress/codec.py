@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .fit import StepInfo as StepInfo
 
 
+COMPILED_SIDE = 96  # of the noise that loops are compiled for
 SHOWN = 1024  # samples of the longest side of what a notebook shows
 MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
 MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
@@ -133,8 +134,10 @@ def encode(
     medium = medium_of(source.layout.kind)
     check_options(medium, settings)
     if settings.time_limit is not None:
-        from . import fit  # noqa: F401  # it takes seconds to import, and they count
+        from . import fit  # it takes seconds to import, and they count
 
+        if not fit.known():
+            began += compile_loops(settings, on_step)
         settings = settings.in_time(began)
     started, settings = time.monotonic(), _within_memory(source, settings)
     running = tracks_to_encode(source, settings) if tracks is None else ()
@@ -157,6 +160,19 @@ def encode(
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
     return Encoded(coded=coded, layout=source.layout, figures=figures, seconds=time.monotonic() - began, sizes=sizes, tracks=beside.tracks)
+
+
+def compile_loops(settings: EncodeSettings, on_step: "Callable[[StepInfo], None] | None") -> float:
+    """Have the loops of a fit compiled, for a little noise, and tell how many seconds that took: once after an install, and in no time limit."""
+    began = time.monotonic()
+    noise = np.random.default_rng(0).random((COMPILED_SIDE, COMPILED_SIDE, 3), dtype=np.float32)
+
+    def tell(info: "StepInfo") -> None:
+        if on_step is not None and info.phase == "compile":
+            on_step(info)
+
+    encode(Signal(values=noise), EncodeSettings(steps=2, threads=settings.threads, device=settings.device), on_step=tell)
+    return time.monotonic() - began
 
 
 def _within_memory(source: Source, settings: EncodeSettings) -> EncodeSettings:

@@ -1,6 +1,7 @@
 """Whole files: encode, decode, the promises of the format, and the Python API."""
 
 import math
+import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import i2compress
-from i2compress import EncodeSettings, Signal, View
+from i2compress import EncodeSettings, Signal, View, codec, fit
 from i2compress.codec import Encoded, I2File, encode
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import decode_weights
@@ -245,3 +246,24 @@ def test_arrays_that_are_not_pictures_are_refused_in_a_sentence(array: np.ndarra
 def test_every_public_name_is_there() -> None:
     assert sorted(i2compress.__all__) == i2compress.__all__
     assert all(hasattr(i2compress, name) for name in i2compress.__all__)
+
+
+def test_compiling_is_not_in_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = Signal.from_codes(picture(40, 52))
+    encode(signal, EncodeSettings(steps=2, threads=1))  # what it loads is loaded
+
+    def compiles(*_: object) -> float:
+        time.sleep(2.0)
+        return 2.0
+
+    monkeypatch.setattr(codec, "compile_loops", compiles)
+    monkeypatch.setattr(fit, "known", lambda: False)
+    began = time.monotonic()
+    late = codec.encode(signal, EncodeSettings(steps=100000, threads=1, time_limit=1.5))
+    assert late.coded.steps > 5 and 2.0 < time.monotonic() - began < 60
+
+
+def test_the_loops_are_compiled_by_a_little_noise() -> None:
+    told: list[str] = []
+    assert codec.compile_loops(EncodeSettings(threads=1, device="cpu"), lambda info: told.append(info.phase)) > 0
+    assert set(told) <= {"compile"}

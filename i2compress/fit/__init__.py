@@ -63,6 +63,7 @@ __all__ = [
     "fit_signal",
     "fit_sparse",
     "gpus",
+    "known",
     "measured_distortion",
     "pick_device",
     "pyramid_schedule",
