@@ -36,6 +36,7 @@ ASKED = {
     "bitrate": EncodeSettings(bitrate=24000),
     "start": EncodeSettings(start="none"),
     "grid": EncodeSettings(grid=64),
+    "surface": EncodeSettings(field="siren", surface="occupancy"),
     "resolution": View(resolution=8),
     "no_audio": View(no_audio=True),
     "normals": View(normals=True),
