@@ -1,6 +1,7 @@
 """Sound becomes a file: segment by segment, each a plane of coefficients with a field of its own."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ class _Work:
     """An encode under way."""
 
     def __init__(self, source: Source, settings: EncodeSettings, hooks: Hooks, segment_samples: int, look_seconds: float) -> None:
-        self.source, self.settings, self.hooks = source, settings, hooks
+        self.source, self.settings, self.hooks, self._began = source, settings, hooks, time.monotonic()
         self.tune = settings.tune_of(source.layout.kind)
         self.steps = self.hurried = 0
         self._last_split: list[int] = []
@@ -273,7 +274,8 @@ class _Work:
     def _fit_settings(self, number: int) -> EncodeSettings:
         steps = STARTED_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
         first, last = self.header.bounds(number)
-        limit = None if self.settings.time_limit is None else self.settings.time_limit * (last - first) / self.header.frames
+        limit = self.settings.in_time(self._began).time_limit  # what is left, after what came before the first fit as well
+        limit = None if limit is None else limit * (last - first) / (self.header.frames - first)
         if limit is not None and self.budget is not None:
             limit /= FITS
         return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
