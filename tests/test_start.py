@@ -23,6 +23,7 @@ from i2compress.fit.problem import COUNTED, Problem, Start
 from i2compress.fit.schedule import Schedule
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.metrics import mean_squared_error, psnr
+from i2compress.planes.outline import describe_field
 from i2compress.train.model import Model, export, load_start
 
 CPU = torch.device("cpu")
@@ -131,6 +132,8 @@ def test_priors_alone_are_what_a_fit_begins_at(known: priors.StartFile, picture:
     data = i2compress.encode(picture, replace(settings, steps=3))
     content = container.read(data)
     assert content.header.prior == known.number  # the number is of the priors alone
+    assert describe_field(content.header) == f"implicit pyramid from start {known.number:08x}"
+    assert describe_field(replace(content.header, prior=1)) == "implicit pyramid from start 1"
     assert i2compress.decode(data).values.shape == picture.shape
     with pytest.raises(UsageError, match="no network that guesses"):
         i2compress.encode(picture, replace(settings, steps=0))

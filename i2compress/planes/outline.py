@@ -6,12 +6,18 @@ from ..records import Json
 
 
 def describe_field(header: Header) -> str:
-    """The field and, where it is a coordinate field, its sizes and whether its fixed point is reached."""
+    """The field; the start of one that begins at one; of a coordinate field its sizes, and whether its fixed point is reached."""
     if header.field in PYRAMIDS:
-        return FIELDS[header.field]
+        start = "" if not header.prior or header.kind != Kind.IMAGE else f" from start {_named(header.prior)}"
+        return FIELDS[header.field] + start
     from ..field.coordinate_file import CoordinateFile, describe
 
     return f"{FIELDS[header.field]} ({describe(CoordinateFile.from_header(header))})"
+
+
+def _named(start: int) -> str:
+    """A start's number: as it is of one that ships, else as decoders ask for it (field.priors)."""
+    return str(start) if start < 1 << 31 else f"{start:08x}"
 
 
 def field_settings(header: Header) -> dict[str, Json]:
