@@ -34,6 +34,7 @@ class Plane:
     tile: int
     iterations: int
     step: float
+    prior: int = 0
 
     @staticmethod
     def parse(payload: bytes) -> "Plane":
