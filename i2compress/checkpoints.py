@@ -127,7 +127,7 @@ def reserved() -> Checkpoints | None:
 
 @contextmanager
 def taken_up(place: Checkpoints | None) -> Iterator[None]:
-    """The part inside is the one whose place another process has reserved."""
+    """The part inside is the one whose place another process has reserved; with None no states are kept of it."""
     token = _current.set(place)
     try:
         yield

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Float32Array
+from .checkpoints import taken_up
 from .config import MOST_HALVINGS, EncodeSettings, View
 from .container import ORIGIN, chunk_sizes, insert_origin, write_chunk
 from .errors import ResourceError, SignalError
@@ -171,7 +172,8 @@ def compile_loops(settings: EncodeSettings, on_step: "Callable[[StepInfo], None]
         if on_step is not None and info.phase == "compile":
             on_step(info)
 
-    encode(Signal(values=noise), EncodeSettings(steps=2, threads=settings.threads, device=settings.device), on_step=tell)
+    with taken_up(None):  # its fit is none of those whose states are kept
+        encode(Signal(values=noise), EncodeSettings(steps=2, threads=settings.threads, device=settings.device), on_step=tell)
     return time.monotonic() - began
 
 

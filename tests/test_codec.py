@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import i2compress
-from i2compress import EncodeSettings, Signal, View, codec, fit
+from i2compress import EncodeSettings, Signal, View, checkpoints, codec, fit
 from i2compress.codec import Encoded, I2File, encode
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import decode_weights
@@ -263,7 +263,11 @@ def test_compiling_is_not_in_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> 
     assert late.coded.steps > 5 and 2.0 < time.monotonic() - began < 60
 
 
-def test_the_loops_are_compiled_by_a_little_noise() -> None:
+def test_the_loops_are_compiled_by_a_little_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    assert codec.compile_loops(EncodeSettings(threads=1, device="cpu"), lambda info: told.append(info.phase)) > 0
+    monkeypatch.setattr(checkpoints, "state_folder", lambda: tmp_path)
+    with checkpoints.kept(bytes(16)):
+        assert codec.compile_loops(EncodeSettings(threads=1, device="cpu"), lambda info: told.append(info.phase)) > 0
+        first = checkpoints.next_place()
+        assert first is not None and first.path.name == "00000.state"  # the noise has taken no place of the encode's own fits
     assert set(told) <= {"compile"}
