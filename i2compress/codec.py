@@ -16,8 +16,8 @@ from .arrays import Float32Array
 from .checkpoints import taken_up
 from .config import MOST_HALVINGS, EncodeSettings, View
 from .container import ORIGIN, chunk_sizes, insert_origin, write_chunk
-from .errors import ResourceError, SignalError
-from .media import SignalSource, Source, open_writer
+from .errors import ResourceError
+from .media import SignalSource, Source, matching, open_writer
 from .media.course import Parts
 from .media.protocol import Coded, Hooks, Track
 from .media.table import check_options, medium_of, medium_of_file
@@ -280,7 +280,7 @@ def refine(
     Args:
         source: what the file was made from.
         data: the file.
-        settings: effort, steps, time limit, device, threads, seed and strip; the rest is the file's own. None for the defaults.
+        settings: effort, steps, time limit, tune, device, threads, seed and strip; the rest is the file's own. None for the defaults.
         on_step, stop, began: see encode.
 
     Raises:
@@ -288,13 +288,10 @@ def refine(
         FormatError: a file that is damaged.
         UsageError, ResourceError: see encode.
     """
-    source = SignalSource(source) if isinstance(source, Signal) else source
     file = I2File.from_bytes(data, threads=None if settings is None else settings.threads)
-    if source.layout != file.layout:
-        found, expected = (file.medium.describe(layout) for layout in (source.layout, file.layout))
-        raise SignalError(f"the source is {found}; expected {expected} as in the .i2 file: give the source that it was made from")
+    source = matching(SignalSource(source) if isinstance(source, Signal) else source, file.layout)
     before = file.score(source)
-    said = file.medium.outline(data).settings
+    said = {name: value for name, value in file.medium.outline(data).settings.items() if (name, value) != ("start", "none")}  # there may be one now
     asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
     encoded = encode(source, asked, on_step=on_step, stop=stop, began=began, tracks=read_tracks(data))
     if encoded.coded.distortion_of is not None:

@@ -9,7 +9,7 @@ import typer
 from ..config import DEFAULT_EFFORT, EncodeSettings
 from ..errors import ExitCode
 from ..files import STDIO, atomic_writer
-from .encode import Effort, Seed, Steps, Strip, TimeLimit
+from .encode import Effort, Seed, Steps, Strip, TimeLimit, TuneOption
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Json, Output, duration, figures, size
 from .presets import Preset
@@ -31,6 +31,7 @@ def refine(
     effort: Effort = DEFAULT_EFFORT,
     steps: Steps = None,
     time_limit: TimeLimit = None,
+    tune: TuneOption = None,
     strip: Strip = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -41,7 +42,7 @@ def refine(
     debug: Debug = False,
 ) -> None:
     """Spend more effort on an .i2 file, with the lambda and the field that it has; it never becomes worse."""
-    settings = EncodeSettings(effort=effort, steps=steps, time_limit=time_limit, device=device, threads=threads, seed=seed, strip=strip)
+    settings = EncodeSettings(effort=effort, steps=steps, time_limit=time_limit, device=device, threads=threads, seed=seed, strip=strip, tune=tune)
     out = Output("refine", as_json=as_json, quiet=quiet, debug=debug)
     try:
         _refine(file, source, output or file, settings, out)

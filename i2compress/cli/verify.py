@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import View
-from ..errors import SignalError, TargetError, UsageError
+from ..errors import TargetError, UsageError
 from ..files import STDIO
 from . import batch
 from .decode import LEAST_MEMORY, is_packed
@@ -81,13 +81,7 @@ def _score(file: "I2File", against: str, raw: str | None, out: Transcript) -> tu
     from ..tracks import score_tracks
 
     with media.open_source(sys.stdin.buffer if against == STDIO else against, raw=raw) as opened:
-        source = media.on_layout(opened.source, file.layout)
-        found, expected = source.layout, file.layout
-        if found != expected:
-            described = [media.MEDIA[layout.kind].describe(layout) for layout in (found, expected)]
-            if described[0] == described[1]:
-                described = [f"{text} ({layout.grid[0]} samples)" for text, layout in zip(described, (found, expected), strict=True)]
-            raise SignalError(f"{against} is {described[0]}; expected {described[1]} as in the .i2 file: give the source that it was made from")
+        source = media.matching(opened.source, file.layout, against)
         figures, tracks = file.score(source), score_tracks(file.tracks, source)
         for note in source.notes:
             out.warn(f"{against}: {note}")

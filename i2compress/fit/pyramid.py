@@ -131,6 +131,7 @@ class PyramidFit(TrainingLoop[_State]):
         steering.missed(end, found)
         self._rescale(before)
         self._halfway = self._here(self.done)
+        self.begins_again()
         return self.run()
 
     def _here(self, done: int) -> dict[str, Any]:

@@ -175,6 +175,10 @@ class TrainingLoop(ABC, Generic[State]):
         self.began = time.monotonic() - own["elapsed"]
         logger.info("goes on from step %d of %d", self.done, self.total)
 
+    def begins_again(self) -> None:
+        """What is made from here on has states of its own: the first run, when it is gone on with, ends as it did."""
+        self._place, self._begun = next_place(), False
+
     def keep(self) -> None:
         """Compare the state with the best one; the first one is kept whatever its loss."""
         loss, copy = self.measure()

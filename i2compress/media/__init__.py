@@ -36,6 +36,7 @@ __all__ = [
     "accompany",
     "find_format",
     "formats",
+    "matching",
     "on_layout",
     "open_source",
     "open_writer",
@@ -97,6 +98,17 @@ def open_source(source: Input, *, raw: str | None = None) -> Iterator[InputFile]
 def on_layout(source: Source, layout: Layout) -> Source:
     """The source on the grid of a layout, where it can be sampled on any grid; itself otherwise."""
     return source.resampled(layout) if isinstance(source, Resampling) else source
+
+
+def matching(source: Source, layout: Layout, name: str = "the source") -> Source:
+    """The source on the grid of a file's layout. Raises SignalError, which calls it `name`, where its own is another one."""
+    source = on_layout(source, layout)
+    if source.layout == layout:
+        return source
+    described = [MEDIA[of.kind].describe(of) for of in (source.layout, layout)]
+    if described[0] == described[1]:
+        described = [f"{text} ({of.grid[0]} samples)" for text, of in zip(described, (source.layout, layout), strict=True)]
+    raise SignalError(f"{name} is {described[0]}; expected {described[1]} as in the .i2 file: give the source that it was made from")
 
 
 def tracks_of(source: Source) -> Sequence[Track]:

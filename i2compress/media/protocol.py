@@ -71,7 +71,7 @@ class Resampling(Protocol):
     """A Source whose samples can be taken on any grid, as a mesh's can."""
 
     def resampled(self, layout: Layout) -> Source:
-        """The same on the grid of a layout of its kind."""
+        """The same on the grid of a layout of its kind. Raises SignalError where it does not lie on that grid."""
 
 
 @dataclass(frozen=True, kw_only=True)

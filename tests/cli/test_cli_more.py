@@ -9,7 +9,9 @@ from pathlib import Path
 
 import cli_fakes
 import numpy as np
+import pictures
 import pytest
+import shapes
 from PIL import Image
 
 import i2compress
@@ -18,6 +20,7 @@ from i2compress.cli import main
 from i2compress.config import EFFORTS, Effort, View
 from i2compress.container import Container, Header, read, write
 from i2compress.errors import ResourceError
+from i2compress.field import priors
 from i2compress.media import MEDIA
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,6 +104,62 @@ def test_refine_refuses_another_source_and_a_damaged_file_and_writes_nothing(too
     assert tool("refine", "broken.i2", "--from", photo, *CPU)[0] == 5
     assert tool("refine", "missing.i2", "--from", photo, *CPU)[0] == 4
     assert Path("photo.i2").read_bytes() == data and not list(Path().glob(".*"))
+
+
+def test_refine_takes_a_mesh_on_the_grid_that_its_file_has_and_no_mesh_that_lies_elsewhere(tool: Run) -> None:
+    Path("ball.ply").write_bytes(shapes.ply(shapes.sphere(rings=8)))
+    Path("far.ply").write_bytes(shapes.ply(shapes.box((5, 5, 5), (6, 6, 6))))
+    assert tool("encode", "ball.ply", "--grid", "22", "--steps", "3", *CPU)[0] == 0
+    poor = Path("ball.i2").read_bytes()
+    code, text, _ = tool("refine", "ball.i2", "--from", "ball.ply", "--steps", "60", "--json", *CPU)
+    found, good = json.loads(text), Path("ball.i2").read_bytes()
+    assert code == 0 and found["refined"] and good != poor
+    grids = [(of.grid, of.frame.corner, of.frame.spacing) for of in (codec.I2File.from_bytes(data).layout for data in (good, poor))]
+    assert grids[0] == grids[1]
+    code, _, said = tool("refine", "ball.i2", "--from", "ball.ply", "--steps", "3", *CPU)
+    assert code == 0 and "stays as it is" in said and Path("ball.i2").read_bytes() == good
+    for verb, option in (("refine", "--from"), ("verify", "--against")):
+        code, _, said = tool(verb, "ball.i2", option, "far.ply", *CPU[:2])
+        assert code == 4 and "the source reaches from (5.0, 5.0, 5.0)" in said and "give the source that it was made from" in said
+
+
+def test_refine_weighs_errors_as_it_is_told(tool: Run, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tool("encode", photo, "--steps", "3", *CPU)[0] == 0
+    seen: list[config.EncodeSettings] = []
+    real = codec.encode
+    monkeypatch.setattr(codec, "encode", lambda source, settings, **more: seen.append(settings) or real(source, settings, **more))
+    assert tool("refine", "photo.i2", "--from", photo, "--tune", "psnr", "--steps", "3", *CPU)[0] == 0 and seen[-1].tune == "psnr"
+    assert tool("refine", "photo.i2", "--from", photo, "--tune", "loud", "--steps", "3", *CPU)[0] == 2
+
+
+def test_a_file_that_begins_at_a_start_is_refined_from_it_and_says_so(tool: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Path("large.png").write_bytes(pictures.written(pictures.noise(64, 72, 3), "png"))
+    seen: list[config.EncodeSettings] = []
+    real = codec.encode
+    monkeypatch.setattr(codec, "encode", lambda source, settings, **more: seen.append(settings) or real(source, settings, **more))
+    tables = {name: table.astype(float) for name, table in priors.shipped().tables.items()}  # type: ignore[union-attr]
+    tables["b"] += 1
+    priors.write_start(tmp_path / "own.npz", tables)
+    monkeypatch.setenv(priors.VARIABLE, str(tmp_path))
+    for start, said, again in (("none", "none", "auto"), ("trained", "trained", "trained"), (str(tmp_path / "own.npz"),) * 3):
+        assert tool("encode", "large.png", "--start", start, "--steps", "3", "-f", *CPU)[0] == 0
+        assert f"--start {said}" in tool("info", "large.i2", "--as-args")[1]
+        assert tool("refine", "large.i2", "--from", "large.png", "--steps", "3", *CPU)[0] == 0 and seen[-1].start == again
+
+
+def test_info_shows_the_command_that_makes_such_a_shape(tool: Run) -> None:
+    Path("ball.ply").write_bytes(shapes.ply(shapes.sphere(rings=8)))
+    points, normals = shapes.sphere(rings=8)[0], shapes.sphere(rings=8)[0]
+    Path("cloud.ply").write_bytes(shapes.cloud(points, normals))
+    siren = ["--field", "siren", "--width", "6", "--grid", "20"]
+    asked = {"ball.ply": ["--grid", "24", "--lambda", "0.003"], "./ball.ply": [*siren, "--surface", "occupancy"], "cloud.ply": siren}
+    for source, words in asked.items():
+        assert tool("encode", source, "-o", "a.i2", *words, "--steps", "2", "-f", *CPU)[0] == 0
+        found = tool("info", "a.i2", "--as-args")[1].split()
+        assert tool("encode", source, *found[3:], "--steps", "2", "-o", "b.i2", "-f", *CPU)[0] == 0
+        assert tool("info", "b.i2", "--as-args")[1].split() == found
+        one, other = (codec.I2File.from_bytes(Path(name).read_bytes()).layout for name in ("a.i2", "b.i2"))
+        assert one == other
 
 
 def test_info_shows_the_command_that_makes_such_a_file(tool: Run, photo: str) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from ... import container
 from ...arrays import Float32Array
 from ...config import Limits, View
-from ...errors import MalformedError, UsageError
-from ...header import Header
+from ...errors import FormatError, MalformedError, UsageError
+from ...field.priors import HASHED, find_start
+from ...header import PYRAMIDS, Header
 from ...kinds import Kind
 from ...planes import Cost, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts, field_settings
@@ -93,7 +94,20 @@ def check_output(layout: Layout, limits: Limits) -> None:
 def outline(data: bytes) -> Outline:
     """See Medium."""
     header = container.read(data).header
-    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=field_settings(header))
+    settings = {**field_settings(header), **_start_settings(header)}
+    return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=settings)
+
+
+def _start_settings(header: Header) -> dict[str, Json]:
+    """The start that a picture's weights build on, where that is known and could have been another one."""
+    if header.field not in PYRAMIDS:
+        return {}
+    if header.prior < HASHED:
+        return {"start": "trained" if header.prior else "none"}
+    try:
+        return {"start": str(find_start(header.prior).path)}
+    except FormatError:  # said where it is needed
+        return {}
 
 
 def output_format(head: bytes) -> str:

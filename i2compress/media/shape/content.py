@@ -17,7 +17,7 @@ from ...field.sparse_spec import SparseSpec
 from ...field.spec import PyramidSpec
 from ...header import MAX_AXIS, SPARSE, decode_header
 from ...planes import Cost, open_beside, open_plane, plane_cost
-from ...planes.outline import describe_field, field_facts
+from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
 from ...render.span import Span, Spans
 from ...render.sparse import FAR, SparseRenderer
@@ -213,7 +213,13 @@ def outline(data: bytes) -> Outline:
     """See Medium."""
     parts = parts_of(data)
     header = parts.distances.header
-    return Outline(layout=layout_of(header, parts.place), lam=header.lam, what=describe_field(header), facts=field_facts(header))
+    layout, settings = layout_of(header, parts.place), field_settings(header)
+    if parts.place.source != "npz":  # which has a grid of its own
+        settings["grid"] = max(layout.grid)
+    if header.field not in SPARSE:
+        spec = CoordinateFile.from_header(header)
+        settings["surface"] = "occupancy" if spec.occupancy else "distances" if spec.slope is None else "points"
+    return Outline(layout=layout, lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=settings)
 
 
 def output_format(head: bytes) -> str:

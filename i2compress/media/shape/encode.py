@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +35,11 @@ from ..course import Parts
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
 from .colours import CHROMA_COST, PLANES, known, to_planes
-from .coordinate import DEFAULT_GRID, colourless, fit_coordinates, wanted_surface
+from .coordinate import DEFAULT_GRID, NEAR_IMPORTANCE, colourless, fit_coordinates, wanted_surface
 from .losses import lost_parts
 from .measures import chamfer
 from .sampling import active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
+from .score import errors
 from .sharpen import ROUNDS, sharpened
 from .solid import Solid
 from .source import MeshSource
@@ -78,11 +80,11 @@ def _between(table: Mapping[float, float], quality: float) -> float:
 
 
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
-    """See Medium. A mesh source takes the grid that its file has."""
+    """See Medium. A mesh source takes the grid that its file has, unless it is placed on one."""
     sparse = settings.field == DEFAULT_FIELD
     if sparse and settings.lam is None:
         settings = replace(settings, lam=_between(QUALITY_LAMBDAS, settings.quality))
-    if isinstance(source, MeshSource):
+    if isinstance(source, MeshSource) and not source.placed:
         grid, frame = frame_of(source.solid, _resolution(settings), BLOCK)
         source.layout = replace(source.layout, grid=grid, frame=frame)
     surface = "" if sparse else wanted_surface(source, settings)
@@ -103,7 +105,18 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     content, start = container.write(fitted.content), len(container.SIGNATURE)
     data = content[:start] + place + content[start:] + b"".join(write_beside(plane.content) for plane in colours)
     steps = sum(plane.steps for plane in planes)
-    return Coded(data=data, steps=steps, passes=fitted.passes, converged=fitted.converged, notes=notes)
+    measured = partial(errors, source, _weight(source, sparse=sparse))
+    return Coded(data=data, steps=steps, passes=fitted.passes, converged=fitted.converged, distortion_of=measured, notes=notes)
+
+
+def _weight(source: Source, *, sparse: bool) -> float:
+    """What the error that `score` says counts beside lambda and the bits for each sample of the grid, as it does in the fit.
+
+    A mesh's is the mean near its surface, a grid's that of all its samples, of which 2 TRUNCATION for each that the surface crosses differ from 1.
+    """
+    layout = source.layout
+    share = crossed(source.solid, layout.frame) / layout.samples if isinstance(source, MeshSource) else 1 / (2 * TRUNCATION)
+    return share * (TRUNCATION**2 if sparse else 2 * TRUNCATION * NEAR_IMPORTANCE)
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:

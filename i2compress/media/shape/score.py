@@ -7,14 +7,18 @@ import numpy as np
 from ...config import View
 from ...errors import SignalError
 from ...metrics import Comparison
+from ...signal import TRUNCATION
 from ..protocol import Content, Source
-from .colours import TriangleColours
+from .colours import CHROMA_COST, SCALE, TriangleColours
 from .measures import surface_figures
 from .sampling import on_surface, to_cells, to_units
 from .source import MeshSource
 from .write import MeshSink
 
 CELLS = 20_000  # on which the PSNR of a mesh's distances is measured
+# What errors of red, green and blue, each alike and on its own, are in the planes that colours are coded in, as those count in a fit: luma has
+# 3/8 of a square, the chroma planes 1/2 and 3/8 of one, at a lambda of their own.
+COLOUR_ERROR = SCALE**2 * (3 / 8 + 7 / 8 / CHROMA_COST)
 
 
 def score(source: Source, content: Content) -> Mapping[str, float]:
@@ -45,3 +49,10 @@ def score(source: Source, content: Content) -> Mapping[str, float]:
         return figures
     decoded = TriangleColours(surface.vertices, surface.faces, surface.colours[surface.faces]).at(points)
     return figures | {"colours": Comparison.of(decoded, source.colours.at(points)).psnr(1.0)}
+
+
+def errors(source: Source, weight: float, content: Content) -> float:
+    """`weight` times the mean squared error of the truncated distances that `score` says, and of the colours beside them."""
+    figures = score(source, content)
+    colours = 10 ** (-figures["colours"] / 10) if "colours" in figures else 0.0
+    return weight * (10 ** (-figures["psnr"] / 10) + colours * COLOUR_ERROR / TRUNCATION**2)

@@ -27,19 +27,33 @@ SLAB = 1 << 20  # samples whose distances are found at once
 class MeshSource:
     """A mesh that was read: a solid, to be sampled on any grid; see media.protocol.Source.
 
-    Its own grid is a coarse one; an encode and a comparison take the grid that they need by `resampled`.
+    Its own grid is a coarse one, in place of which an encode takes the grid that its settings say. One from `resampled` stays on that (`placed`).
     """
 
     def __init__(
-        self, solid: Solid, layout: Layout, form: str, notes: Sequence[str], colours: Colours | None = None, cloud: OrientedCloud | None = None
+        self,
+        solid: Solid,
+        layout: Layout,
+        form: str,
+        notes: Sequence[str],
+        colours: Colours | None = None,
+        cloud: OrientedCloud | None = None,
+        *,
+        placed: bool = False,
     ) -> None:
-        self.solid, self.format, self.notes, self.colours, self.cloud = solid, form, notes, colours, cloud
+        self.solid, self.format, self.notes, self.colours, self.cloud, self.placed = solid, form, notes, colours, cloud, placed
         self.layout = replace(layout, channels=1 if colours is None else 4)
         self.metadata = Metadata()
 
     def resampled(self, layout: Layout) -> "MeshSource":
         """See Resampling; without its colours where the layout has none."""
-        return MeshSource(self.solid, layout, self.format, self.notes, self.colours if layout.channels > 1 else None, self.cloud)
+        frame, low, high = layout.frame, self.solid.low, self.solid.high
+        ends = np.array(frame.corner), np.array(frame.corner) + np.array(layout.grid) * np.array(frame.spacing)
+        if (low < ends[0] - frame.sample).any() or (high > ends[1] + frame.sample).any():
+            found, expected = (" to ".join(str(tuple(float(f"{value:.4g}") for value in corner)) for corner in box) for box in ((low, high), ends))
+            raise SignalError(f"the source reaches from {found}; expected it inside the file's {expected}: give the source that it was made from")
+        colours = self.colours if layout.channels > 1 else None
+        return MeshSource(self.solid, layout, self.format, self.notes, colours, self.cloud, placed=True)
 
     def read(self, start: int, count: int) -> Float32Array:
         """See Source: slabs of truncated distances, with colours where they are not cut."""
