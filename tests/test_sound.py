@@ -124,7 +124,8 @@ def test_another_rate_has_the_length_and_the_values_of_the_sound_at_its_times(st
 
 
 @pytest.mark.parametrize(
-    ("bitrate", "tune", "channels", "steps"), [(6000, "snr", 1, 60), (16000, "snr", 1, 60), (16000, "hearing", 1, 60), (24000, "snr", 2, 25)]
+    ("bitrate", "tune", "channels", "steps"),
+    [(6000, "snr", 1, 60), (16000, "snr", 1, 60), (16000, "hearing", 1, 60), (24000, "snr", 2, 25), (16000, "snr", 1, 2)],
 )
 def test_a_bitrate_is_met_within_three_per_cent(bitrate: float, tune: str, channels: int, steps: int) -> None:
     encoded = encode(sound(chord(4.0, channels)), EncodeSettings(steps=steps, threads=1, bitrate=bitrate, tune=tune))

@@ -50,9 +50,10 @@ SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 b
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
 PILOT, PILOT_LEAST = 0.3, 20  # share of the steps, and the least number of them, of the short fit from which a bitrate's lambda is foreseen
-PILOT_RANGE, PILOT_HALVINGS = 3.0, 10  # how far lambda is moved from there, either way, and how finely
+PILOT_RANGE, PILOT_HALVINGS = 3.0, 12  # how far lambda is moved from there, either way, and how finely
 SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the short one
 MISSED = 0.05  # share of a segment's bytes: further off than this after the trim, it is fitted once more
+REFITS, REFIT_RANGE, LEAST_POWER = 3, 16.0, 0.3  # at most; all but fits of a few steps need one or none
 FITS = 2 + PILOT  # at most, for a bitrate: they share a time limit
 WEIGHT_BYTES = 200
 ENOUGH = 0.5  # share of its steps that a segment needs, or the time limit is said to have cost too many
@@ -182,13 +183,24 @@ class _Work:
         if not bins:
             return Segment(splits=np.zeros(last - first, np.int64)), None
         fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, told, budget)
-        taken = len(fitted.content.weights) + sum(map(len, fitted.content.latents))
-        if budget is not None and abs(taken / budget - 1) > MISSED and not self.hooks.stopped:
-            # Too far off for the trim: the few steps of a low effort leave a context model that costs more than was foreseen.
-            again, most = self._gain_code(plane, _lambda_at(plane, lam, budget / taken))
-            if most:
-                code, bins = again, most
-                fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, told, budget)
+        power, before = 1.0, None
+        for _ in range(REFITS if budget is not None else 0):
+            assert budget is not None
+            taken = len(fitted.content.weights) + sum(map(len, fitted.content.latents))
+            if abs(taken / budget - 1) <= MISSED or self.hooks.stopped:
+                break
+            # Too far off for the trim: the few steps of a low effort or a short time leave a context model that costs more than was foreseen,
+            # and that saves less by a larger lambda: bytes go with a power of what is foreseen, which two fits show.
+            here = math.log(taken), math.log(_foreseen(plane, lam))
+            if before is not None and here[1] != before[1]:
+                power = min(max((here[0] - before[0]) / (here[1] - before[1]), LEAST_POWER), 1.0)
+            before = here
+            lam = _lambda_at(plane, lam, (budget / taken) ** (1 / power), REFIT_RANGE)
+            again, most = self._gain_code(plane, lam)
+            if not most:
+                break
+            code, bins = again, most
+            fitted = self._fit(plane, importance, code, bins, self._fit_settings(number), weights, told, budget)
         self.hurried += fitted.steps < ENOUGH * (self._fit_settings(number).steps or 0)
         peaks = tuple((int(place), int(fitted.peaks.ravel()[place])) for place in np.flatnonzero(fitted.peaks))
         segment = Segment(splits=splits, bins=bins, gain_code=code, rotation=rotation, weights=bands, peaks=peaks, content=fitted.content)
@@ -281,14 +293,19 @@ class _Work:
         return replace(self.settings, steps=steps, time_limit=limit, lam=LAMBDA, bitrate=None)
 
 
-def _lambda_at(plane: Float64Array, lam: float, share: float) -> float:
+def _lambda_at(plane: Float64Array, lam: float, share: float, reach: float = PILOT_RANGE) -> float:
     """Lambda at which a plane takes `share` of its bytes at `lam`: what is foreseen for other lambdas is off by the same factor as for this one."""
-    wanted = share * float(cost(plane, lam)[0].sum())
-    low, high = lam / PILOT_RANGE, lam * PILOT_RANGE
+    wanted = share * _foreseen(plane, lam)
+    low, high = lam / reach, lam * reach
     for _ in range(PILOT_HALVINGS):
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if float(cost(plane, middle)[0].sum()) > wanted else (low, middle)
+        low, high = (middle, high) if _foreseen(plane, middle) > wanted else (low, middle)
     return math.sqrt(low * high)
+
+
+def _foreseen(plane: Float64Array, lam: float) -> float:
+    """Bits of a plane at a lambda, foreseen without a fit."""
+    return max(1.0, float(cost(plane, lam)[0].sum()))
 
 
 def _gain(code: int) -> float:
