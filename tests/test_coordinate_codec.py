@@ -53,6 +53,11 @@ def test_a_picture_comes_back_and_the_reported_psnr_is_that_of_the_file(kind: st
     assert file.complete and file.content.plane.latents == []
 
 
+def test_a_field_of_a_picture_is_as_wide_as_it_may_be_and_not_as_a_pyramid_may() -> None:
+    file = I2File.from_bytes(encode(picture(), replace(FAST, field="siren", width=80, steps=2)).data)
+    assert file.content.plane.spec.network.width == 80  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("kind", "explicit"), KINDS)
 def test_the_numpy_renderer_computes_what_the_torch_field_says(kind: str, explicit: bool) -> None:
     file = I2File.from_bytes(encoded(kind, explicit).data)

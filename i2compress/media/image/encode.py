@@ -39,7 +39,7 @@ AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what it
 STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
-STARTED_UP_TO = 3 << 19  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
+STARTED_UP_TO = 3 << 16  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
@@ -74,11 +74,14 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     if job.aim is not None and settings.lam is None:
         settings = replace(settings, lam=lambda_of_bytes(values, job.aim) * MORE_LAMBDA[job.distortion])
         job = replace(job, settings=settings)
-    spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from or 0, levels=levels)
-    start = chosen_start(spec, settings)
-    if start is None and planes_from is None:
-        spec = pyramid_spec(job.grid, job.channels, settings, levels=levels)
-    fitted = _fit(job, settings, spec, start)
+    if settings.field == DEFAULT_FIELD:
+        spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from or 0, levels=levels)
+        start = chosen_start(spec, settings)
+        if start is None and planes_from is None:
+            spec = pyramid_spec(job.grid, job.channels, settings, levels=levels)
+        fitted, measured = _fit(job, settings, spec, start), partial(_measured, job, spec)
+    else:
+        fitted, measured = fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), None
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     coded = Coded(
@@ -90,9 +93,9 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         lam=fitted.lam,
         first_lam=settings.lam if fitted.lam else None,
     )
-    if job.distortion == SQUARES:
+    if measured is None or job.distortion == SQUARES:
         return replace(coded, rate_weight=settings.rate_weight if fitted.lam is None else fitted.lam)
-    return replace(coded, distortion_of=partial(_measured, job, spec))
+    return replace(coded, distortion_of=measured)
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
@@ -137,17 +140,16 @@ def distortion_of(settings: EncodeSettings) -> str:
 
 
 def _fit(job: PlaneJob, settings: EncodeSettings, spec: PyramidSpec, chosen: StartFile | None) -> FittedPlane:
-    if settings.field == DEFAULT_FIELD:
-        from ...fit import trained_schedule, trained_start
+    """A pyramid, from the start that was chosen."""
+    from ...fit import trained_schedule, trained_start
 
-        if chosen is None:
-            return fit_pyramid(job, spec, part=ITERATION_PART)
-        start = trained_start(job.values, spec, chosen)
-        if settings.steps == 0 and not start.latents:
-            raise UsageError("steps is 0, and the start has no network that guesses latents; expected at least 1")
-        schedule = trained_schedule(settings) if start.latents else None
-        return fit_pyramid(job, spec, part=ITERATION_PART, schedule=schedule, start=start)
-    return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE))
+    if chosen is None:
+        return fit_pyramid(job, spec, part=ITERATION_PART)
+    start = trained_start(job.values, spec, chosen)
+    if settings.steps == 0 and not start.latents:
+        raise UsageError("steps is 0, and the start has no network that guesses latents; expected at least 1")
+    schedule = trained_schedule(settings) if start.latents else None
+    return fit_pyramid(job, spec, part=ITERATION_PART, schedule=schedule, start=start)
 
 
 def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | None:
@@ -158,7 +160,7 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
         MalformedError: the file is no start.
     """
     apt = fits(spec) and math.prod(spec.grid) <= STARTED_UP_TO
-    if settings.start == "none" or settings.field != DEFAULT_FIELD or (settings.start == "auto" and not apt):
+    if settings.start == "none" or (settings.start == "auto" and not apt):
         return None
     if not fits(spec):
         raise UsageError("start is for pictures without opacity, of 64 or more a side, in a field of the default sizes; leave it out")
