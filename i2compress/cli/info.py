@@ -1,5 +1,6 @@
 """i2c info: what a file holds, without decoding it."""
 
+import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def _command(outline: "Outline") -> str:
             words += [f"--{name}" if value else f"--no-{name}"]
         else:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return " ".join(words)
+    return shlex.join(words)  # a start may lie where a path has spaces
 
 
 def _text(source: str, medium: "Medium", outline: "Outline", chunks: list[ChunkSize], count: int, tracks: "list[tuple[int, Outline, int]]") -> str:

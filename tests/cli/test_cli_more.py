@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,7 +107,7 @@ def test_refine_refuses_another_source_and_a_damaged_file_and_writes_nothing(too
     assert Path("photo.i2").read_bytes() == data and not list(Path().glob(".*"))
 
 
-def test_refine_takes_a_mesh_on_the_grid_that_its_file_has_and_no_mesh_that_lies_elsewhere(tool: Run) -> None:
+def test_refine_takes_a_mesh_that_its_file_was_made_from_and_no_other(tool: Run) -> None:
     Path("ball.ply").write_bytes(shapes.ply(shapes.sphere(rings=8)))
     Path("far.ply").write_bytes(shapes.ply(shapes.box((5, 5, 5), (6, 6, 6))))
     assert tool("encode", "ball.ply", "--grid", "22", "--steps", "3", *CPU)[0] == 0
@@ -118,6 +119,9 @@ def test_refine_takes_a_mesh_on_the_grid_that_its_file_has_and_no_mesh_that_lies
     assert grids[0] == grids[1]
     code, _, said = tool("refine", "ball.i2", "--from", "ball.ply", "--steps", "3", *CPU)
     assert code == 0 and "stays as it is" in said and Path("ball.i2").read_bytes() == good
+    Path("other.ply").write_bytes(shapes.ply(shapes.box((-0.9, -0.9, -0.9), (0.7, 0.9, 0.9))))  # inside the grid, and another one's
+    code, _, said = tool("refine", "ball.i2", "--from", "other.ply", "--steps", "60", *CPU)
+    assert code == 4 and "give the source that it was made from" in said and Path("ball.i2").read_bytes() == good
     for verb, option in (("refine", "--from"), ("verify", "--against")):
         code, _, said = tool(verb, "ball.i2", option, "far.ply", *CPU[:2])
         assert code == 4 and "the source reaches from (5.0, 5.0, 5.0)" in said and "give the source that it was made from" in said
@@ -139,11 +143,14 @@ def test_a_file_that_begins_at_a_start_is_refined_from_it_and_says_so(tool: Run,
     monkeypatch.setattr(codec, "encode", lambda source, settings, **more: seen.append(settings) or real(source, settings, **more))
     tables = {name: table.astype(float) for name, table in priors.shipped().tables.items()}  # type: ignore[union-attr]
     tables["b"] += 1
-    priors.write_start(tmp_path / "own.npz", tables)
-    monkeypatch.setenv(priors.VARIABLE, str(tmp_path))
-    for start, said, again in (("none", "none", "auto"), ("trained", "trained", "trained"), (str(tmp_path / "own.npz"),) * 3):
+    own = tmp_path / "my starts" / "own.npz"
+    own.parent.mkdir()
+    priors.write_start(own, tables)
+    monkeypatch.setenv(priors.VARIABLE, str(own))
+    for start, again in (("none", "auto"), ("trained", "trained"), (str(own), str(own))):
         assert tool("encode", "large.png", "--start", start, "--steps", "3", "-f", *CPU)[0] == 0
-        assert f"--start {said}" in tool("info", "large.i2", "--as-args")[1]
+        words = shlex.split(tool("info", "large.i2", "--as-args")[1])
+        assert words[words.index("--start") + 1] == start
         assert tool("refine", "large.i2", "--from", "large.png", "--steps", "3", *CPU)[0] == 0 and seen[-1].start == again
 
 

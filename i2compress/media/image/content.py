@@ -106,7 +106,7 @@ def _start_settings(header: Header) -> dict[str, Json]:
         return {"start": "trained" if header.prior else "none"}
     try:
         return {"start": str(find_start(header.prior).path)}
-    except FormatError:  # said where it is needed
+    except (FormatError, OSError):  # said where it is needed
         return {}
 
 

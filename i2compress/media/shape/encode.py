@@ -38,7 +38,7 @@ from .colours import CHROMA_COST, PLANES, known, to_planes
 from .coordinate import DEFAULT_GRID, NEAR_IMPORTANCE, colourless, fit_coordinates, wanted_surface
 from .losses import lost_parts
 from .measures import chamfer
-from .sampling import active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
+from .sampling import MARGIN, active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
 from .score import errors
 from .sharpen import ROUNDS, sharpened
 from .solid import Solid
@@ -80,11 +80,13 @@ def _between(table: Mapping[float, float], quality: float) -> float:
 
 
 def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
-    """See Medium. A mesh source takes the grid that its file has, unless it is placed on one."""
+    """See Medium. A mesh source takes the grid that its settings say, unless it is placed on that of a file that was made from it."""
     sparse = settings.field == DEFAULT_FIELD
     if sparse and settings.lam is None:
         settings = replace(settings, lam=_between(QUALITY_LAMBDAS, settings.quality))
-    if isinstance(source, MeshSource) and not source.placed:
+    if isinstance(source, MeshSource) and source.placed:
+        _check_placed(source)
+    elif isinstance(source, MeshSource):
         grid, frame = frame_of(source.solid, _resolution(settings), BLOCK)
         source.layout = replace(source.layout, grid=grid, frame=frame)
     surface = "" if sparse else wanted_surface(source, settings)
@@ -107,6 +109,20 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     steps = sum(plane.steps for plane in planes)
     measured = partial(errors, source, _weight(source, sparse=sparse))
     return Coded(data=data, steps=steps, passes=fitted.passes, converged=fitted.converged, distortion_of=measured, notes=notes)
+
+
+def _check_placed(source: MeshSource) -> None:
+    """Raises SignalError where a mesh's own grid of as fine samples is another one: what has that grid was made from another mesh."""
+    layout = source.layout
+    resolution = round(source.solid.size / layout.frame.sample) + 2 * MARGIN
+    grid, frame = frame_of(source.solid, resolution, BLOCK)
+    beside = np.abs(np.array(frame.corner) - np.array(layout.frame.corner)).max() / layout.frame.sample
+    if grid != layout.grid or beside > 0.5:
+        found, expected = ("x".join(map(str, of)) for of in (grid, layout.grid))
+        raise SignalError(
+            f"the source's grid is {found}, {beside:.3g} samples beside the file's of {expected}; expected the same: "
+            "give the source that it was made from"
+        )
 
 
 def _weight(source: Source, *, sparse: bool) -> float:
