@@ -283,6 +283,18 @@ def test_a_schedule_anneals_between_its_ends() -> None:
     assert schedule.rates(1.0, 100) == pytest.approx((1e-4, 2e-4, 1e-4, 0))
 
 
+def test_longer_fits_of_pictures_have_fewer_coarse_steps_and_freeze_later() -> None:
+    def chosen(steps: int, grid: tuple[int, ...] = (8, 8), time_limit: float | None = None) -> tuple[float, float, float]:
+        schedule = pyramid_schedule(EncodeSettings(steps=steps, time_limit=time_limit), grid)
+        assert schedule.coarse is not None
+        return schedule.coarse.steps, schedule.recursion_rate, -schedule.frozen_from
+
+    few, between, many = chosen(60), chosen(120), chosen(250)
+    assert all(a > b > c for a, b, c in zip(few, between, many, strict=True))
+    assert chosen(1) == few and chosen(5000) == many
+    assert chosen(250, time_limit=5.0) == few and chosen(250, (8, 8, 8)) == few
+
+
 def test_steps_are_those_given_or_of_the_effort_by_the_kind_of_fit() -> None:
     for make in (pyramid_schedule, started_schedule):
         assert make(EncodeSettings(steps=7)).steps == 7

@@ -131,7 +131,7 @@ def fit_signal(
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    schedule = pyramid_schedule(settings, math.prod(spec.grid)) if schedule is None else schedule
+    schedule = pyramid_schedule(settings, spec.grid) if schedule is None else schedule
     with _fitting(settings.threads):
         device = pick_device(settings.device)
         if on_step is not None and device.type == "cpu" and not known():

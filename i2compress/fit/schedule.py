@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ..arrays import Shape
 from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
@@ -21,8 +22,8 @@ from ..field.spec import PyramidSpec
 
 HURRIED_COARSE = 2.0  # times its share of the steps is the share of a time limit that the fit on the halved signal may take
 REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights sooner
-# Steps of a fit that still takes many of them on the halved signal, moves A and K fast and freezes its latents early, and of one that does so
-# no more; see pyramid_schedule, and docs/results/speed.md for what that gives.
+# Steps of a fit of a picture that still takes many of them on the halved signal, moves A and K fast and freezes its latents early, and of one
+# that does so no more; see pyramid_schedule, and docs/results/speed.md for what that gives.
 FEW, MANY = 60, 250
 
 
@@ -201,11 +202,12 @@ class Schedule:
         return None if self.window_sides is None else self.window_sides[axes - 2]
 
 
-def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
-    """Of a pyramid from nothing, of so many samples."""
-    steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
-    # In a limited time there may be few of them, and what is for many then fails by more than it gains otherwise.
-    many = 0.0 if settings.time_limit is not None else min(max(math.log(max(steps, 1) / FEW) / math.log(MANY / FEW), 0.0), 1.0)
+def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
+    """Of a pyramid of those sides, from nothing or a prior."""
+    steps = effort_steps(settings.effort, math.prod(grid)) if settings.steps is None else settings.steps
+    # In a limited time there may be few of them, and what is for many then fails by more than it gains otherwise. Video gained nothing from
+    # it, and lost where much moves.
+    many = 0.0 if settings.time_limit is not None or len(grid) > 2 else min(max(math.log(max(steps, 1) / FEW) / math.log(MANY / FEW), 0.0), 1.0)
     return Schedule(
         steps=steps,
         coarse=Coarse(steps=0.8 - 0.5 * many),

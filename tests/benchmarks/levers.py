@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 import i2compress.fit
-from i2compress.arrays import Float32Array
+from i2compress.arrays import Float32Array, Shape
 from i2compress.config import SQUARES, EncodeSettings
 from i2compress.fit.schedule import Coarse, Schedule, pyramid_schedule
 from i2compress.train.loop import lambda_of
@@ -41,8 +41,8 @@ LEVERS: dict[str, dict[str, Any]] = {
 def losses(pictures: list[Float32Array], lever: str, settings: list[EncodeSettings]) -> tuple[list[float], float]:
     """Of all pictures with all settings, and the seconds of the processor."""
 
-    def schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
-        return replace(pyramid_schedule(settings, samples), **LEVERS[lever])
+    def schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
+        return replace(pyramid_schedule(settings, grid), **LEVERS[lever])
 
     began = time.process_time()
     with mock.patch.object(i2compress.fit, "pyramid_schedule", schedule):
