@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..coding.context_model import LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
+from ..field.layer_kernel import suits
 from .network_kernel import LEAST_PROBABILITY, SCALE_HIGH_LOG2, TABLE_BITS, CompiledNetwork
 
 BLOCK = 1 << 22  # latents of a block on a GPU
@@ -256,7 +257,7 @@ def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], gr
         block: latents of a block, about, without the compiled pass; None for what suits the device.
     """
     first = network[0]
-    limit = (0 if first.device.type == "cpu" and first.dtype == torch.float32 else BLOCK) if block is None else block
+    limit = (0 if suits((first,)) else BLOCK) if block is None else block
     parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
     constants = [(grid.places, grid.begin) for grid in grids]
     wanted = torch.is_grad_enabled()  # inside a Function it never is

@@ -14,6 +14,7 @@ from ..coding.wavefront import causal_offsets
 from ..field.layer_kernel import suits
 from ..field.spec import PyramidSpec
 from .network_bits import GridInputs, network_bits
+from .numbers import Number
 from .pairs import doubled
 from .windows import Part, Window, cut
 
@@ -117,13 +118,18 @@ def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tens
     return values
 
 
-def soft_round(x: Tensor, temperature: float) -> Tensor:
-    """Differentiable rounding: the identity for large temperatures, rounding for small (Agustsson and Theis 2020, eq. 14)."""
+def soft_round(x: Tensor, temperature: Number, stretch: Number | None = None) -> Tensor:
+    """Differentiable rounding: the identity for large temperatures, rounding for small (Agustsson and Theis 2020, eq. 14); see stretch_of."""
     low = torch.floor(x)
-    return low + 0.5 + torch.tanh((x - low - 0.5) / temperature) * (0.5 / math.tanh(0.5 / temperature))
+    return low + 0.5 + torch.tanh((x - low - 0.5) / temperature) * (stretch_of(float(temperature)) if stretch is None else stretch)
 
 
-def relaxed(y: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+def stretch_of(temperature: float) -> float:
+    """What a soft rounding of that temperature multiplies with so that integers stay where they are."""
+    return 0.5 / math.tanh(0.5 / temperature)
+
+
+def relaxed(y: Tensor, temperature: Number, noise: Number, generator: torch.Generator, stretch: Number | None = None) -> Tensor:
     """A latent as the fit sees it: soft rounding, Gaussian noise of standard deviation `noise`, soft rounding."""
     eps = torch.randn(y.shape, generator=generator, device=y.device) * noise
-    return soft_round(soft_round(y, temperature) + eps, temperature)
+    return soft_round(soft_round(y, temperature, stretch) + eps, temperature, stretch)
