@@ -275,7 +275,7 @@ class PyramidFit(TrainingLoop[_State]):
         if self.problem.device.type != "cpu" and self.done % READ_EVERY:
             distortion, rate = self._read
         else:
-            distortion, rate = self._read = (float(value) for value in self._found.tolist())
+            distortion, rate = self._read = tuple(self._found.tolist())
         error = distortion if self.problem.distortion.is_error else math.nan
         self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
 

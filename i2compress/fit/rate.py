@@ -13,7 +13,7 @@ from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWO
 from ..coding.wavefront import causal_offsets
 from ..field.layer_kernel import suits
 from ..field.spec import PyramidSpec
-from .network_bits import GridInputs, network_bits
+from .network_bits import GridInputs, Neighbours, network_bits
 from .numbers import Number
 from .pairs import doubled
 from .windows import Part, Window, cut
@@ -26,6 +26,7 @@ class ContextModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
+        self._neighbours = Neighbours(self.offsets)
         self._known_places: dict[tuple[int, Shape], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
 
@@ -36,7 +37,7 @@ class ContextModel(nn.Module):
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole signal.
         """
-        return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
+        return network_bits(self._neighbours, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
 
     def grids(self, latents: Sequence[Tensor], window: Window | None = None) -> list[GridInputs]:
         """What the network reads of each grid of the latents; arguments as in `forward`."""

@@ -20,9 +20,6 @@ from ..field.layer_kernel import compiles
 from .numbers import fill
 
 EPSILON = 1e-8
-SHIFT = 1e-6  # of a matrix of norm 1 towards its old bases, which change none of the new ones but where there is nothing else
-SMALLEST = 1e-30  # of a norm that is divided by
-POLISHED = 4  # steps of Newton's iteration
 PADDED_UP_TO = 64  # longest side of a tensor that is padded to the largest of its batch; column after column, larger ones would take long
 
 
@@ -214,20 +211,21 @@ class _Batch:
 def orthogonal(matrices: Tensor, near: Tensor) -> Tensor:
     """Q of the QR decompositions of matrices `[n, C, C]` but for the signs of its columns, by operations alone that every device has.
 
-    By Gram-Schmidt, column after column, and then Newton's iteration for the nearest orthogonal matrix, which takes away what rounding has left. A
-    column that is next to nothing is instead made of `near`, an orthogonal matrix.
+    By Gram-Schmidt, column after column, each twice, as what is left of one that is almost among those before it is rounding at first; and a step of
+    Newton's iteration for the nearest orthogonal matrix. A column that is next to nothing is instead made of `near`, an orthogonal matrix.
     """
-    scale = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_min(torch.finfo(matrices.dtype).tiny)
-    left = (matrices / scale).add_(near, alpha=SHIFT)
-    found = torch.empty_like(left)
-    for column in range(left.shape[2]):
-        own = found[:, :, column : column + 1]
-        torch.div(left[:, :, :1], torch.linalg.vector_norm(left[:, :, :1], dim=1, keepdim=True).clamp_min(SMALLEST), out=own)
-        left = left[:, :, 1:]
-        left = torch.baddbmm(left, own, torch.bmm(own.mT, left), alpha=-1)
-    for _ in range(POLISHED):
-        found = torch.baddbmm(found, found, torch.bmm(found.mT, found), beta=1.5, alpha=-0.5)
-    return found
+    numbers = torch.finfo(matrices.dtype)
+    scale = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True).clamp_min(numbers.tiny)
+    columns = (matrices / scale).add_(near, alpha=numbers.eps)
+    found = torch.zeros_like(columns)
+    for number in range(columns.shape[2]):
+        own, before = columns[:, :, number : number + 1], found[:, :, :number]
+        for _ in range(2):
+            if number:
+                own = torch.baddbmm(own, before, torch.bmm(before.mT, own), alpha=-1)
+            own = own / torch.linalg.vector_norm(own, dim=1, keepdim=True).clamp_min(numbers.tiny)
+        found[:, :, number : number + 1] = own
+    return torch.baddbmm(found, found, torch.bmm(found.mT, found), beta=1.5, alpha=-0.5)
 
 
 def _scaled(matrices: Tensor) -> Tensor:
