@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import IndexArray
+from ..arrays import Int32Array
 from ..coding.context_model import FEATURES, LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
 from ..field.layer_kernel import suits
@@ -85,7 +85,7 @@ class Neighbours:
             self._tables[key] = tuple(torch.from_numpy(table).to(device) for table in self._made(grids))  # type: ignore[assignment]
         return self._tables[key]
 
-    def _made(self, grids: Sequence[GridInputs]) -> tuple[IndexArray, IndexArray]:
+    def _made(self, grids: Sequence[GridInputs]) -> tuple[Int32Array, Int32Array]:
         rows, first = [], 0
         for grid in grids:
             whole = tuple(slice(0, size) for size in grid.target.shape)

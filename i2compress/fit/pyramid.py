@@ -20,9 +20,9 @@ from torch import Tensor
 
 from ..arrays import Float32Array
 from ..coding.laplace import LIMIT
-from ..field.layer_kernel import compiles
 from ..field.spatial import contract
 from .adam import Adam
+from .batched import apart, together
 from .coarse import halved_spec, joined, parted
 from .graphs import CudaRecorder, Graphs, Recorder
 from .numbers import Number, Numbers
@@ -31,7 +31,7 @@ from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed, stretch_of
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
-from .windows import Window, cut
+from .windows import Window, cut, cut_all
 
 logger = logging.getLogger(__name__)
 
@@ -264,8 +264,8 @@ class PyramidFit(TrainingLoop[_State]):
             self.weight_optimizer.move()
         if not frozen:
             latent_optimizer.move()
-            for level, part in enumerate(window.core):
-                cut(self.latents[level], part).copy_(leaves[level].detach())
+            moved = [cut(grid, part) for grid, part in zip(self.latents, window.core, strict=True)]
+            torch._foreach_copy_(moved, [leaf.detach() for leaf in leaves])
         if self.recursive:
             contract(self.recursive, self.schedule.rho)
         torch.stack([distortion, rate], out=self._found)
@@ -287,10 +287,11 @@ class PyramidFit(TrainingLoop[_State]):
     def _seen(self, leaves: list[Tensor], window: Window, frozen: bool) -> list[Tensor]:
         """The window's latents: relaxed, or rounded once frozen."""
         if frozen:
-            return [torch.round(cut(self.latents[level], part) * GAIN) for level, part in enumerate(window.whole)]
+            whole = cut_all(self.latents, window)
+            return apart([torch.round(grid * GAIN) for grid in together(whole)], whole)
         grids = list(leaves)
         if len(self.cores) > 1:
-            grids = [cut(grid, part).clone() for grid, part in zip(self.latents, window.whole, strict=True)]
+            grids = [grid.clone() for grid in cut_all(self.latents, window)]
             for grid, part, leaf in zip(grids, window.inner, leaves, strict=True):
                 cut(grid, part).copy_(leaf)
         temperature, stretch, noise, _ = self._numbers.values
@@ -399,18 +400,6 @@ def _after(on_step: Callable[[StepInfo], None] | None, before: int, seconds: flo
     if on_step is None:
         return None
     return lambda info: on_step(replace(info, step=info.step + before, steps=info.steps + before, elapsed=info.elapsed + seconds))
-
-
-def together(grids: list[Tensor]) -> list[Tensor]:
-    """Where nothing is compiled one tensor of all grids' elements, so that what is done to each is one operation; elsewhere the grids."""
-    return grids if compiles(grids[0].device) else [torch.cat([grid.reshape(-1) for grid in grids])]
-
-
-def apart(joined: list[Tensor], like: list[Tensor]) -> list[Tensor]:
-    """Undoes `together`, of grids of these shapes."""
-    if compiles(like[0].device):
-        return joined
-    return [part.view(grid.shape) for part, grid in zip(torch.split(joined[0], [grid.numel() for grid in like]), like, strict=True)]
 
 
 def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: Number) -> tuple[Tensor, list[Tensor]]:
