@@ -74,10 +74,11 @@ class Graphs:
             return
         self._kept[key]()
 
-    def clear(self) -> None:
-        """Forget what was recorded, and give its memory back."""
-        self._kept.clear()
-        self._done.clear()
+    def clear(self, *keys: Hashable) -> None:
+        """Forget what was recorded for these keys, for all where there are none, and give its memory back."""
+        for key in keys or [*self._kept, *self._done]:
+            self._kept.pop(key, None)
+            self._done.pop(key, None)
 
 
 class CudaRecorder:
@@ -127,4 +128,4 @@ class CudaRecorder:
     def has_room(self) -> bool:
         """See Recorder."""
         free, total = torch.cuda.mem_get_info(self._device)
-        return free > LEAST_FREE * total
+        return free >= LEAST_FREE * total

@@ -213,7 +213,7 @@ class PyramidFit(TrainingLoop[_State]):
         self._prepare(share, number)
         if frozen != self._frozen:  # what was recorded is not needed again
             self._frozen = frozen
-            self.graphs.clear()
+            self.graphs.clear(*(("step", each, not frozen) for each in range(len(self.cores))))
         if self.weight_optimizer.done:
             self.graphs.do(("step", number, frozen), partial(self._work, number, frozen))
         else:  # it only finds the bases
