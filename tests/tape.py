@@ -11,8 +11,19 @@ from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
 
-# Read a value, or make a tensor whose shape depends on values.
-REFUSED = {"_local_scalar_dense", "equal", "is_nonzero", "nonzero", "masked_select", "repeat_interleave", "unique_dim", "_unique2", "unique_consecutive"}
+# Read a value, make a tensor whose shape depends on values, or one of numbers of the host, which have to be copied to the device.
+REFUSED = {
+    "lift_fresh",
+    "_local_scalar_dense",
+    "equal",
+    "is_nonzero",
+    "nonzero",
+    "masked_select",
+    "repeat_interleave",
+    "unique_dim",
+    "_unique2",
+    "unique_consecutive",
+}
 
 Call = tuple[Any, tuple[Any, ...], dict[str, Any], Any]
 
@@ -55,7 +66,7 @@ def described(leaf: Any) -> Any:
 
 
 class Tape:
-    """Records work as a CUDA graph does: the same operations on the same memory, with the numbers that the host gave. For a CPU; see graphs.Recorder."""
+    """Records work on a CPU as a CUDA graph does: the same operations on the same memory, with the numbers that the host gave. See Recorder."""
 
     def __init__(self, *, room: int = 1000) -> None:
         self.recorded = 0

@@ -94,7 +94,9 @@ def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds() -> None:
         mass = torch.where(distance > 0.5, 0.5 * (upper - lower), 1 - 0.5 * (upper + lower))
         return (0.0004 - torch.log2(mass + 2.0**-24)).sum()
 
-    found = network_bits(Neighbours(offsets), network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))], block=20)
+    found = network_bits(
+        Neighbours(offsets), network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))], block=20
+    )
     torch.testing.assert_close(found, plain())
     leaves = [*network, seen, features, target]
     for ours, theirs in zip(torch.autograd.grad(3 * found, leaves), torch.autograd.grad(3 * plain(), leaves), strict=True):

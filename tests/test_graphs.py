@@ -1,4 +1,4 @@
-"""A step of a fit can be recorded once and made again: proven without a GPU, by recordings on a CPU that do what a CUDA graph does (tests/tape.py)."""
+"""A step of a fit can be recorded once and made again: proven by recordings on a CPU that do what a CUDA graph does (tests/tape.py)."""
 
 import gc
 import logging
@@ -60,21 +60,29 @@ def begun(case: str, recorder: Tape | None = None) -> PyramidFit:
     return PyramidFit(problem, seed=0, on_step=None, stop=None, recorder=recorder)
 
 
+def make(run: PyramidFit, passes: int) -> None:
+    """Steps of each window."""
+    for _ in range(passes * len(run.cores)):
+        run.step(0.3)
+        run.done += 1
+
+
 def state(run: PyramidFit) -> list[Tensor]:
     """All that a step changes."""
     latents = [tensor for leaves, optimizer in run.cores for tensor in (*leaves, *optimizer._means, *optimizer._squares)]
-    return [tensor.detach().clone() for tensor in (*run.problem.weights().values(), *run.latents, *latents, *run.weight_optimizer._state(), run._found)]
+    return [
+        tensor.detach().clone() for tensor in (*run.problem.weights().values(), *run.latents, *latents, *run.weight_optimizer._state(), run._found)
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_step_asks_for_the_same_at_every_share_and_reads_nothing(case: str) -> None:
     with uncompiled():
         run = begun(case)
-        for _ in run.cores:
-            run.step(0.0)
+        make(run, 1)
         for shares, frozen in ((SHARES, False), (FROZEN, True)):
             asked = []
-            for run.done, share in enumerate(shares):
+            for share in shares:
                 run._prepare(share, 0)
                 with Strict() as strict:
                     run._work(0, frozen)
@@ -82,7 +90,8 @@ def test_a_step_asks_for_the_same_at_every_share_and_reads_nothing(case: str) ->
             assert len(asked[0]) > 200
             assert all(calls == asked[0] for calls in asked)
         refreshed = []
-        for run.weight_optimizer.done in (2, 40):
+        for done in (2, 40):
+            run.weight_optimizer.done = done
             with Strict() as strict:
                 run.weight_optimizer.refresh()
             refreshed.append(strict.calls)
@@ -94,16 +103,14 @@ def test_what_a_recorded_step_reads_stays_where_it_is(case: str) -> None:
     """A graph reads memory by its address, so nothing of it may be made anew for each step, or given back."""
     with uncompiled():
         run = begun(case)
-        for run.done in range(2 * len(run.cores)):
-            run.step(0.3)
+        make(run, 2)
         given = {}
         for number in range(len(run.cores)):
             with Strict() as strict:
                 run._work(number, False)
             given |= strict.given
         assert len(given) > 20
-        for run.done in range(2 * len(run.cores)):
-            run.step(0.3)
+        make(run, 2)
         gc.collect()
         assert not [reference for reference in given.values() if reference.expired()]
 
@@ -200,7 +207,6 @@ class FakeCuda:
         self.log: list[str] = []
         stream = SimpleNamespace(wait_stream=lambda other: self.log.append("wait"))
         named = {
-            "Stream": lambda device: stream,
             "current_stream": lambda device: stream,
             "graph_pool_handle": lambda: "pool",
             "CUDAGraph": self.graph,
@@ -210,6 +216,7 @@ class FakeCuda:
             "device": lambda device: nullcontext(),
             "stream": self.on,
         }
+        monkeypatch.setattr(graphs, "_stream", lambda device: stream)
         for name, value in named.items():
             monkeypatch.setattr(graphs.torch.cuda, name, value)
 
@@ -219,11 +226,27 @@ class FakeCuda:
         yield
         self.log.append("off the stream")
 
-    def graph(self) -> SimpleNamespace:
-        def note(name: str) -> Callable[..., None]:
-            return lambda *args, **kwargs: self.log.append(name)
+    def graph(self) -> "FakeGraph":
+        return FakeGraph(self.log)
 
-        return SimpleNamespace(register_generator_state=note("register"), capture_begin=note("begin"), capture_end=note("end"), replay=note("replay"))
+
+class FakeGraph:
+    """What a graph was asked for."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def register_generator_state(self, generator: object) -> None:
+        self.log.append("register")
+
+    def capture_begin(self, pool: object) -> None:
+        self.log.append("begin")
+
+    def capture_end(self) -> None:
+        self.log.append("end")
+
+    def replay(self) -> None:
+        self.log.append("replay")
 
 
 def test_what_is_asked_of_cuda_for_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:

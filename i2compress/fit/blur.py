@@ -12,7 +12,6 @@ from torch.nn.functional import conv2d, pad
 from ..arrays import Float32Array
 from ..field.layer_kernel import suits
 from ..field.tiles import compiled, in_parts
-from .batched import constant
 
 SIGMA = 1.5
 RADIUS = 5
@@ -63,15 +62,21 @@ def _along(planes: Tensor, axis: int, mirror: bool) -> Tensor:
         wide = planes.index_select(axis, _mirrored(size, planes.device))
     else:
         wide = pad(planes, [RADIUS, RADIUS] if axis == -1 else [0, 0, RADIUS, RADIUS])
+    return conv2d(wide, _filters(count, axis, planes.dtype, planes.device), groups=count)
+
+
+@lru_cache(maxsize=4096)
+def _filters(count: int, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The same filter for so many planes, `[count, 1, h, w]`."""
     sides = (1, 2 * RADIUS + 1) if axis == -1 else (2 * RADIUS + 1, 1)
-    taps = constant((*TAPS[:0:-1], *TAPS), planes).view(1, 1, *sides).expand(count, 1, *sides)
-    return conv2d(wide, taps, groups=count)
+    return torch.tensor([*TAPS[:0:-1], *TAPS], dtype=dtype, device=device).view(1, 1, *sides).repeat(count, 1, 1, 1)
 
 
 @lru_cache(maxsize=4096)
 def _mirrored(size: int, device: torch.device) -> Tensor:
     """The places that a row of so many samples shows with its mirror images beyond both ends: place -1 is place 0 again."""
-    return torch.tensor([*range(RADIUS)][::-1] + [*range(size)] + [*range(size - RADIUS, size)][::-1], device=device)
+    ends = reversed(range(RADIUS)), reversed(range(size - RADIUS, size))
+    return torch.tensor([*ends[0], *range(size), *ends[1]], device=device)
 
 
 def _compiled(planes: Float32Array, mirrored: tuple[bool, bool]) -> Float32Array:

@@ -1,14 +1,17 @@
 """Steps that are recorded once and made again: as CUDA graphs, which the host starts with one call in place of a thousand.
 
-What is recorded is what a piece of work asks of the device: the same operations on the same memory, and the same numbers of the host. So the work must
-read no value of the device, and whatever changes from step to step must be in tensors that are filled before (fit.numbers).
+What is recorded is what a piece of work asks of the device: the same operations on the same memory, and the same numbers of the host. So the
+work must read no value of the device, and whatever changes from step to step must be in tensors that are filled before (fit.numbers).
 """
 
+import gc
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable
-from contextlib import suppress
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 
@@ -91,9 +94,9 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device, generator: torch.Generator) -> None:
         self._device, self._generator = device, generator
-        self._stream = torch.cuda.Stream(device)
-        self._pool = torch.cuda.graph_pool_handle()
-        self._recorded = 0
+        self._stream = _stream(device)
+        self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+        self._pool: Any = None
 
     def warm_up(self, work: Work) -> None:
         """See Recorder: on the stream of the recordings, so that nothing in it belongs to another."""
@@ -107,10 +110,11 @@ class CudaRecorder:
         """See Recorder."""
         graph, state = torch.cuda.CUDAGraph(), self._generator.get_state()
         graph.register_generator_state(self._generator)
-        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+        with torch.cuda.device(self._device), torch.cuda.stream(self._stream), _nothing_collected():
             torch.cuda.synchronize(self._device)
-            if not self._recorded:  # what the steps before have left would be held beside the memory of the graphs
-                torch.cuda.empty_cache()
+            if not self._alive:  # a pool is gone with the last graph of it
+                self._pool = torch.cuda.graph_pool_handle()
+                torch.cuda.empty_cache()  # what the steps before have left would be held beside the memory of the graphs
             graph.capture_begin(pool=self._pool)
             try:
                 work()
@@ -122,10 +126,28 @@ class CudaRecorder:
                 self._generator.graphsafe_set_state(fresh.graphsafe_get_state())
                 raise
             graph.capture_end()
-        self._recorded += 1
+        self._alive.add(graph)
         return graph.replay
 
     def has_room(self) -> bool:
         """See Recorder."""
         free, total = torch.cuda.mem_get_info(self._device)
         return free >= LEAST_FREE * total
+
+
+@lru_cache
+def _stream(device: torch.device) -> "torch.cuda.Stream":
+    """That of all recordings: libraries keep memory for each stream that they have seen."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Without Python's collection of garbage, which might give memory back in the midst of a recording."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

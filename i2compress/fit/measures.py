@@ -1,4 +1,4 @@
-"""The maps of SSIMULACRA 2 and MS-SSIM and the slopes of their norms by torch's own passes, all planes of a scale at once: for devices without kernels.
+"""The maps of SSIMULACRA 2 and MS-SSIM and the slopes of their norms by torch's own passes, all planes of a scale at once: for a GPU.
 
 What is wanted of a map is a norm or a mean, a scalar for each plane, so its gradient by the picture is made along with it, and no map is kept:
 half the operations of autograd's, and those few are what a GPU waits for on small pictures. measures_kernel has the same, compiled for a CPU.
@@ -39,7 +39,9 @@ class Differences(torch.autograd.Function):
     """The norms of SSIMULACRA 2's three maps of planes, weighed: the mean and the fourth norm of what is positive."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, weights: Tensor, constant: float, mirrored: tuple[bool, bool]) -> Tensor:
+    def forward(
+        ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, weights: Tensor, constant: float, mirrored: tuple[bool, bool]
+    ) -> Tensor:
         """A scalar of planes `[P, H, W]`.
 
         Args:
@@ -104,10 +106,11 @@ class Similarities(torch.autograd.Function):
             dark = moments.mean.square().addcmul_(own, own).add_(constants[0])
             bright = (moments.mean * own).mul_(2).add_(constants[0]).div_(dark)
             found = structure * bright
-        inner = found[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin]
+        counted = (..., slice(margin, found.shape[1] - margin), slice(margin, found.shape[2] - margin))
+        inner = found[counted]
         if ctx.needs_input_grad[0]:
             slope = torch.zeros_like(found)
-            slope[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin] = 1 / inner[0].numel()
+            slope[counted].fill_(1 / inner[0].numel())
             by_structure = slope if bright is None else slope * bright
             by_product = by_structure / below * 2
             by_square = by_product * structure * -0.5

@@ -77,7 +77,8 @@ class Neighbours:
     def tables(self, grids: Sequence[GridInputs]) -> tuple[Tensor, Tensor]:
         """`[n N]` and `[n S]` int32 of n neighbours, N latents and S numbers `seen`.
 
-        The first has the places in `seen` of the neighbours; the second, for each place, where the first names it; for nowhere, the number after all that is read.
+        The first has the places in `seen` of the neighbours; the second, for each place, where the first names it, or the number after all that
+        is read where it does not.
         """
         device = grids[0].target.device
         key = (device, *((tuple(grid.seen.shape), tuple(grid.target.shape), tuple(grid.begin)) for grid in grids))

@@ -235,10 +235,10 @@ def _scaled(matrices: Tensor) -> Tensor:
 
 
 def _decomposed(matrices: Tensor, decompose: Callable[[Tensor], Tensor]) -> Tensor:
-    """On the CPU or a CUDA device; of any other on the CPU, since MPS has neither decomposition.
+    """On the CPU, as MPS has no decompositions, and CUDA's are slow to load; large ones on a CUDA device.
 
     In the tensors' own precision: double precision was tried, and small implicit coordinate fields fitted worse with it.
     """
-    if matrices.device.type in ("cpu", "cuda"):
+    if matrices.device.type == "cpu" or (matrices.device.type == "cuda" and matrices.shape[-1] > PADDED_UP_TO):
         return decompose(matrices)
     return decompose(matrices.cpu()).to(matrices.device)

@@ -143,7 +143,8 @@ def _opponents(linear: Tensor, count: int) -> Tensor:
         brightness = 0.5 * (response[0] + response[1])
         flat = torch.stack([brightness - OPSIN_BIAS ** (1 / 3), 7 * (response[0] - response[1]), response[2] - brightness])
     flat = flat[:count]
-    return flat + constant(tuple(LIFTS.values())[:count], flat).view(-1, *(1,) * (flat.ndim - 1))
+    found: Tensor = flat + constant(tuple(LIFTS.values())[:count], flat).view(-1, *(1,) * (flat.ndim - 1))
+    return found
 
 
 class _Opponents(torch.autograd.Function):
@@ -170,7 +171,8 @@ class _Linear(torch.autograd.Function):
             base = (inside + 0.055) / 1.055
             power = base**1.4
             dark = picture <= 0.04045
-            light, slope = torch.where(dark, inside / 12.92, base * power), torch.where(dark, 1 / 12.92, 2.4 / 1.055 * power) * (inside == picture)
+            light = torch.where(dark, inside / 12.92, base * power)
+            slope = (2.4 / 1.055 * power).masked_fill_(dark, 1 / 12.92).mul_(inside == picture)
         ctx.save_for_backward(slope)
         return light
 
