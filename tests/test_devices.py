@@ -31,11 +31,10 @@ from i2compress.fit.perceptual import DISTORTIONS
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
 from i2compress.fit.schedule import Compensation, Schedule
-from i2compress.media.image.encode import pyramid_spec
 from i2compress.reproduce import signals
 from i2compress.reproduce.presets import Experiment, Network
 from i2compress.reproduce.train import EXPLICIT, IMPLICIT, run, specs
-from tests.benchmarks.operations import Operations
+from tests.benchmarks.operations import Operations, picture_fit
 
 META = torch.device("meta")
 MOST_OPERATIONS = {
@@ -112,10 +111,7 @@ def test_a_step_a_measure_and_the_result_of_a_fit(changes: dict[str, Any], meta:
 @pytest.mark.parametrize("share", [0.1, 0.95])
 @pytest.mark.parametrize("tune", DISTORTIONS)
 def test_a_step_reads_nothing_from_the_device_and_issues_few_operations(tune: str, share: float, meta: OneDevice) -> None:
-    values = np.random.default_rng(0).random((512, 768, 3), np.float32)
-    spec = pyramid_spec((512, 768), 3, EncodeSettings(lam=1e-3))
-    whole = Problem(DISTORTIONS[tune](values, None, device=META), spec, 1e-3, device=META, schedule=Schedule(steps=1000, refresh_every=1000))
-    run = PyramidFit(whole, seed=0, on_step=None, stop=None)
+    run = picture_fit(tune, META)
     for _ in range(2):  # the first finds the bases
         run.step(share)
     run.done = 1

@@ -345,14 +345,6 @@ def test_too_little_memory_is_a_sentence_and_other_errors_are_what_they_are(erro
         fit_signal(np.zeros((8, 8, 1), np.float32), spec, EncodeSettings(steps=1))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_fit_runs_on_a_gpu() -> None:
-    settings = EncodeSettings(lam=1e-3, steps=20, device="cuda")
-    result = fit_signal(picture(), PyramidSpec(grid=(48, 56), channels=3, levels=4), settings)
-    assert result.distortion < 0.05
-
-
 def test_where_places_are_read_windows_are_cut_along_one_axis_only_and_count_what_the_whole_does() -> None:
     spec = PyramidSpec(grid=(2, 80, 900), channels=1, levels=1, hidden=4, context_inputs=MAGNITUDES)
     parts = windows(spec, 32)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Int32Array
 from ..coding.context_model import FEATURES, LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
 from ..field.layer_kernel import suits
@@ -83,21 +82,21 @@ class Neighbours:
         device = grids[0].target.device
         key = (device, *((tuple(grid.seen.shape), tuple(grid.target.shape), tuple(grid.begin)) for grid in grids))
         if key not in self._tables:
-            self._tables[key] = tuple(torch.from_numpy(table).to(device) for table in self._made(grids))  # type: ignore[assignment]
+            self._tables[key] = self._made(grids)
         return self._tables[key]
 
-    def _made(self, grids: Sequence[GridInputs]) -> tuple[Int32Array, Int32Array]:
-        rows, first = [], 0
+    def _made(self, grids: Sequence[GridInputs]) -> tuple[Tensor, Tensor]:
+        rows, first, device = [], 0, grids[0].target.device
         for grid in grids:
             whole = tuple(slice(0, size) for size in grid.target.shape)
-            numbers = np.arange(first, first + grid.seen.numel(), dtype=np.int32).reshape(grid.seen.shape)
-            rows.append(np.stack([numbers[source].ravel() for source in _sources(self.offsets, whole, grid.begin)]))
-            first += numbers.size
-        found = np.concatenate(rows, 1)
+            numbers = torch.arange(first, first + grid.seen.numel(), dtype=torch.int32, device=device).view(grid.seen.shape)
+            rows.append(torch.stack([numbers[source].reshape(-1) for source in _sources(self.offsets, whole, grid.begin)]))
+            first += numbers.numel()
+        found = torch.cat(rows, 1)
         nowhere = found.shape[1] * (len(found) + FEATURES + (0 if grids[0].places is None else len(grids[0].places)))
-        back = np.full((len(found), first), nowhere, np.int32)
-        np.put_along_axis(back, found.astype(np.int64), np.arange(found.size, dtype=np.int32).reshape(found.shape), 1)
-        return found.ravel(), back.ravel()
+        back = torch.full((len(found), first), nowhere, dtype=torch.int32, device=device)
+        back.scatter_(1, found.long(), torch.arange(found.numel(), dtype=torch.int32, device=device).view(found.shape))
+        return found.view(-1), back.view(-1)
 
 
 class CompiledBits(torch.autograd.Function):
