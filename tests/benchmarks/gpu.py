@@ -5,8 +5,8 @@
 - encodes: whole encodes of a picture of 0.4 megapixels with 400 steps, by tune: seconds, bytes, PSNR; on the CPU of the same machine too, and one of
   12 megapixels at the default effort, where there is time for them.
 - steps: seconds of a step at 0.4, 2 and 12 megapixels in the steady state, by tune, with recorded steps and without; the seconds of the first ones,
-  in which kernels are loaded and steps are recorded; of refreshing the bases; the operations that the host starts; the peak of memory; and what fits of
-  400, 2500 and 10000 steps take by that, of all resolutions that they go through.
+  in which kernels are loaded and steps are recorded; of refreshing the bases; the operations that the host starts; the peak of memory; and what fits
+  of 400, 2500 and 10000 steps take by that, of all resolutions that they go through.
 - kernels: what takes the time of a step.
 
 The picture is made larger by mirror images of itself side by side. A case that fails is a row that says how, and one for which no time is left is a
