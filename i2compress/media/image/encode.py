@@ -11,7 +11,7 @@ from ... import container
 from ...arrays import Float32Array
 from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, EncodeSettings, View, effort_steps
 from ...errors import SignalError, UsageError
-from ...field.priors import StartFile, fits, read_start, shipped
+from ...field.priors import FEWEST_LEVELS, StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
@@ -39,7 +39,7 @@ AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what it
 STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
-STARTED_UP_TO = 3 << 16  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
+STARTED_UP_TO = 3 << 19  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
@@ -163,7 +163,7 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
     if settings.start == "none" or (settings.start == "auto" and not apt):
         return None
     if not fits(spec):
-        raise UsageError("start is for pictures without opacity, of 64 or more a side, in a field of the default sizes; leave it out")
+        raise UsageError(f"start is for pictures of {1 << FEWEST_LEVELS} or more a side, in a field of the default sizes; leave it out")
     if settings.start in STARTS:
         start = shipped()
         if start is None and settings.start != "auto":
