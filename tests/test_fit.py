@@ -19,7 +19,7 @@ from i2compress.field.weights import context_weights, dequantise
 from i2compress.fit import StepInfo, compensate, fit_signal, pick_device
 from i2compress.fit.compensate import quantise
 from i2compress.fit.distortion import SquaredError
-from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, blocks, laplace_bits, network_bits
+from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, Neighbours, laplace_bits, network_bits
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.rate import ContextModel, soft_round
@@ -71,14 +71,6 @@ def test_the_derivatives_of_the_bits_are_those_of_finite_differences() -> None:
     torch.testing.assert_close(by_scale, slope, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("shape", [(7, 11), (2, 5, 9), (1, 40), (40, 1)])
-def test_blocks_cover_an_array_once_and_in_order(shape: tuple[int, ...]) -> None:
-    numbers = np.arange(math.prod(shape)).reshape(shape)
-    parts = [numbers[block] for block in blocks(shape, 10)]
-    assert len(parts) > 1
-    assert np.concatenate([part.ravel() for part in parts]).tolist() == numbers.ravel().tolist()
-
-
 def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds() -> None:
     generator = torch.Generator().manual_seed(0)
 
@@ -102,7 +94,9 @@ def test_the_bits_of_blocks_have_the_gradients_that_autograd_finds() -> None:
         mass = torch.where(distance > 0.5, 0.5 * (upper - lower), 1 - 0.5 * (upper + lower))
         return (0.0004 - torch.log2(mass + 2.0**-24)).sum()
 
-    found = network_bits(offsets, network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))], block=20)
+    found = network_bits(
+        Neighbours(offsets), network, [GridInputs(seen=seen, features=features, places=places, target=target, begin=(1, 1))], block=20
+    )
     torch.testing.assert_close(found, plain())
     leaves = [*network, seen, features, target]
     for ours, theirs in zip(torch.autograd.grad(3 * found, leaves), torch.autograd.grad(3 * plain(), leaves), strict=True):
@@ -131,16 +125,16 @@ def test_the_compiled_bits_and_their_gradients_are_those_of_float64(core: tuple[
         replace(grid, seen=seen, features=features, target=target, places=None if grid.places is None else grid.places.double())
         for grid, (seen, features, target) in zip(grids, zip(*(exact_leaves[7 + k :: 3] for k in range(3)), strict=True), strict=True)
     ]
-    compiled = network_bits(offsets, network, grids)
-    exact = network_bits(offsets, exact_leaves[:7], exact_grids, block=1000)
+    compiled = network_bits(Neighbours(offsets), network, grids)
+    exact = network_bits(Neighbours(offsets), exact_leaves[:7], exact_grids, block=1000)
     torch.testing.assert_close(compiled.double(), exact, rtol=1e-5, atol=0)
     for ours, right in zip(torch.autograd.grad(3 * compiled, leaves), torch.autograd.grad(3 * exact, exact_leaves), strict=True):
         assert float((ours - right).abs().max()) <= 1e-4 * float(right.abs().max())
     with torch.no_grad():
-        torch.testing.assert_close(network_bits(offsets, network, grids), compiled)
+        torch.testing.assert_close(network_bits(Neighbours(offsets), network, grids), compiled)
         # Where all that is read is far out, float32 says little of gradients; the bits are right nevertheless.
         wild, right = ([replace(grid, seen=30 * grid.seen, features=30 * grid.features) for grid in of] for of in (grids, exact_grids))
-        found, exact = network_bits(offsets, network, wild), network_bits(offsets, exact_leaves[:7], right, block=1000)
+        found, exact = network_bits(Neighbours(offsets), network, wild), network_bits(Neighbours(offsets), exact_leaves[:7], right, block=1000)
         torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
 
 
@@ -361,14 +355,6 @@ def test_too_little_memory_is_a_sentence_and_other_errors_are_what_they_are(erro
     error = RuntimeError("something else")
     with pytest.raises(RuntimeError, match="something else"):
         fit_signal(np.zeros((8, 8, 1), np.float32), spec, EncodeSettings(steps=1))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_fit_runs_on_a_gpu() -> None:
-    settings = EncodeSettings(lam=1e-3, steps=20, device="cuda")
-    result = fit_signal(picture(), PyramidSpec(grid=(48, 56), channels=3, levels=4), settings)
-    assert result.distortion < 0.05
 
 
 def test_where_places_are_read_windows_are_cut_along_one_axis_only_and_count_what_the_whole_does() -> None:

@@ -1,10 +1,14 @@
 """Soap is SOAP, step by step as in its paper's algorithm, however tensors are batched."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import pytest
 import torch
 from torch import Tensor
 
-from i2compress.fit.soap import Group, Soap, _Batch
+from i2compress.field.layer_kernel import uncompiled
+from i2compress.fit.soap import Group, Soap, _Batch, orthogonal
 
 BETAS, RATE = (0.9, 0.95), 0.1
 SHAPES = ((5, 5), (5,), (4, 3, 3), (6, 6), (5, 5), (1, 1), (2,))  # whose gradients leave no direction out, in which bases are arbitrary
@@ -70,10 +74,30 @@ def by_soap(steps: int, every: int, clip: float | None = None) -> list[Tensor]:
     return tensors
 
 
+@pytest.mark.parametrize("passes", [nullcontext, uncompiled])
 @pytest.mark.parametrize("every", [1, 3])
-def test_the_steps_are_those_of_the_paper(every: int) -> None:
-    for found, expected in zip(by_soap(8, every), by_the_paper(8, every), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+def test_the_steps_are_those_of_the_paper(every: int, passes: Callable[[], AbstractContextManager[None]]) -> None:
+    with passes():
+        found = by_soap(8, every)
+    for tensor, expected in zip(found, by_the_paper(8, every), strict=True):
+        torch.testing.assert_close(tensor, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gram_schmidt_finds_the_bases_that_a_decomposition_finds_up_to_signs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = torch.randn(3, 9, 9, generator=generator)
+    matrices[1] *= torch.logspace(0, -5, 9)  # columns of all sizes
+    near = torch.linalg.qr(torch.randn(3, 9, 9, generator=generator))[0]
+    found, expected = orthogonal(matrices, near), torch.linalg.qr(matrices)[0]
+    torch.testing.assert_close(found.mT @ found, torch.eye(9).expand(3, 9, 9), atol=1e-5, rtol=0)
+    torch.testing.assert_close((found * expected).sum(1).abs()[:, :6], torch.ones(3, 6), atol=2e-2, rtol=0)
+
+
+def test_gram_schmidt_keeps_the_bases_where_there_is_no_direction() -> None:
+    near = torch.linalg.qr(torch.randn(2, 7, 7, generator=torch.Generator().manual_seed(0)))[0]
+    matrices = torch.zeros(2, 7, 7)
+    matrices[1, :, :2] = near[1, :, :2] * torch.tensor([3e-20, 1e-21])
+    torch.testing.assert_close(orthogonal(matrices, near), near, atol=1e-4, rtol=0)
 
 
 def test_the_gradients_of_all_tensors_together_are_clipped() -> None:
@@ -103,7 +127,7 @@ def test_bases_of_a_small_matrix_of_low_rank_are_no_nan() -> None:
         [1.6494608456874005e-10, 6.813790504045514e-11, 1.9688643770887637e-10, 1.1341371591866434e-10, -3.1133415290263144e-10],
         [-4.707860212782577e-10, -2.0059302829888992e-10, -5.677883718746557e-10, -3.1133415290263144e-10, 9.734323347387885e-10],
     ]  # fmt: skip
-    batch = _Batch((16,), 16, torch.zeros(1))
+    batch = _Batch([torch.zeros(16, 1)])
     batch.grams[0][0, torch.tensor(rows)[:, None], torch.tensor(rows)] = torch.tensor(values)
     batch.begin()
     basis = batch.bases[0][0]

@@ -10,7 +10,8 @@ z lies in memory as rows of channels, `[T', H + 2, C, W + 2]`, with zeros around
 of a place are near each other. T' = T + 2 where there are three axes, else 1. Of two axes, all applications go through the rows together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -314,6 +315,25 @@ def _applied(
     _apply(z.reshape(-1), u.reshape(-1), tensors, new.reshape(-1), first, last, *sizes)
 
 
+_plain = False
+
+
+def compiles(device: torch.device) -> bool:
+    """Whether a fit on that device uses what is compiled: on a CPU, outside `uncompiled`."""
+    return device.type == "cpu" and not _plain
+
+
 def suits(tensors: Sequence[Tensor]) -> bool:
     """Whether the compiled loops can do it: float32 on a CPU."""
-    return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
+    return all(compiles(tensor.device) and tensor.dtype == torch.float32 for tensor in tensors)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Inside, a CPU makes what a GPU would: torch's own passes, and steps that can be recorded. To try them out; a fit must begin and end inside."""
+    global _plain
+    before, _plain = _plain, True
+    try:
+        yield
+    finally:
+        _plain = before

@@ -48,15 +48,18 @@ class PyramidField(nn.Module):
         if len(total) == 1 and shifts == [(level, level) for level in levels] and len(levels) > 1 and suits((*latents, self.tensors["up"])):
             found: Tensor = CompiledFeatures.apply(levels, self._starts(origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
             return found
-        for number in reversed(range(len(latents) - 1)):
-            own, level = latents[number], levels[number]
-            if level < levels[number + 1]:
-                doubled = [after > before for before, after in zip(shifts[number], shifts[number + 1], strict=True)]
+        first = len(latents) - 1
+        while first:
+            below, level = first, levels[first - 1]
+            first = levels.index(level)
+            own = latents[first:below][::-1]
+            if level < levels[below]:
+                doubled = [after > before for before, after in zip(shifts[first], shifts[below], strict=True)]
                 start = (0,) * self.spec.axes
                 if origins is not None:
-                    start = tuple(o - (c << twice) for o, c, twice in zip(origins[number], origins[number + 1], doubled, strict=True))
-                total = _Upsample.apply(total, self.tensors["up"][level], own.shape[2:], start, doubled)  # type: ignore[no-untyped-call]
-            total = _Join.apply(total, own)  # type: ignore[no-untyped-call]
+                    start = tuple(o - (c << twice) for o, c, twice in zip(origins[first], origins[below], doubled, strict=True))
+                total = _Upsample.apply(total, self.tensors["up"][level], own[0].shape[2:], start, doubled)  # type: ignore[no-untyped-call]
+            total = _Join.apply(total, *own)  # type: ignore[no-untyped-call]
         return total
 
     def _starts(self, origins: Origins | None) -> list[tuple[int, int]]:
@@ -91,19 +94,19 @@ class PyramidField(nn.Module):
 
 
 class _Join(torch.autograd.Function):
-    """Channels of two tensors one after the other, channels last in memory (which torch.cat does not keep)."""
+    """Channels of tensors one after the other, channels last in memory (which torch.cat does not keep)."""
 
     @staticmethod
-    def forward(ctx: Any, first: Tensor, last: Tensor) -> Tensor:
-        channels = first.shape[1]
-        ctx.channels = channels
-        joined = first.new_empty(first.shape[0], channels + last.shape[1], *first.shape[2:]).to(memory_format=FORMATS[first.ndim - 2])
-        joined[:, :channels], joined[:, channels:] = first, last
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        first = tensors[0]
+        ctx.channels = [tensor.shape[1] for tensor in tensors]
+        joined = first.new_empty(first.shape[0], sum(ctx.channels), *first.shape[2:]).to(memory_format=FORMATS[first.ndim - 2])
+        torch._foreach_copy_(torch.split(joined, ctx.channels, 1), tensors)
         return joined
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        return grads[0][:, : ctx.channels], grads[0][:, ctx.channels :]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(grads[0], ctx.channels, 1)
 
 
 class _Upsample(torch.autograd.Function):

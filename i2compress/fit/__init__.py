@@ -7,13 +7,13 @@ rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
 wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
-parallel: two terms at once. soap: the weights' optimiser.
+parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, batched: what makes a step quick on a GPU.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +59,7 @@ __all__ = [
     "StepInfo",
     "Wanted",
     "cpu_threads",
+    "exact",
     "fit_coordinates",
     "fit_signal",
     "fit_sparse",
@@ -307,11 +308,15 @@ def gpus(name: str) -> list[str]:
 @contextmanager
 def _fitting(threads: int | None) -> Iterator[None]:
     """Threads, convolutions of a GPU as exact and repeatable as a CPU's, and a sentence where memory does not suffice."""
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        with cpu_threads(threads), exact:
+        with cpu_threads(threads), exact():
             yield
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
         raise ResourceError("not enough memory for the fit; use --device cpu, or make the signal smaller") from error
+
+
+def exact() -> AbstractContextManager[None]:
+    """Convolutions of a GPU are as exact and repeatable as a CPU's."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..field.layer_kernel import compiles
+from .numbers import Numbers
+
 EPSILON = 1e-8
 FUSED = ("cpu", "cuda")  # devices with torch._fused_adam_
 
@@ -27,6 +30,9 @@ class Adam:
         self.done = 0
         self._means, self._squares = ([torch.zeros_like(tensor, requires_grad=False) for tensor in tensors] for _ in range(2))
         self._steps = [torch.zeros((), device=tensor.device) for tensor in tensors]
+        device = self.tensors[0].device
+        self._fused = device.type in FUSED and (device.type != "cpu" or compiles(device))
+        self._numbers = Numbers(3, device)
 
     def state_dict(self) -> dict[str, Any]:
         """All that later steps depend on; the tensors in it are this optimiser's own."""
@@ -43,17 +49,28 @@ class Adam:
         for tensor in self.tensors:
             tensor.grad = None
 
-    @torch.no_grad()
     def step(self) -> None:
         """Move all tensors by their gradients, at `rate`."""
+        self.prepare()
+        self.move()
+
+    def prepare(self) -> None:
+        """Count a step and fill in what changes from step to step, so that `move` reads no number of the host."""
         self.done += 1
+        first, second = (1 - beta**self.done for beta in self.betas)
+        self._numbers.set(self.rate, -self.rate / first, second**0.5)
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """The rest of a step; the same operations at any."""
         gradients = [tensor.grad for tensor in self.tensors if tensor.grad is not None]
         assert len(gradients) == len(self.tensors)
         first, second = self.betas
-        if self.tensors[0].device.type in FUSED:
+        rate, factor, root = self._numbers.values
+        if self._fused:
             torch._foreach_add_(self._steps, 1)
             torch._fused_adam_(
-                self.tensors, gradients, self._means, self._squares, [], self._steps, lr=self.rate, beta1=first, beta2=second, weight_decay=0.0,
+                self.tensors, gradients, self._means, self._squares, [], self._steps, lr=rate, beta1=first, beta2=second, weight_decay=0.0,
                 eps=EPSILON, amsgrad=False, maximize=False,
             )  # fmt: skip
             return
@@ -61,6 +78,8 @@ class Adam:
         torch._foreach_mul_(self._squares, second)
         torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
         spread = torch._foreach_sqrt(self._squares)
-        torch._foreach_div_(spread, (1 - second**self.done) ** 0.5)
+        torch._foreach_div_(spread, root)
         torch._foreach_add_(spread, EPSILON)
-        torch._foreach_addcdiv_(self.tensors, self._means, spread, -self.rate / (1 - first**self.done))
+        moves = torch._foreach_div(self._means, spread)
+        torch._foreach_mul_(moves, factor)
+        torch._foreach_add_(self.tensors, moves)

@@ -1,11 +1,13 @@
 """Gaussian blurs of pictures for the perceptual measures: separable, and quick in both directions of the graph."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from numba import uintp
 from torch import Tensor
+from torch.nn.functional import conv2d, pad
 
 from ..arrays import Float32Array
 from ..field.layer_kernel import suits
@@ -32,9 +34,10 @@ class _Blur(torch.autograd.Function):
         ctx.mirrored = mirrored
         if suits((planes,)):
             return torch.from_numpy(_compiled(planes.detach().contiguous().numpy(), mirrored))
+        flat = planes.reshape(1, -1, *planes.shape[-2:])
         for axis, mirror in zip((-2, -1), mirrored, strict=True):
-            planes = _along(planes, axis, mirror)
-        return planes
+            flat = _along(flat, axis, mirror)
+        return flat.view(planes.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -53,16 +56,27 @@ def blur(planes: Tensor, mirrored: tuple[bool, bool] = (True, True)) -> Tensor:
 
 
 def _along(planes: Tensor, axis: int, mirror: bool) -> Tensor:
-    size = planes.shape[axis]
-    first, last = (planes.narrow(axis, start, RADIUS).flip(axis) for start in (0, size - RADIUS))
-    if not mirror:
-        first, last = torch.zeros_like(first), torch.zeros_like(last)
-    wide = torch.cat([first, planes, last], axis)
-    # Sums of shifted views: eight times as fast as torch's convolution of single planes.
-    total = wide.narrow(axis, RADIUS, size) * TAPS[0]
-    for distance in range(1, RADIUS + 1):
-        total.add_(wide.narrow(axis, RADIUS - distance, size) + wide.narrow(axis, RADIUS + distance, size), alpha=TAPS[distance])
-    return total
+    """Planes `[1, P, H, W]` under the filter along one of the last two axes: a convolution of each by itself."""
+    count, size = planes.shape[1], planes.shape[axis]
+    if mirror:
+        wide = planes.index_select(axis, _mirrored(size, planes.device))
+    else:
+        wide = pad(planes, [RADIUS, RADIUS] if axis == -1 else [0, 0, RADIUS, RADIUS])
+    return conv2d(wide, _filters(count, axis, planes.dtype, planes.device), groups=count)
+
+
+@lru_cache(maxsize=4096)
+def _filters(count: int, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The same filter for so many planes, `[count, 1, h, w]`."""
+    sides = (1, 2 * RADIUS + 1) if axis == -1 else (2 * RADIUS + 1, 1)
+    return torch.tensor([*TAPS[:0:-1], *TAPS], dtype=dtype, device=device).view(1, 1, *sides).repeat(count, 1, 1, 1)
+
+
+@lru_cache(maxsize=4096)
+def _mirrored(size: int, device: torch.device) -> Tensor:
+    """The places that a row of so many samples shows with its mirror images beyond both ends: place -1 is place 0 again."""
+    ends = reversed(range(RADIUS)), reversed(range(size - RADIUS, size))
+    return torch.tensor([*ends[0], *range(size), *ends[1]], device=device)
 
 
 def _compiled(planes: Float32Array, mirrored: tuple[bool, bool]) -> Float32Array:

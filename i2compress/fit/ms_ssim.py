@@ -9,6 +9,7 @@ from torch.nn.functional import avg_pool2d
 from ..field.layer_kernel import suits
 from . import measures_kernel as kernel
 from .blur import RADIUS, blur
+from .measures import Similarities
 from .pairs import halved
 
 C1, C2 = 0.01**2, 0.03**2
@@ -50,9 +51,7 @@ class MsSsim:
             if suits((values,)) and not self._margin:
                 means = _Similarity.apply(values, *source, bright)  # type: ignore[no-untyped-call]
             else:
-                margin = self._margin
-                found = _similarity(values, *source, bright)
-                means = found[:, margin : found.shape[1] - margin, margin : found.shape[2] - margin].mean((1, 2))
+                means = Similarities.apply(values, *source, (C1 if bright else 0.0, C2), self._margin)  # type: ignore[no-untyped-call]
             factor = means.clamp(min=LEAST) ** (weights[number] / sum(weights))
             product = factor if product is None else product * factor
         assert product is not None  # there is a scale at least
@@ -64,20 +63,12 @@ class MsSsim:
             if min(found[-1].shape[1:]) < 2 * SMALLEST - 1:
                 break
             odd = [side % 2 for side in found[-1].shape[1:]]
-            found.append(avg_pool2d(found[-1][None], 2, padding=odd)[0] if any(odd) else halved(found[-1]))
+            found.append(avg_pool2d(found[-1][None], 2, padding=odd).squeeze(0) if any(odd) else halved(found[-1]))
         return found[min(self._first, len(found) - 1) :]
 
 
-def _similarity(values: Tensor, source: Tensor, statistics: Tensor, bright: bool) -> Tensor:
-    """`[C, H, W]`: how alike structure is, and brightness where it counts."""
-    own, variance = statistics
-    mean, square, product = blur(torch.stack([values, values * values, values * source]))
-    found: Tensor = (2 * (product - mean * own) + C2) / (square - mean * mean + variance + C2)
-    return found * ((2 * mean * own + C1) / (mean * mean + own.square() + C1)) if bright else found
-
-
 class _Similarity(torch.autograd.Function):
-    """Its mean `[C]` on a CPU: the gradient of each channel is a factor times a plane, which is made along with it."""
+    """What measures.Similarities finds, on a CPU: the gradient of each channel is a factor times a plane, which is made along with it."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, bright: bool) -> Tensor:

@@ -5,9 +5,8 @@ backward at once: nothing is kept for a backward pass later, and memory is that 
 latents this takes less than half the time on a CPU.
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..coding.context_model import LOG2_SCALE_SHIFT, NETWORK
+from ..coding.context_model import FEATURES, LOG2_SCALE_SHIFT, NETWORK
 from ..coding.laplace import SCALE_LOW_LOG2
+from ..field.layer_kernel import suits
 from .network_kernel import LEAST_PROBABILITY, SCALE_HIGH_LOG2, TABLE_BITS, CompiledNetwork
 
 BLOCK = 1 << 22  # latents of a block on a GPU
@@ -44,18 +44,6 @@ class GridInputs:
     begin: Sequence[int]
 
 
-def blocks(shape: Sequence[int], limit: int) -> Iterator[Block]:
-    """Parts of an array of that shape, in order, of at most `limit` elements where rows of the last axis are not longer."""
-    inner = math.prod(shape[1:])
-    if len(shape) > 1 and inner > limit:
-        for index, rest in itertools.product(range(shape[0]), blocks(shape[1:], limit)):
-            yield slice(index, index + 1), *rest
-        return
-    rows = max(1, limit // inner)
-    for start in range(0, shape[0], rows):
-        yield slice(start, min(start + rows, shape[0])), *(slice(0, size) for size in shape[1:])
-
-
 def laplace_bits(residual: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Bits of the unit interval around `residual` under a Laplace distribution of mean 0 and scale 2**log2_scale.
 
@@ -74,84 +62,111 @@ def laplace_bits(residual: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor, 
     return bits, outer * half * residual.sign(), (math.log(2) / 2) * outer * (far * e_far - near * e_near)
 
 
-def _shared(parts: Sequence[tuple[int, Block]], limit: int) -> Iterator[list[tuple[int, Block]]]:
-    """The blocks, in order, that go through the network together: few operations, however many small grids there are."""
-    together: list[tuple[int, Block]] = []
-    latents = 0
-    for number, block in parts:
-        size = math.prod(b.stop - b.start for b in block)
-        if together and latents + size > limit:
-            yield together
-            together, latents = [], 0
-        together.append((number, block))
-        latents += size
-    yield together
+class Neighbours:
+    """Causal neighbours: their offsets, and where they are among the elements of all grids one after the other, a table for each geometry.
+
+    Args:
+        offsets: of the neighbours.
+    """
+
+    def __init__(self, offsets: Sequence[Sequence[int]]) -> None:
+        self.offsets = offsets
+        self._tables: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+
+    def tables(self, grids: Sequence[GridInputs]) -> tuple[Tensor, Tensor]:
+        """`[n N]` and `[n S]` int32 of n neighbours, N latents and S numbers `seen`.
+
+        The first has the places in `seen` of the neighbours; the second, for each place, where the first names it, or the number after all that
+        is read where it does not.
+        """
+        device = grids[0].target.device
+        key = (device, *((tuple(grid.seen.shape), tuple(grid.target.shape), tuple(grid.begin)) for grid in grids))
+        if key not in self._tables:
+            self._tables[key] = self._made(grids)
+        return self._tables[key]
+
+    def _made(self, grids: Sequence[GridInputs]) -> tuple[Tensor, Tensor]:
+        rows, first, device = [], 0, grids[0].target.device
+        for grid in grids:
+            whole = tuple(slice(0, size) for size in grid.target.shape)
+            numbers = torch.arange(first, first + grid.seen.numel(), dtype=torch.int32, device=device).view(grid.seen.shape)
+            rows.append(torch.stack([numbers[source].reshape(-1) for source in _sources(self.offsets, whole, grid.begin)]))
+            first += numbers.numel()
+        found = torch.cat(rows, 1)
+        nowhere = found.shape[1] * (len(found) + FEATURES + (0 if grids[0].places is None else len(grids[0].places)))
+        back = torch.full((len(found), first), nowhere, dtype=torch.int32, device=device)
+        back.scatter_(1, found.long(), torch.arange(found.numel(), dtype=torch.int32, device=device).view(found.shape))
+        return found.view(-1), back.view(-1)
 
 
-class NetworkBits(torch.autograd.Function):
-    """The sum of the bits of all grids' latents, differentiable once."""
+class CompiledBits(torch.autograd.Function):
+    """The sum of the bits of all grids' latents on a CPU, differentiable once."""
 
     @staticmethod
     def forward(
-        ctx: Any, wanted: bool, limit: int, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor
+        ctx: Any, wanted: bool, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], *tensors: Tensor
     ) -> Tensor:
         """See `network_bits`.
 
         Args:
             ctx: autograd's.
             wanted: with gradients.
-            limit: latents of a block; 0 for the compiled pass.
             offsets: of the causal neighbours.
             grids: places and beginning of each.
             tensors: the network's, then seen, features and target of each grid.
         """
-        network = tensors[: len(NETWORK)]
-        if limit == 0:
-            return _compiled(ctx, wanted, offsets, grids, tensors)
-        run = _Network(network, wanted)
-        wholes = list(zip(grids, *(tensors[len(NETWORK) + k :: 3] for k in range(3)), strict=True))
-        gradients = [torch.zeros_like(tensor) for tensor in tensors[len(NETWORK) :]] if wanted else []
-        for part in _shared([(number, block) for number, whole in enumerate(wholes) for block in blocks(whole[3].shape, limit)], limit):
-            sources = [_sources(offsets, block, grids[number][1]) for number, block in part]
-            x, target = [], []
-            for (number, block), source in zip(part, sources, strict=True):
-                (places, _), seen, features, latents = wholes[number]
-                x.append(_gather(source, block, seen, features, places))
-                target.append(latents[block].reshape(-1))
-            found = run.block(torch.cat(x, 1), torch.cat(target))
-            if found is None:
-                continue
-            each = [torch.split(values, [len(t) for t in target], -1) for values in found]
-            for (number, block), source, g_x, g_t in zip(part, sources, *each, strict=True):
-                g_seen, g_features, g_target = gradients[3 * number : 3 * number + 3]
-                shape = g_target[block].shape
-                for window, row in zip(source, g_x, strict=False):
-                    g_seen[window] += row.view(shape)
-                g_features[(slice(None), *block)] = g_x[len(offsets) : len(offsets) + len(g_features)].view(-1, *shape)
-                g_target[block] = g_t.view(shape)
+        arrays = [tensor.detach().numpy() for tensor in tensors]
+        run = CompiledNetwork(arrays[: len(NETWORK)], offsets, wanted=wanted)
+        gradients: list[Tensor] = []
+        for (places, begin), seen, features, target in zip(grids, *(arrays[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
+            found = run.add(seen, features, None if places is None else places.numpy(), target, begin)
+            gradients += [torch.from_numpy(gradient) for gradient in found or ()]
         if wanted:
-            ctx.save_for_backward(*run.gradients(), *gradients)
+            ctx.save_for_backward(*(torch.from_numpy(total.astype(np.float32)) for total in run.sums), *gradients)
+        return torch.tensor(run.total, dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Any) -> Any:
+        """The gradients that forward found, times that of the sum."""
+        return None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
+
+
+class FlatBits(torch.autograd.Function):
+    """The same on any device: all grids at once, one after the other."""
+
+    @staticmethod
+    def forward(ctx: Any, wanted: bool, limit: int, tables: tuple[Tensor, Tensor], places: Tensor | None, *tensors: Tensor) -> Tensor:
+        """See `network_bits`.
+
+        Args:
+            ctx: autograd's.
+            wanted: with gradients.
+            limit: latents of a block.
+            tables: see Neighbours.
+            places: `[P, N]` or None.
+            tensors: the network's, then seen `[S]`, features `[F, N]` and target `[N]`.
+        """
+        run = _Network(tensors[: len(NETWORK)], wanted)
+        seen, features, target = tensors[len(NETWORK) :]
+        near, back = tables[0].view(-1, len(target)), tables[1]
+        fixed = features if places is None else torch.cat([features, places])
+        found = target.new_zeros((len(near) + len(fixed)) * len(target) + 1)  # gradients by all that is read, and a zero
+        by_inputs, by_target = found[:-1].view(-1, len(target)), torch.empty_like(target)
+        for start in range(0, len(target), limit):
+            part = slice(start, start + limit)
+            x = torch.cat([seen.index_select(0, near[:, part].reshape(-1)).view(len(near), -1), fixed[:, part]])
+            gradients = run.block(x, target[part])
+            if gradients is not None:
+                by_inputs[:, part], by_target[part] = gradients
+        if wanted:
+            by_seen = found.index_select(0, back).view(len(near), -1).sum(0)
+            ctx.save_for_backward(*run.gradients(), by_seen, by_inputs[len(near) : len(near) + len(features)], by_target)
         return run.total
 
     @staticmethod
     def backward(ctx: Any, *grad: Any) -> Any:
         """The gradients that forward found, times that of the sum."""
-        return None, None, None, None, *(saved * grad[0] for saved in ctx.saved_tensors)
-
-
-def _compiled(
-    ctx: Any, wanted: bool, offsets: Sequence[Sequence[int]], grids: Sequence[tuple[Tensor | None, Sequence[int]]], tensors: Sequence[Tensor]
-) -> Tensor:
-    """What NetworkBits.forward does, on a CPU."""
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    run = CompiledNetwork(arrays[: len(NETWORK)], offsets, wanted=wanted)
-    gradients: list[Tensor] = []
-    for (places, begin), seen, features, target in zip(grids, *(arrays[len(NETWORK) + k :: 3] for k in range(3)), strict=True):
-        found = run.add(seen, features, None if places is None else places.numpy(), target, begin)
-        gradients += [torch.from_numpy(gradient) for gradient in found or ()]
-    if wanted:
-        ctx.save_for_backward(*(torch.from_numpy(total.astype(np.float32)) for total in run.sums), *gradients)
-    return torch.tensor(run.total, dtype=torch.float32)
+        return None, None, None, None, *torch._foreach_mul(list(ctx.saved_tensors), grad[0])
 
 
 def _sources(offsets: Sequence[Sequence[int]], block: Block, begin: Sequence[int]) -> list[Block]:
@@ -246,19 +261,23 @@ class _Network:
         return [self.g_in[2:], self.g_b1, self.g_2, self.g_b2, self.g_3, self.g_b3, self.g_in[:2]]
 
 
-def network_bits(offsets: Sequence[Sequence[int]], network: Sequence[Tensor], grids: Sequence[GridInputs], *, block: int | None = None) -> Tensor:
+def network_bits(neighbours: Neighbours, network: Sequence[Tensor], grids: Sequence[GridInputs], *, block: int | None = None) -> Tensor:
     """Bits of all latents, a scalar; its gradient reaches the network and what the grids hold, places excepted.
 
     Args:
-        offsets: of the causal neighbours.
+        neighbours: the causal ones.
         network: the tensors named in NETWORK.
         grids: see GridInputs.
-        block: latents of a block, about, without the compiled pass; None for what suits the device.
+        block: latents of a block, without the compiled pass; None for what suits the device.
     """
-    first = network[0]
-    limit = (0 if first.device.type == "cpu" and first.dtype == torch.float32 else BLOCK) if block is None else block
-    parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
-    constants = [(grid.places, grid.begin) for grid in grids]
     wanted = torch.is_grad_enabled()  # inside a Function it never is
-    total: Tensor = NetworkBits.apply(wanted, limit, offsets, constants, *network, *parts)  # type: ignore[no-untyped-call]
+    if block is None and suits(network):
+        parts = [tensor for grid in grids for tensor in (grid.seen, grid.features, grid.target)]
+        constants = [(grid.places, grid.begin) for grid in grids]
+        total: Tensor = CompiledBits.apply(wanted, neighbours.offsets, constants, *network, *parts)  # type: ignore[no-untyped-call]
+        return total
+    places = None if grids[0].places is None else torch.cat([grid.places.flatten(1) for grid in grids if grid.places is not None], 1)
+    seen, target = (torch.cat([tensor.reshape(-1) for tensor in each]) for each in zip(*((grid.seen, grid.target) for grid in grids), strict=True))
+    features = torch.cat([grid.features.flatten(1) for grid in grids], 1)
+    total = FlatBits.apply(wanted, block or BLOCK, neighbours.tables(grids), places, *network, seen, features, target)  # type: ignore[no-untyped-call]
     return total

@@ -21,7 +21,7 @@ def halved(planes: Tensor) -> Tensor:
     if suits((planes,)) and planes.shape[1] % 2 == planes.shape[2] % 2 == 0:
         found: Tensor = _Halved.apply(planes)  # type: ignore[no-untyped-call]
         return found
-    return avg_pool2d(planes[None], 2, ceil_mode=True)[0]
+    return avg_pool2d(planes[None], 2, ceil_mode=True).squeeze(0)
 
 
 def doubled(planes: Tensor, start: tuple[int, int], shape: tuple[int, int]) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from ..arrays import Float32Array
 from ..config import SQUARES
+from ..field.layer_kernel import compiles
 from .distortion import Distortion, SquaredError
 from .ms_ssim import MsSsim
 from .ssimulacra2 import Ssimulacra2
@@ -21,7 +22,7 @@ from .windows import Part, Window, cut
 
 BACKDROPS = (0.1, 0.9)  # grays behind what is transparent, those of SSIMULACRA 2
 SMALLEST = 16  # samples a side of a picture that has structure to speak of; smaller ones have their squared error alone
-KEPT_SAMPLES = 1 << 22  # of sources whose maps are kept, in all: beyond, they are computed again
+KEPT_SAMPLES = 1 << 22  # of sources whose maps are kept on a CPU, in all: beyond, they are computed again. Recorded steps read them (fit.graphs)
 
 PROBES, PROBE = 4, 0.02  # random errors of that size, from which the curvature is taken
 SMOOTH = 9  # samples a side of the square that it is a mean over
@@ -64,29 +65,30 @@ class Perceptual:
     def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device, recipe: Recipe) -> None:
         self._squares = SquaredError(values, importance, device=device)
         self._recipe = recipe
-        self._kept: dict[tuple[tuple[int, int], ...], list[_Measures]] = {}
+        self._kept: dict[tuple[tuple[int, int], ...], tuple[bool, list[_Measures]]] = {}
 
     def __call__(self, output: Tensor, window: Window) -> Tensor:
         """See Distortion."""
         core = window.core[0]
         total = self._recipe.squares * self._squares(output, window)
-        measures = self._measures(core)
+        opaque, measures = self._measures(core)
         if measures:
-            pictures = _pictures(cut(output, window.inner[0])[0], self._squares.source(core))
+            pictures = _pictures(cut(output, window.inner[0]).squeeze(0), opaque)
             parts = [measure(picture) for measure, picture in zip(measures, pictures, strict=True)]
             total = total + torch.stack(parts).mean()
         return total
 
-    def _measures(self, core: Part) -> "list[_Measures]":
-        """Those of the core, for each backdrop; none of a core that is too small."""
+    def _measures(self, core: Part) -> "tuple[bool, list[_Measures]]":
+        """Whether the core is opaque, and its measures, for each backdrop; none of a core that is too small."""
         key = tuple((part.start, part.stop) for part in core)
         if key not in self._kept:
             source = self._squares.source(core)
-            found = [_Measures(picture, self._recipe) for picture in _pictures(source, source)] if min(source.shape[1:]) >= SMALLEST else []
+            opaque = len(source) in (1, 3) or float(source[-1].min()) >= 1
+            found = [_Measures(picture, self._recipe) for picture in _pictures(source, opaque)] if min(source.shape[1:]) >= SMALLEST else []
             kept = sum((bottom - top) * (right - left) for (top, bottom), (left, right) in self._kept)
-            if kept + source[0].numel() > KEPT_SAMPLES:
+            if kept + source[0].numel() > KEPT_SAMPLES and compiles(source.device):
                 self._kept.clear()
-            self._kept[key] = found
+            self._kept[key] = opaque, found
         return self._kept[key]
 
     def halved(self) -> SquaredError:
@@ -126,13 +128,13 @@ class _Measures:
         return total
 
 
-def _pictures(values: Tensor, source: Tensor) -> list[Tensor]:
-    """What people see of values `[1..4, H, W]`: RGB `[3, H, W]`, in front of each backdrop where the source is transparent anywhere."""
+def _pictures(values: Tensor, opaque: bool) -> list[Tensor]:
+    """What people see of values `[1..4, H, W]`: RGB `[3, H, W]`, in front of each backdrop where the source is not opaque."""
     channels = len(values)
     colour = values[: channels - 1] if channels in (2, 4) else values
     if channels < 3:
         colour = colour.expand(3, -1, -1)
-    if channels in (1, 3) or float(source[-1].min()) >= 1:
+    if opaque:
         return [colour]
     opacity = values[-1:]
     return [colour * opacity + (1 - opacity) * backdrop for backdrop in BACKDROPS]

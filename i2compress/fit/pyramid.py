@@ -22,13 +22,16 @@ from ..arrays import Float32Array
 from ..coding.laplace import LIMIT
 from ..field.spatial import contract
 from .adam import Adam
+from .batched import apart, together
 from .coarse import halved_spec, joined, parted
+from .graphs import CudaRecorder, Graphs, Recorder
+from .numbers import Number, Numbers
 from .parallel import Pair, cpu_threads
 from .problem import FittedPyramid, Problem, Start
-from .rate import relaxed
+from .rate import relaxed, stretch_of
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
-from .windows import Window, cut
+from .windows import Window, cut, cut_all
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class PyramidFit(TrainingLoop[_State]):
         seed: of the noise, and of the order of windows.
         shares: of the schedule, where the loop begins and where it ends.
         on_step, stop: see TrainingLoop.
+        recorder: of steps; None for that of CUDA on such a device, and for none elsewhere.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class PyramidFit(TrainingLoop[_State]):
         shares: tuple[float, float] = (0.0, 1.0),
         on_step: Callable[[StepInfo], None] | None,
         stop: Callable[[], bool] | None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.problem, self.schedule, self.shares = problem, problem.schedule, shares
         total, limit, compensation = self.schedule.steps * len(problem.windows), self.schedule.time_limit, self.schedule.compensation
@@ -86,6 +91,12 @@ class PyramidFit(TrainingLoop[_State]):
         self._queue: list[int] = []
         if problem.steering is not None:  # losses under one lambda are not compared with those under another
             self.keep_from = max(self.keep_from, self.schedule.frozen_from)
+        if recorder is None and problem.device.type == "cuda":
+            recorder = CudaRecorder(problem.device, self.generator)
+        self.graphs = Graphs(recorder)
+        self._frozen = False
+        self._numbers = Numbers(4, problem.device)  # temperature and stretch of the soft rounding, noise, and what the rate is differentiated times
+        self._found = torch.zeros(2, device=problem.device)  # distortion and rate of the last step
         self._read = (math.inf, math.inf)
         self._halfway: dict[str, Any] | None = None
         self.beside = 0  # steps that were made elsewhere, or once more
@@ -198,68 +209,93 @@ class PyramidFit(TrainingLoop[_State]):
 
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
-        number = self._next()
-        window = self.problem.windows[number]
-        leaves, latent_optimizer = self.cores[number]
-        frozen = self.schedule.frozen(share)
-        self._set_rates(share, latent_optimizer)
-        seen = self._seen(leaves, window, share)
-        self.weight_optimizer.zero_grad()
-        latent_optimizer.zero_grad()
-        (distortion, by_distortion), (rate, by_rate) = self.pair(
-            lambda: _backward(lambda latents: self.problem.distortion_on(latents, window), seen, UNIT),
-            lambda: _backward(lambda latents: self.problem.rate_on(latents, window), seen, UNIT * self.problem.lam),
-        )
-        if (differences := self.problem.weight_rate()) is not None:
-            (UNIT * self.problem.lam * differences).backward()  # type: ignore[no-untyped-call]
-        if not frozen:
-            # As a sum of products, and not by torch.autograd.backward, which imports torch.export for gradients that it is given.
-            total = [(grid * (a + b)).sum() for grid, a, b in zip(seen, by_distortion, by_rate, strict=True)]
-            torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]
-        with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
-            self.weight_optimizer.step()
-        if not frozen:
-            latent_optimizer.step()
-            for level, part in enumerate(window.core):
-                cut(self.latents[level], part).copy_(leaves[level].detach())
-        if self.recursive:
-            contract(self.recursive, self.schedule.rho)
+        number, frozen = self._next(), self.schedule.frozen(share)
+        self._prepare(share, number)
+        if frozen != self._frozen:  # what was recorded is not needed again
+            self._frozen = frozen
+            self.graphs.clear(*(("step", each, not frozen) for each in range(len(self.cores))))
+        if self.weight_optimizer.done:
+            self.graphs.do(("step", number, frozen), partial(self._work, number, frozen))
+        else:  # it only finds the bases
+            self._work(number, frozen)
+        if self.weight_optimizer.due:
+            with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
+                if self.weight_optimizer.done:
+                    self.graphs.do("bases", self.weight_optimizer.refresh)
+                else:
+                    self.weight_optimizer.refresh()
+        self.weight_optimizer.done += 1
         if self.problem.steering is not None:
             if share >= AGAIN_FROM and self._halfway is None:
                 self._halfway = self._here(self.done + 1)
             before = self.problem.lam
             self.problem.steering.look(share, self.rounded)
             self._rescale(before)
-        self._tell(share, distortion, rate)
+        self._tell(share)
 
-    def _tell(self, share: float, distortion: Tensor, rate: Tensor) -> None:
-        """Report the step; a GPU, which would have to wait for it, is only now and then asked for its numbers."""
-        if self.on_step is None:
-            return
-        if self.problem.device.type == "cpu" or self.done % READ_EVERY == 0:
-            self._read = float(distortion), float(rate)
-        value, bits = self._read
-        error = value if self.problem.distortion.is_error else math.nan
-        self.report(share, loss=value + self.problem.lam * bits, error=error, rate=bits)
+    def _prepare(self, share: float, number: int) -> None:
+        """Fill in all that a step reads and that changes from one to the next."""
+        latent_optimizer = self.cores[number][1]
+        self._set_rates(share, latent_optimizer)
+        self.weight_optimizer.prepare()
+        if not self.schedule.frozen(share):
+            latent_optimizer.prepare()
+        temperature = self.schedule.temperature(share)
+        self._numbers.set(temperature, stretch_of(temperature), self.schedule.noise(share), UNIT * self.problem.lam)
+
+    def _work(self, number: int, frozen: bool) -> None:
+        """What a step asks of the device: the same at any step for these two, so that it can be recorded."""
+        window, (leaves, latent_optimizer) = self.problem.windows[number], self.cores[number]
+        scale = self._numbers.values[3]
+        seen = self._seen(leaves, window, frozen)
+        self.weight_optimizer.zero_grad()
+        latent_optimizer.zero_grad()
+        (distortion, by_distortion), (rate, by_rate) = self.pair(
+            lambda: _backward(lambda latents: self.problem.distortion_on(latents, window), seen, UNIT),
+            lambda: _backward(lambda latents: self.problem.rate_on(latents, window), seen, scale),
+        )
+        if (differences := self.problem.weight_rate()) is not None:
+            (scale * differences).backward()  # type: ignore[no-untyped-call]
+        if not frozen:
+            # As a sum of products, and not by torch.autograd.backward, which imports torch.export for gradients that it is given.
+            total = [(grid * (a + b)).sum() for grid, a, b in zip(*map(together, (seen, by_distortion, by_rate)), strict=True)]
+            torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]
+        with cpu_threads(1):
+            self.weight_optimizer.move()
+        if not frozen:
+            latent_optimizer.move()
+            moved = [cut(grid, part) for grid, part in zip(self.latents, window.core, strict=True)]
+            torch._foreach_copy_(moved, [leaf.detach() for leaf in leaves])
+        if self.recursive:
+            contract(self.recursive, self.schedule.rho)
+        torch.stack([distortion, rate], out=self._found)
+
+    def _tell(self, share: float) -> None:
+        """Report the step. A GPU, which would have to wait for it, is only now and then asked for its numbers, but so often that it keeps up."""
+        if self.problem.device.type != "cpu" and self.done % READ_EVERY:
+            distortion, rate = self._read
+        else:
+            distortion, rate = self._read = tuple(self._found.tolist())
+        error = distortion if self.problem.distortion.is_error else math.nan
+        self.report(share, loss=distortion + self.problem.lam * rate, error=error, rate=rate)
 
     def _next(self) -> int:
         if not self._queue:
             self._queue = self.order.permutation(len(self.cores)).tolist()
         return self._queue.pop()
 
-    def _seen(self, leaves: list[Tensor], window: Window, share: float) -> list[Tensor]:
+    def _seen(self, leaves: list[Tensor], window: Window, frozen: bool) -> list[Tensor]:
         """The window's latents: relaxed, or rounded once frozen."""
-        if self.schedule.frozen(share):
-            return [torch.round(cut(self.latents[level], part) * GAIN) for level, part in enumerate(window.whole)]
-        temperature, noise = self.schedule.temperature(share), self.schedule.noise(share)
-        seen = []
-        for level, leaf in enumerate(leaves):
-            grid = leaf
-            if len(self.cores) > 1:
-                grid = cut(self.latents[level], window.whole[level]).clone()
-                cut(grid, window.inner[level]).copy_(leaf)
-            seen.append(relaxed(grid * GAIN, temperature, noise, self.generator))
-        return seen
+        if frozen:
+            whole = cut_all(self.latents, window)
+            return apart([torch.round(grid * GAIN) for grid in together(whole)], whole)
+        grids = list(leaves)
+        if len(self.cores) > 1:
+            grids = [grid.clone() for grid in cut_all(self.latents, window)]
+            for grid, part, leaf in zip(grids, window.inner, leaves, strict=True):
+                cut(grid, part).copy_(leaf)
+        temperature, stretch, noise, _ = self._numbers.values
+        return apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(grids)], grids)
 
     def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)
@@ -366,7 +402,7 @@ def _after(on_step: Callable[[StepInfo], None] | None, before: int, seconds: flo
     return lambda info: on_step(replace(info, step=info.step + before, steps=info.steps + before, elapsed=info.elapsed + seconds))
 
 
-def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: float) -> tuple[Tensor, list[Tensor]]:
+def _backward(term: Callable[[list[Tensor]], Tensor], latents: list[Tensor], scale: Number) -> tuple[Tensor, list[Tensor]]:
     """A term of the loss, and `scale` times its gradients by the latents; those by its tensors are added to theirs."""
     leaves = [grid.detach().requires_grad_(grid.requires_grad) for grid in latents]
     value = term(leaves)

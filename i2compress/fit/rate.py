@@ -11,9 +11,11 @@ from torch.nn import functional as F
 from ..arrays import FloatingArray, Shape
 from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWORK
 from ..coding.wavefront import causal_offsets
-from ..field.layer_kernel import suits
+from ..field.layer_kernel import compiles, suits
 from ..field.spec import PyramidSpec
-from .network_bits import GridInputs, network_bits
+from .batched import apart, together
+from .network_bits import GridInputs, Neighbours, network_bits
+from .numbers import Number
 from .pairs import doubled
 from .windows import Part, Window, cut
 
@@ -25,6 +27,8 @@ class ContextModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
+        self._neighbours = Neighbours(self.offsets)
+        self._columns: dict[range, Tensor] = {}  # by the grids that are wanted: where the elements of their maps are, see _matrices
         self._known_places: dict[tuple[int, Shape], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
 
@@ -35,24 +39,26 @@ class ContextModel(nn.Module):
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole signal.
         """
-        return network_bits(self.offsets, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
+        return network_bits(self._neighbours, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
 
     def grids(self, latents: Sequence[Tensor], window: Window | None = None) -> list[GridInputs]:
         """What the network reads of each grid of the latents; arguments as in `forward`."""
         features = self._features(range(self.spec.context.maps), latents, window)
-        return [self._grid(values, number, features.get(number), window) for number, values in enumerate(latents)]
+        seen = apart([self.spec.context.reads.relaxed(values) for values in together(latents)], latents)
+        return [self._grid(values, seen[number], number, features.get(number), window) for number, values in enumerate(latents)]
 
     def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> GridInputs:
         """What the network reads of one of them."""
         wanted = range(number, min(number + 1, self.spec.context.maps))
-        return self._grid(latents[number], number, self._features(wanted, latents, window).get(number), window)
+        seen = self.spec.context.reads.relaxed(latents[number])
+        return self._grid(latents[number], seen, number, self._features(wanted, latents, window).get(number), window)
 
-    def _grid(self, values: Tensor, number: int, features: Tensor | None, window: Window | None) -> GridInputs:
+    def _grid(self, values: Tensor, seen: Tensor, number: int, features: Tensor | None, window: Window | None) -> GridInputs:
         core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
-        target = cut(values, core)[0, 0]
+        target = _plane(cut(values, core))
         reach = [max(abs(o[axis]) for o in self.offsets) for axis in range(self.spec.axes)]
         return GridInputs(
-            seen=F.pad(self.spec.context.reads.relaxed(values), [side for r in reversed(reach) for side in (r, r)])[0, 0],
+            seen=_plane(F.pad(seen, [side for r in reversed(reach) for side in (r, r)])),
             features=target.new_zeros(FEATURES, *target.shape) if features is None else features,
             places=self._places(values, number, core),
             target=target,
@@ -78,8 +84,7 @@ class ContextModel(nn.Module):
         found: dict[int, Tensor] = {}
         if not wanted:
             return found
-        # [wanted, F, G]: columns for all grids, zeros for those that are not after the map's own.
-        matrices = torch.stack([F.pad(self.tensors[f"m{number}"], (number + 1, 0)) for number in wanted])
+        matrices, clamped = self._matrices(wanted), self._clamped(latents)
         levels, first = self.spec.grid_levels, wanted[0]
         total: Tensor | None = None
         place: Part = ()
@@ -90,7 +95,7 @@ class ContextModel(nn.Module):
             if total is not None:
                 total = _nearest(total[: rows * FEATURES], above, place, self._doublings(here))
             if here[-1] > first:
-                values = torch.cat([latents[number][0] for number in here]).clamp(-INPUT_LIMIT, INPUT_LIMIT)
+                values = torch.cat([clamped[number].squeeze(0) for number in here])
                 columns = matrices[:rows, :, here[0] : here[-1] + 1].reshape(-1, len(here))
                 own = (columns @ values.flatten(1)).view(-1, *values.shape[1:])
                 total = own if total is None else total + own
@@ -99,10 +104,33 @@ class ContextModel(nn.Module):
             found |= {number: cut(total[(number - first) * FEATURES :][:FEATURES], core) for number in here if number in wanted}
         return found
 
+    def _matrices(self, wanted: range) -> Tensor:
+        """`[wanted, F, G]`: the maps, columns for all grids, zeros for those that are not after the map's own."""
+        grids = self.spec.context.grids
+        own = [self.tensors[f"m{number}"] for number in wanted]
+        if compiles(own[0].device):
+            return torch.stack([F.pad(matrix, (number + 1, 0)) for number, matrix in zip(wanted, own, strict=True)])
+        if wanted not in self._columns:
+            numbers, first = np.full((len(wanted), FEATURES, grids), sum(matrix.numel() for matrix in own)), 0
+            for row, number in enumerate(wanted):
+                numbers[row, :, number + 1 :] = np.arange(first, first + own[row].numel()).reshape(FEATURES, -1)
+                first += own[row].numel()
+            self._columns[wanted] = torch.from_numpy(numbers.ravel()).to(own[0].device)
+        values = torch.cat([*(matrix.reshape(-1) for matrix in own), own[0].new_zeros(1)])
+        return values.index_select(0, self._columns[wanted]).view(len(wanted), FEATURES, grids)
+
+    def _clamped(self, latents: Sequence[Tensor]) -> list[Tensor]:
+        return apart([values.clamp(-INPUT_LIMIT, INPUT_LIMIT) for values in together(latents)], latents)
+
     def _doublings(self, grids: Sequence[int]) -> Shape:
         """How often each axis halves from the level of those grids to the next coarser one: once or not at all."""
         shifts = self.spec.shifts
         return tuple(after - before for before, after in zip(shifts[grids[-1]], shifts[grids[-1] + 1], strict=True))
+
+
+def _plane(values: Tensor) -> Tensor:
+    """`[*grid]` of latents `[1, 1, *grid]`."""
+    return values.squeeze(0).squeeze(0)
 
 
 def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tensor:
@@ -117,13 +145,18 @@ def _nearest(values: Tensor, coarse: Part, fine: Part, doublings: Shape) -> Tens
     return values
 
 
-def soft_round(x: Tensor, temperature: float) -> Tensor:
-    """Differentiable rounding: the identity for large temperatures, rounding for small (Agustsson and Theis 2020, eq. 14)."""
+def soft_round(x: Tensor, temperature: Number, stretch: Number | None = None) -> Tensor:
+    """Differentiable rounding: the identity for large temperatures, rounding for small (Agustsson and Theis 2020, eq. 14); see stretch_of."""
     low = torch.floor(x)
-    return low + 0.5 + torch.tanh((x - low - 0.5) / temperature) * (0.5 / math.tanh(0.5 / temperature))
+    return low + 0.5 + torch.tanh((x - low - 0.5) / temperature) * (stretch_of(float(temperature)) if stretch is None else stretch)
 
 
-def relaxed(y: Tensor, temperature: float, noise: float, generator: torch.Generator) -> Tensor:
+def stretch_of(temperature: float) -> float:
+    """What a soft rounding of that temperature multiplies with so that integers stay where they are."""
+    return 0.5 / math.tanh(0.5 / temperature)
+
+
+def relaxed(y: Tensor, temperature: Number, noise: Number, generator: torch.Generator, stretch: Number | None = None) -> Tensor:
     """A latent as the fit sees it: soft rounding, Gaussian noise of standard deviation `noise`, soft rounding."""
     eps = torch.randn(y.shape, generator=generator, device=y.device) * noise
-    return soft_round(soft_round(y, temperature) + eps, temperature)
+    return soft_round(soft_round(y, temperature, stretch) + eps, temperature, stretch)

@@ -5,25 +5,26 @@ similarity, edges that were not there (artefacts), and edges that are lost. Of e
 Most of the 108 weights are next to nothing, and what they alone need is not computed.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..field.layer_kernel import suits
 from . import measures_kernel as kernel
+from .batched import constant
 from .blur import blur
+from .measures import TINY, Differences
 from .pairs import halved
 
 C2 = 0.0009
 SMALLEST = 8  # samples a side of a scale
-TINY = 1e-28  # keeps the slope of the fourth norm finite where two pictures are equal
 MIRRORED = (True, True)
 PADDED = (True, False)  # zeros at the left and the right, as in the package ssimulacra2: columns there are hardly seen
 
-OPSIN = torch.tensor(
-    [[0.30, 0.622, 0.078], [0.23, 0.692, 0.078], [0.24342268924547819, 0.20476744424496821, 0.5518098665095536]], dtype=torch.float32
-)
+OPSIN = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
 OPSIN_BIAS = 0.0037930732552754493
 LIFTS = {"Y": 0.01, "X": 0.42, "B": 0.55}  # what is added to the planes, which are positive then
 
@@ -46,10 +47,17 @@ SCALES = 1 + max(scale for _, scale in WEIGHTS)
 
 
 class _Reference(NamedTuple):
-    """A plane of the source: its values `[H, W]`, and `[3, H, W]` of their blur, their variance, and 1 + the distance of both."""
+    """Planes of the source at one scale.
+
+    Args:
+        values: `[P, H, W]`.
+        statistics: `[P, 3, H, W]` of their blur, their variance, and 1 + the distance of both; where nothing is compiled `[3, P, H, W]`.
+        weights: of each; where nothing is compiled `[2, 3, P, 1, 1]` of the means and the fourth norms.
+    """
 
     values: Tensor
     statistics: Tensor
+    weights: Sequence[Weights] | Tensor
 
 
 class Ssimulacra2:
@@ -63,47 +71,33 @@ class Ssimulacra2:
     def __init__(self, source: Tensor, *, mirrored: tuple[bool, bool] = MIRRORED) -> None:
         self._mirrored = mirrored
         with torch.no_grad():
-            self._reference = {at: self._measured(values) for at, values in _planes(source).items()}
+            self._reference = [self._measured(scale, values) for scale, values in enumerate(_scales(source))]
 
-    def _measured(self, values: Tensor) -> _Reference:
+    def _measured(self, scale: int, values: Tensor) -> _Reference:
+        weights = [WEIGHTS[name, scale] for name in LIFTS if (name, scale) in WEIGHTS]
         mean, square = blur(torch.stack([values, values * values]), self._mirrored)
-        return _Reference(values, torch.stack([mean, square - mean * mean, 1 + (values - mean).abs()]))
+        statistics = [mean, square - mean * mean, 1 + (values - mean).abs()]
+        if suits((values,)):
+            return _Reference(values, torch.stack(statistics, 1), weights)
+        table = constant(tuple(weights), values).permute(2, 1, 0)[..., None, None]
+        return _Reference(values, torch.stack(statistics), table)
 
     def __call__(self, picture: Tensor) -> Tensor:
         """100 where equal, 90 not to be told apart, 70 high, 50 medium quality, a scalar differentiable by `picture` `[3, H, W]`."""
         total = picture.new_zeros(())
-        for at, values in _planes(picture).items():
-            distance = _Distance.apply if suits((values,)) else _distance
-            total = total + distance(values, *self._reference[at], WEIGHTS[at], self._mirrored)
+        for values, reference in zip(_scales(picture), self._reference, strict=True):
+            if suits((values,)):
+                for plane, *known in zip(values, *reference, strict=True):
+                    total = total + _Distance.apply(plane, *known, self._mirrored)  # type: ignore[no-untyped-call]
+            else:
+                total = total + Differences.apply(values, *reference, C2, self._mirrored)  # type: ignore[no-untyped-call]
         total = total * 0.9562382616834844
         total = 2.326765642916932 * total - 0.020884521182843837 * total**2 + 6.248496625763138e-05 * total**3
         return 100 - 10 * total.clamp(min=1e-6) ** 0.6276336467831387
 
 
-def _distance(values: Tensor, source: Tensor, statistics: Tensor, weights: Weights, mirrored: tuple[bool, bool]) -> Tensor:
-    """Of one plane: the weighed norms of all three maps."""
-    own, variance, edges = statistics
-    mean, square, product = blur(torch.stack([values, values * values, values * source]), mirrored)
-    structure = (2 * (product - mean * own) + C2) / (square - mean * mean + variance + C2)
-    ratio = (1 + (values - mean).abs()) / edges - 1
-    maps = (1 - (1 - (mean - own).square()) * structure, ratio, -ratio)
-    found = values.new_zeros(())
-    for values_, weight in zip(maps, weights, strict=True):
-        if any(weight):
-            found = found + _norms(values_, weight)
-    return found
-
-
-def _norms(values: Tensor, weights: tuple[float, float]) -> Tensor:
-    """The mean and the fourth norm of what is positive, weighed."""
-    positive = values.clamp(min=0)
-    mean = weights[0] * positive.mean() if weights[0] else 0
-    fourth = weights[1] * (positive.square().square().mean() + TINY) ** 0.25 if weights[1] else 0
-    return torch.as_tensor(mean + fourth)
-
-
 class _Distance(torch.autograd.Function):
-    """The same on a CPU: its gradient is a factor times one plane, which is made along with it."""
+    """Of one plane on a CPU the weighed norms of all three maps: its gradient is a factor times one plane, which is made along with it."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, source: Tensor, statistics: Tensor, weights: Weights, mirrored: tuple[bool, bool]) -> Tensor:
@@ -127,42 +121,42 @@ class _Distance(torch.autograd.Function):
         return grads[0] * ctx.saved_tensors[0], None, None, None, None
 
 
-def _planes(picture: Tensor) -> dict[tuple[str, int], Tensor]:
-    """The planes that WEIGHTS names, as far as there are scales."""
+def _scales(picture: Tensor) -> list[Tensor]:
+    """The planes that WEIGHTS names, `[P, H, W]` by scale, as far as there are scales; where nothing is compiled all are made in one pass."""
     linear: Tensor = _Linear.apply(picture)  # type: ignore[no-untyped-call]
-    found = {}
-    for scale in range(SCALES):
-        if scale:
-            linear = halved(linear)
-        if min(linear.shape[1:]) < SMALLEST:
-            break
-        wanted = [name for name, number in WEIGHTS if number == scale]
-        for name, values in _opponents(linear, wanted).items():
-            found[name, scale] = values
-    return found
-
-
-def _opponents(linear: Tensor, wanted: list[str]) -> dict[str, Tensor]:
-    """The planes of these names, of linear light `[3, H, W]`."""
+    lights = [linear]
+    while len(lights) < SCALES and min(side + 1 >> 1 for side in lights[-1].shape[1:]) >= SMALLEST:
+        lights.append(halved(lights[-1]))
+    counts = [sum((name, scale) in WEIGHTS for name in LIFTS) for scale in range(len(lights))]
     if suits((linear,)):
-        flat = _Opponents.apply(linear.flatten(1), "B" in wanted).view(-1, *linear.shape[1:])  # type: ignore[no-untyped-call]
+        return [_opponents(light, count) for light, count in zip(lights, counts, strict=True)]
+    flat = torch.split(_opponents(torch.cat([light.flatten(1) for light in lights], 1), len(LIFTS)), [light[0].numel() for light in lights], 1)
+    return [planes[:count].view(count, *light.shape[1:]) for planes, count, light in zip(flat, counts, lights, strict=True)]
+
+
+def _opponents(linear: Tensor, count: int) -> Tensor:
+    """The first so many planes of LIFTS `[P, ...]` of linear light `[3, ...]`; `[3, N]` where nothing is compiled."""
+    if suits((linear,)):
+        flat = _Opponents.apply(linear.flatten(1), count > 2).view(-1, *linear.shape[1:])  # type: ignore[no-untyped-call]
     else:
-        response = ((OPSIN.to(linear) @ linear.flatten(1)).view(linear.shape) + OPSIN_BIAS) ** (1 / 3)
+        response = (constant(OPSIN, linear) @ linear + OPSIN_BIAS) ** (1 / 3)
         brightness = 0.5 * (response[0] + response[1])
         flat = torch.stack([brightness - OPSIN_BIAS ** (1 / 3), 7 * (response[0] - response[1]), response[2] - brightness])
-    return {name: flat[number] + lift for number, (name, lift) in enumerate(LIFTS.items()) if name in wanted}
+    flat = flat[:count]
+    found: Tensor = flat + constant(tuple(LIFTS.values())[:count], flat).view(-1, *(1,) * (flat.ndim - 1))
+    return found
 
 
 class _Opponents(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, light: Tensor, third: bool) -> Tensor:
-        planes, roots = kernel.opponents(light.detach().contiguous().numpy(), OPSIN.numpy(), OPSIN_BIAS, third)
+        planes, roots = kernel.opponents(light.detach().contiguous().numpy(), np.array(OPSIN, np.float32), OPSIN_BIAS, third)
         ctx.third, ctx.roots = third, roots
         return torch.from_numpy(planes[: 2 + third])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        return torch.from_numpy(kernel.opponents_adjoint(grads[0].contiguous().numpy(), ctx.roots, OPSIN.numpy(), ctx.third)), None
+        return torch.from_numpy(kernel.opponents_adjoint(grads[0].contiguous().numpy(), ctx.roots, np.array(OPSIN, np.float32), ctx.third)), None
 
 
 class _Linear(torch.autograd.Function):
@@ -177,7 +171,8 @@ class _Linear(torch.autograd.Function):
             base = (inside + 0.055) / 1.055
             power = base**1.4
             dark = picture <= 0.04045
-            light, slope = torch.where(dark, inside / 12.92, base * power), torch.where(dark, 1 / 12.92, 2.4 / 1.055 * power) * (inside == picture)
+            light = torch.where(dark, inside / 12.92, base * power)
+            slope = (2.4 / 1.055 * power).masked_fill_(dark, 1 / 12.92).mul_(inside == picture)
         ctx.save_for_backward(slope)
         return light
 

@@ -17,7 +17,7 @@ from ..field.pyramid import PyramidField
 from ..field.spatial import contract
 from ..field.spec import PRIOR_BITS, prior
 from ..fit.analysis import Analysis
-from ..fit.network_bits import GridInputs, network_bits
+from ..fit.network_bits import GridInputs, Neighbours, network_bits
 from ..fit.rate import relaxed
 
 ITERATIONS = 4  # of the implicit layer, as in a fit
@@ -39,7 +39,7 @@ class Model(nn.Module):
         self.knots = nn.ParameterDict({name: nn.Parameter(torch.zeros(len(KNOTS), *value.shape)) for name, value in values.items()})
         self.analysis = Analysis()
         self._field = [PyramidField(self.spec, values, iterations=ITERATIONS)]  # in a list: its parameters are not the model's
-        self._offsets = [(0, *offset) for offset in causal_offsets(2, self.spec.neighbours)]
+        self._neighbours = Neighbours([(0, *offset) for offset in causal_offsets(2, self.spec.neighbours)])
 
     def weights(self, step_code: float) -> dict[str, Tensor]:
         """All tensors of field and context model by name, for a step code."""
@@ -56,13 +56,13 @@ class Model(nn.Module):
         field.spec = replace(self.spec, grid=(pictures.shape[2], pictures.shape[3]), step_code=step_code)
         names = {f"tensors.{name}": weights[name] for name in field.tensors}
         output = torch.func.functional_call(field, names, (list(latents),))
-        bits = network_bits(self._offsets, [weights[name] for name in NETWORK], [self._inputs(latents, at, weights) for at in range(len(latents))])
+        bits = network_bits(self._neighbours, [weights[name] for name in NETWORK], [self._inputs(latents, at, weights) for at in range(len(latents))])
         return (output - pictures).square().mean(), bits / (pictures.shape[0] * math.prod(pictures.shape[2:]))
 
     def _inputs(self, latents: Sequence[Tensor], number: int, weights: dict[str, Tensor]) -> GridInputs:
         """What the context model reads of one grid of all crops; the crops are an axis along which no neighbour lies."""
         values = latents[number][:, 0]
-        reach = [max(abs(offset[axis]) for offset in self._offsets) for axis in range(3)]
+        reach = [max(abs(offset[axis]) for offset in self._neighbours.offsets) for axis in range(3)]
         seen = F.pad(values.clamp(-INPUT_LIMIT, INPUT_LIMIT), [side for r in reversed(reach) for side in (r, r)])
         return GridInputs(seen=seen, features=self._features(latents, number, weights), places=None, target=values, begin=[0, 0, 0])
 
