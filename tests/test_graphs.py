@@ -37,7 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
     "ssim": {"tune": "ssim", "side": 36},
     "opacity": {"tune": "visual", "channels": 4},
     "planes": {"planes": 3, "split": 1},
-    "windows": {"grid": (20, 64), "windows": 32, "levels": 3, "tune": "visual"},
+    "windows": {"grid": (20, 144), "windows": 32, "levels": 2, "tune": "visual"},
     "explicit": {"explicit": True},
     "volume": {"grid": (6, 18, 20), "levels": 3, "steady": 1},
     "magnitudes": {"context_inputs": MAGNITUDES, "channels": 1, "levels": 1},
@@ -83,9 +83,9 @@ def test_a_step_asks_for_the_same_at_every_share_and_reads_nothing(case: str) ->
         for shares, frozen in ((SHARES, False), (FROZEN, True)):
             asked = []
             for share in shares:
-                run._prepare(share, 0)
+                run._prepare(share, run._where(0))
                 with Strict() as strict:
-                    run._work(0, frozen)
+                    run._work(run._where(0), frozen)
                 asked.append(strict.calls)
             assert len(asked[0]) > 200
             assert all(calls == asked[0] for calls in asked)
@@ -107,7 +107,7 @@ def test_what_a_recorded_step_reads_stays_where_it_is(case: str) -> None:
         given = {}
         for number in range(len(run.cores)):
             with Strict() as strict:
-                run._work(number, False)
+                run._work(run._where(number), False)
             given |= strict.given
         assert len(given) > 20
         make(run, 2)
@@ -120,13 +120,22 @@ def test_recorded_steps_are_those_that_are_made_anew_bit_for_bit(case: str) -> N
     with uncompiled():
         tape = Tape()
         plain, recorded = begun(case), begun(case, tape)
-        shares = [*np.linspace(0, 0.85, 5 * len(plain.cores)), *np.linspace(0.9, 1, 4 * len(plain.cores))]
+        shares = [*np.linspace(0, 0.85, 4 * len(plain.cores) + 1), *np.linspace(0.9, 1, 4 * len(plain.cores))]
         for done, share in enumerate(shares):
             for run in (plain, recorded):
                 run.done = done
                 run.step(float(share))
             assert all(torch.equal(a, b) for a, b in zip(state(plain), state(recorded), strict=True)), done
-    assert tape.recorded >= 3  # moved, frozen, and the bases
+    kinds = 3 if case == "windows" else 1  # of four windows, the two in the middle are alike
+    assert tape.recorded == 2 * kinds + 1  # moved and frozen, and the bases
+
+
+def test_windows_alike_share_a_recording_and_others_do_not() -> None:
+    with uncompiled():
+        recorded, plain = begun("windows", Tape()), begun("windows")
+        assert [recorded._where(number) is recorded.places[number] for number in range(4)] == [True, False, False, True]
+        assert recorded._where(1) is recorded._where(2)
+        assert all(plain._where(number) is plain.places[number] for number in range(4))
 
 
 def test_a_recorded_fit_that_is_steered_is_the_one_that_is_made_anew() -> None:

@@ -7,7 +7,7 @@ rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
 wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
-parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, batched: what makes a step quick on a GPU.
+parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, places, batched: what makes a step quick on a GPU.
 """
 
 import math

@@ -1,7 +1,7 @@
 """How far a field's values are from the signal: what a fit makes small, beside the rate."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +23,17 @@ class Distortion(Protocol):
 
     is_error: bool
 
-    def __call__(self, output: Tensor, window: Window) -> Tensor:
-        """The mean over the window's core, a scalar, differentiable by `output`: `[1, D, *whole]`, the values on all that the window sees."""
+    def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
+        """The mean over the window's core, a scalar, differentiable by `output`: `[1, D, *whole]`, the values on all that the window sees.
+
+        `held` is what is read of the signal, where that is not the window's own: of one that is like it, in the order of `held`.
+        """
+
+    def held(self, window: Window) -> list[Tensor]:
+        """What is read of the signal there."""
+
+    def variant(self, window: Window) -> Hashable:
+        """Tells windows apart that are alike in their sizes, and for which something else is computed."""
 
     def curvature(self, window: Window, part: Part) -> Tensor:
         """`[1, D, *part]`, not negative: on a part of what the window sees, the second derivatives by the output of the sum before the mean."""
@@ -48,13 +57,22 @@ class SquaredError:
         self._target = _channels_first(values, device)
         self._importance = None if importance is None else _channels_first(importance, device)
 
-    def __call__(self, output: Tensor, window: Window) -> Tensor:
+    def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
         """See Distortion."""
-        error: Tensor = (cut(output, window.inner[0]) - cut(self._target, window.core[0])).square()
-        if self._importance is not None:
-            error = error * cut(self._importance, window.core[0])
+        target, *importance = SquaredError.held(self, window) if held is None else held
+        error: Tensor = (cut(output, window.inner[0]) - target).square()
+        if importance:
+            error = error * importance[0]
         mean: Tensor = error.mean()
         return mean
+
+    def held(self, window: Window) -> list[Tensor]:
+        """See Distortion."""
+        return [cut(values, window.core[0]) for values in (self._target, self._importance) if values is not None]
+
+    def variant(self, window: Window) -> Hashable:
+        """See Distortion."""
+        return None
 
     def source(self, part: Part) -> Tensor:
         """`[D, *part]`: the values that are wanted on a part of the signal."""
@@ -90,10 +108,14 @@ class MovedError(SquaredError):
         taps = np.array([[keys_taps(float(fraction)) for fraction in pair] for pair in fractions], np.float32)
         self._taps = torch.from_numpy(taps).to(device)
 
-    def __call__(self, output: Tensor, window: Window) -> Tensor:
+    def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
         """See Distortion."""
-        taps = self._taps[window.whole[0][0]]
-        return super().__call__(_shifted(_shifted(output, taps[:, 0], 3), taps[:, 1], 4), window)
+        *known, taps = self.held(window) if held is None else held
+        return super().__call__(_shifted(_shifted(output, taps[:, 0], 3), taps[:, 1], 4), window, known)
+
+    def held(self, window: Window) -> list[Tensor]:
+        """See Distortion."""
+        return [*super().held(window), self._taps[window.whole[0][0]]]
 
     def halved(self) -> SquaredError:
         """See Distortion: as if the frames lay at the nearest places, as a quarter of a sample is little there."""

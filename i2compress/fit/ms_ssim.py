@@ -1,5 +1,6 @@
 """MS-SSIM of a picture against its source, differentiable: Wang, Simoncelli and Bovik, Multiscale structural similarity, 2003."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -36,22 +37,23 @@ class MsSsim:
 
     def __init__(self, source: Tensor, *, first: int = 0, margin: int = 0) -> None:
         self._first, self._margin = first, margin
-        self._reference = []
+        self.reference: list[_Reference] = []
         with torch.no_grad():
             for values in self._scales(source):
                 mean, square = blur(torch.stack([values, values * values]))
-                self._reference.append(_Reference(values, torch.stack([mean, square - mean * mean])))
+                self.reference.append(_Reference(values, torch.stack([mean, square - mean * mean])))
 
-    def __call__(self, picture: Tensor) -> Tensor:
-        """The mean over the channels, 1 where equal, a scalar differentiable by `picture` `[C, H, W]`."""
-        weights = WEIGHTS[self._first : self._first + len(self._reference)]
+    def __call__(self, picture: Tensor, held: Iterator[Tensor] | None = None) -> Tensor:
+        """The mean over the channels, 1 where equal, a scalar differentiable by `picture` `[C, H, W]`; `held` as in Ssimulacra2."""
+        weights = WEIGHTS[self._first : self._first + len(self.reference)]
         product: Tensor | None = None
-        for number, (values, source) in enumerate(zip(self._scales(picture), self._reference, strict=True)):
+        for number, (values, source) in enumerate(zip(self._scales(picture), self.reference, strict=True)):
             bright = number == len(weights) - 1
             if suits((values,)) and not self._margin:
                 means = _Similarity.apply(values, *source, bright)  # type: ignore[no-untyped-call]
             else:
-                means = Similarities.apply(values, *source, (C1 if bright else 0.0, C2), self._margin)  # type: ignore[no-untyped-call]
+                known = source if held is None else (next(held), next(held))
+                means = Similarities.apply(values, *known, (C1 if bright else 0.0, C2), self._margin)  # type: ignore[no-untyped-call]
             factor = means.clamp(min=LEAST) ** (weights[number] / sum(weights))
             product = factor if product is None else product * factor
         assert product is not None  # there is a scale at least

@@ -32,5 +32,5 @@ class Numbers:
 
 
 def fill(tensor: Tensor, values: Sequence[float]) -> None:
-    """Overwrite a tensor `[n]` of any device; the host does not wait for the device, and the values may be forgotten at once."""
-    tensor.copy_(torch.tensor(values, dtype=tensor.dtype), non_blocking=True)
+    """Overwrite a tensor `[n]` of any device; the host does not wait for a CUDA device, which takes a copy of so few values at once."""
+    tensor.copy_(torch.tensor(values, dtype=tensor.dtype), non_blocking=tensor.is_cuda)

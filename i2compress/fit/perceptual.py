@@ -4,9 +4,10 @@ A measure that is minimised is exploited where it is blind: SSIMULACRA 2 hardly 
 of these is a sum: of the squared error, which is blind to nothing, and of a structural measure or two, which are blind to different things.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -67,16 +68,29 @@ class Perceptual:
         self._recipe = recipe
         self._kept: dict[tuple[tuple[int, int], ...], tuple[bool, list[_Measures]]] = {}
 
-    def __call__(self, output: Tensor, window: Window) -> Tensor:
+    def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
         """See Distortion."""
-        core = window.core[0]
-        total = self._recipe.squares * self._squares(output, window)
-        opaque, measures = self._measures(core)
+        opaque, measures = self._measures(window.core[0])
+        own = None if held is None else held[: len(self._squares.held(window))]
+        total = self._recipe.squares * self._squares(output, window, own)
         if measures:
             pictures = _pictures(cut(output, window.inner[0]).squeeze(0), opaque)
-            parts = [measure(picture) for measure, picture in zip(measures, pictures, strict=True)]
+            known = iter(() if own is None or held is None else held[len(own) :])
+            parts = [
+                measure(picture, None if held is None else list(islice(known, len(measure.held))))
+                for measure, picture in zip(measures, pictures, strict=True)
+            ]
             total = total + torch.stack(parts).mean()
         return total
+
+    def held(self, window: Window) -> list[Tensor]:
+        """See Distortion."""
+        return [*self._squares.held(window), *(tensor for measure in self._measures(window.core[0])[1] for tensor in measure.held)]
+
+    def variant(self, window: Window) -> Hashable:
+        """See Distortion."""
+        opaque, measures = self._measures(window.core[0])
+        return opaque, len(measures)
 
     def _measures(self, core: Part) -> "tuple[bool, list[_Measures]]":
         """Whether the core is opaque, and its measures, for each backdrop; none of a core that is too small."""
@@ -119,12 +133,20 @@ class _Measures:
         self._ssimulacra2 = Ssimulacra2(source) if recipe.ssimulacra2 else None
         self._ms_ssim = MsSsim(source, first=recipe.finest) if recipe.ms_ssim else None
 
-    def __call__(self, picture: Tensor) -> Tensor:
-        total = picture.new_zeros(())
+        self._own = [measure for measure in (self._ssimulacra2, self._ms_ssim) if measure is not None]
+
+    @property
+    def held(self) -> list[Tensor]:
+        """What is read of the source."""
+        return [tensor for measure in self._own for reference in measure.reference for tensor in reference[:2]]
+
+    def __call__(self, picture: Tensor, held: Sequence[Tensor] | None = None) -> Tensor:
+        """Of a picture; `held` is that of another source of its size."""
+        total, known = picture.new_zeros(()), None if held is None else iter(held)
         if self._ssimulacra2 is not None:
-            total = total + self._recipe.ssimulacra2 * (100 - self._ssimulacra2(picture))
+            total = total + self._recipe.ssimulacra2 * (100 - self._ssimulacra2(picture, known))
         if self._ms_ssim is not None:
-            total = total + self._recipe.ms_ssim * (1 - self._ms_ssim(picture))
+            total = total + self._recipe.ms_ssim * (1 - self._ms_ssim(picture, known))
         return total
 
 

@@ -117,9 +117,9 @@ class Problem:
         values: Tensor = self.field(latents, window.origins)
         return values
 
-    def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
-        """D of the window's core, a differentiable scalar, for the latents that the window sees."""
-        return self.distortion(self.values_on(latents, window), window)
+    def distortion_on(self, latents: list[Tensor], window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
+        """D of the window's core, a differentiable scalar, for the latents that the window sees; `held` as in Distortion."""
+        return self.distortion(self.values_on(latents, window), window, held)
 
     def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """R, bits a sample of the latents of the window's core, a differentiable scalar, for those that the window sees."""

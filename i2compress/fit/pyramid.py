@@ -9,7 +9,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,11 +27,12 @@ from .coarse import halved_spec, joined, parted
 from .graphs import CudaRecorder, Graphs, Recorder
 from .numbers import Number, Numbers
 from .parallel import Pair, cpu_threads
+from .places import Place
 from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed, stretch_of
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
-from .windows import Window, cut, cut_all
+from .windows import Window, cut, likeness
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,13 @@ class PyramidFit(TrainingLoop[_State]):
         if recorder is None and problem.device.type == "cuda":
             recorder = CudaRecorder(problem.device, self.generator)
         self.graphs = Graphs(recorder)
+        self.places = [
+            Place.own(number, window, self.latents, *core) for number, (window, core) in enumerate(zip(problem.windows, self.cores, strict=True))
+        ]
+        recorded = recorder is not None and len(self.places) > 1
+        shifts = problem.spec.shifts if recorded else []
+        self._likeness: list[Hashable] = [likeness(window, shifts) if recorded else number for number, window in enumerate(problem.windows)]
+        self._shared: dict[Hashable, Place] = {}
         self._frozen = False
         self._numbers = Numbers(4, problem.device)  # temperature and stretch of the soft rounding, noise, and what the rate is differentiated times
         self._found = torch.zeros(2, device=problem.device)  # distortion and rate of the last step
@@ -210,14 +218,19 @@ class PyramidFit(TrainingLoop[_State]):
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
         number, frozen = self._next(), self.schedule.frozen(share)
-        self._prepare(share, number)
+        own, place = self.places[number], self._where(number)
         if frozen != self._frozen:  # what was recorded is not needed again
             self._frozen = frozen
-            self.graphs.clear(*(("step", each, not frozen) for each in range(len(self.cores))))
+            self.graphs.clear(*(("step", key, not frozen) for key in (*range(len(self.places)), *self._shared)))
+        if place is not own:
+            place.load(own, self.problem.distortion.held(own.window))
+        self._prepare(share, place)
         if self.weight_optimizer.done:
-            self.graphs.do(("step", number, frozen), partial(self._work, number, frozen))
+            self.graphs.do(("step", place.key, frozen), partial(self._work, place, frozen))
         else:  # it only finds the bases
-            self._work(number, frozen)
+            self._work(place, frozen)
+        if place is not own and not frozen:
+            place.store(own)
         if self.weight_optimizer.due:
             with cpu_threads(1):  # several are no faster for small matrices, and would change the last bits of their decompositions
                 if self.weight_optimizer.done:
@@ -233,26 +246,34 @@ class PyramidFit(TrainingLoop[_State]):
             self._rescale(before)
         self._tell(share)
 
-    def _prepare(self, share: float, number: int) -> None:
+    def _where(self, number: int) -> Place:
+        """Where the steps of a window are made: where they are recorded, in memory that it shares with the windows that are like it."""
+        own = self.places[number]
+        if self._likeness.count(self._likeness[number]) == 1:
+            return own
+        key = (self._likeness[number], self.problem.distortion.variant(own.window))
+        if key not in self._shared:
+            self._shared[key] = own.shared(key, self.problem.distortion.held(own.window))
+        return self._shared[key]
+
+    def _prepare(self, share: float, place: Place) -> None:
         """Fill in all that a step reads and that changes from one to the next."""
-        latent_optimizer = self.cores[number][1]
-        self._set_rates(share, latent_optimizer)
+        self._set_rates(share, place.optimizer)
         self.weight_optimizer.prepare()
         if not self.schedule.frozen(share):
-            latent_optimizer.prepare()
+            place.optimizer.prepare()
         temperature = self.schedule.temperature(share)
         self._numbers.set(temperature, stretch_of(temperature), self.schedule.noise(share), UNIT * self.problem.lam)
 
-    def _work(self, number: int, frozen: bool) -> None:
+    def _work(self, place: Place, frozen: bool) -> None:
         """What a step asks of the device: the same at any step for these two, so that it can be recorded."""
-        window, (leaves, latent_optimizer) = self.problem.windows[number], self.cores[number]
         scale = self._numbers.values[3]
-        seen = self._seen(leaves, window, frozen)
+        seen = self._seen(place, frozen)
         self.weight_optimizer.zero_grad()
-        latent_optimizer.zero_grad()
+        place.optimizer.zero_grad()
         (distortion, by_distortion), (rate, by_rate) = self.pair(
-            lambda: _backward(lambda latents: self.problem.distortion_on(latents, window), seen, UNIT),
-            lambda: _backward(lambda latents: self.problem.rate_on(latents, window), seen, scale),
+            lambda: _backward(lambda latents: self.problem.distortion_on(latents, place.window, place.held), seen, UNIT),
+            lambda: _backward(lambda latents: self.problem.rate_on(latents, place.window), seen, scale),
         )
         if (differences := self.problem.weight_rate()) is not None:
             (scale * differences).backward()  # type: ignore[no-untyped-call]
@@ -263,9 +284,9 @@ class PyramidFit(TrainingLoop[_State]):
         with cpu_threads(1):
             self.weight_optimizer.move()
         if not frozen:
-            latent_optimizer.move()
-            moved = [cut(grid, part) for grid, part in zip(self.latents, window.core, strict=True)]
-            torch._foreach_copy_(moved, [leaf.detach() for leaf in leaves])
+            place.optimizer.move()
+            if place.core:
+                torch._foreach_copy_(place.core, [leaf.detach() for leaf in place.leaves])
         if self.recursive:
             contract(self.recursive, self.schedule.rho)
         torch.stack([distortion, rate], out=self._found)
@@ -284,15 +305,14 @@ class PyramidFit(TrainingLoop[_State]):
             self._queue = self.order.permutation(len(self.cores)).tolist()
         return self._queue.pop()
 
-    def _seen(self, leaves: list[Tensor], window: Window, frozen: bool) -> list[Tensor]:
+    def _seen(self, place: Place, frozen: bool) -> list[Tensor]:
         """The window's latents: relaxed, or rounded once frozen."""
         if frozen:
-            whole = cut_all(self.latents, window)
-            return apart([torch.round(grid * GAIN) for grid in together(whole)], whole)
-        grids = list(leaves)
-        if len(self.cores) > 1:
-            grids = [grid.clone() for grid in cut_all(self.latents, window)]
-            for grid, part, leaf in zip(grids, window.inner, leaves, strict=True):
+            return apart([torch.round(grid * GAIN) for grid in together(place.whole)], place.whole)
+        grids = list(place.leaves)
+        if len(self.places) > 1:
+            grids = [grid.clone() for grid in place.whole]
+            for grid, part, leaf in zip(grids, place.window.inner, place.leaves, strict=True):
                 cut(grid, part).copy_(leaf)
         temperature, stretch, noise, _ = self._numbers.values
         return apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(grids)], grids)

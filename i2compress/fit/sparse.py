@@ -170,7 +170,7 @@ class SparseProblem(Problem):
         self._bases = [torch.from_numpy(self.prior[name].astype(np.float32)).to(device) for name in self.weights()]
         self.begin_at(self.start)
 
-    def distortion_on(self, latents: list[Tensor], window: Window) -> Tensor:
+    def distortion_on(self, latents: list[Tensor], window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
         """See Problem."""
         h = self.field.features([grid[0, 0] for grid in latents], self._parents)
         return self.distortion(self.field.values(self._points(h))[:, 0])

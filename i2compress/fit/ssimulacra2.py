@@ -5,7 +5,7 @@ similarity, edges that were not there (artefacts), and edges that are lost. Of e
 Most of the 108 weights are next to nothing, and what they alone need is not computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,7 @@ class Ssimulacra2:
     def __init__(self, source: Tensor, *, mirrored: tuple[bool, bool] = MIRRORED) -> None:
         self._mirrored = mirrored
         with torch.no_grad():
-            self._reference = [self._measured(scale, values) for scale, values in enumerate(_scales(source))]
+            self.reference = [self._measured(scale, values) for scale, values in enumerate(_scales(source))]
 
     def _measured(self, scale: int, values: Tensor) -> _Reference:
         weights = [WEIGHTS[name, scale] for name in LIFTS if (name, scale) in WEIGHTS]
@@ -82,15 +82,19 @@ class Ssimulacra2:
         table = constant(tuple(weights), values).permute(2, 1, 0)[..., None, None]
         return _Reference(values, torch.stack(statistics), table)
 
-    def __call__(self, picture: Tensor) -> Tensor:
-        """100 where equal, 90 not to be told apart, 70 high, 50 medium quality, a scalar differentiable by `picture` `[3, H, W]`."""
+    def __call__(self, picture: Tensor, held: Iterator[Tensor] | None = None) -> Tensor:
+        """100 where equal, 90 not to be told apart, 70 high, 50 medium quality, a scalar differentiable by `picture` `[3, H, W]`.
+
+        `held` gives the first two tensors of each `reference` of another source, where nothing is compiled.
+        """
         total = picture.new_zeros(())
-        for values, reference in zip(_scales(picture), self._reference, strict=True):
+        for values, reference in zip(_scales(picture), self.reference, strict=True):
             if suits((values,)):
-                for plane, *known in zip(values, *reference, strict=True):
-                    total = total + _Distance.apply(plane, *known, self._mirrored)  # type: ignore[no-untyped-call]
+                for plane, *own in zip(values, *reference, strict=True):
+                    total = total + _Distance.apply(plane, *own, self._mirrored)  # type: ignore[no-untyped-call]
             else:
-                total = total + Differences.apply(values, *reference, C2, self._mirrored)  # type: ignore[no-untyped-call]
+                known = reference if held is None else (next(held), next(held), reference.weights)
+                total = total + Differences.apply(values, *known, C2, self._mirrored)  # type: ignore[no-untyped-call]
         total = total * 0.9562382616834844
         total = 2.326765642916932 * total - 0.020884521182843837 * total**2 + 6.248496625763138e-05 * total**3
         return 100 - 10 * total.clamp(min=1e-6) ** 0.6276336467831387

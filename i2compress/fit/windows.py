@@ -6,7 +6,7 @@ what lies further off does not reach the core by interpolation, by the context m
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -39,6 +39,18 @@ class Window:
     def origins(self) -> list[tuple[int, ...]]:
         """Where in its grid each level's part begins."""
         return [tuple(part.start for part in parts) for parts in self.whole]
+
+
+def likeness(window: Window, shifts: Sequence[Sequence[int]]) -> Hashable:
+    """What of a window the work on it depends on: its sizes, its core's place in it, and where its levels are to each other, of strides 2**shift."""
+    sizes = tuple(tuple(part.stop - part.start for part in parts) for parts in window.whole)
+    inner = tuple(tuple((part.start, part.stop) for part in parts) for parts in window.inner)
+    last, far = window.origins[-1], shifts[-1]
+    offsets = tuple(
+        tuple(start - (coarse << (deep - shift)) for start, coarse, deep, shift in zip(own, last, far, above, strict=True))
+        for own, above in zip(window.origins, shifts, strict=True)
+    )
+    return sizes, inner, offsets
 
 
 def cut(tensor: Tensor, part: Part) -> Tensor:

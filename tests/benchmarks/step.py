@@ -69,7 +69,7 @@ def begun(picture: Path, lam: float, tune: str) -> PyramidFit:
 def parts(run: PyramidFit) -> dict[str, Callable[[], object]]:
     """What is timed; the parts of a step as they run alone, with all threads."""
     problem, window = run.problem, run.problem.windows[0]
-    latents = [tensor.detach().requires_grad_() for tensor in run._seen(run.cores[0][0], window, False)]
+    latents = [tensor.detach().requires_grad_() for tensor in run._seen(run.places[0], False)]
     return {
         "step": lambda: run.step(0.1),
         "rate": lambda: problem.rate_on(latents, window).backward(),  # type: ignore[no-untyped-call]
