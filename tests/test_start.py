@@ -21,7 +21,7 @@ from i2compress.fit.analysis import HALO, PLANES, TILE, Analysis, analyse
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.problem import COUNTED, Problem, Start
 from i2compress.fit.schedule import Schedule
-from i2compress.media.image.encode import pyramid_spec
+from i2compress.media.image.encode import chosen_start, pyramid_spec
 from i2compress.metrics import mean_squared_error, psnr
 from i2compress.planes.outline import describe_field
 from i2compress.train.model import Model, export, load_start
@@ -137,6 +137,13 @@ def test_pictures_of_every_kind_begin_at_the_start_that_ships(picture: np.ndarra
         found = i2compress.decode(data).values
         sizes.append(mean_squared_error(found, values / 255) + 1e-3 * 8 * len(data) / side**2)
     assert sizes[0] < sizes[1]
+
+
+def test_pictures_with_opacity_of_middling_size_begin_at_nothing() -> None:
+    for channels, expected in ((3, (True, True, True)), (4, (True, False, True)), (2, (True, False, True))):
+        specs = [pyramid_spec((side, side), channels, EncodeSettings(), planes_from=0) for side in (64, 128, 256)]
+        assert tuple(chosen_start(spec, EncodeSettings()) is not None for spec in specs) == expected
+        assert all(chosen_start(spec, EncodeSettings(start="trained")) for spec in specs)
 
 
 def test_fields_that_starts_are_not_for(known: priors.StartFile) -> None:

@@ -41,6 +41,9 @@ COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compen
 DEFAULT_WIDTH = 16
 STARTED_UP_TO = 3 << 19  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
+# Samples of pictures with opacity that "auto" leaves at one grid a level and no start: smaller ones gain by the start's weights, larger ones by
+# its grids for each channel.
+PLAIN_OPACITY = range(1 << 13, PLANES_FROM)
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
@@ -159,7 +162,8 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
         UsageError: one was asked for, and there is none for such a picture or no such file.
         MalformedError: the file is no start.
     """
-    apt = fits(spec) and math.prod(spec.grid) <= STARTED_UP_TO
+    samples = math.prod(spec.grid)
+    apt = fits(spec) and samples <= STARTED_UP_TO and not (spec.channels in (2, 4) and samples in PLAIN_OPACITY)
     if settings.start == "none" or (settings.start == "auto" and not apt):
         return None
     if not fits(spec):
