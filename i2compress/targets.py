@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, EncodeSettings, Target, View, lambda_of_quality
+from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, Aim, EncodeSettings, Target, View, lambda_of_quality
 from .errors import TargetError, UsageError
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
@@ -53,7 +53,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         UsageError: a measure that this kind of media does not have.
     """
     goal = _Goal(settings.target, source)
-    aims = goal.name == "size" and settings.field == DEFAULT_FIELD and medium_of(source.layout.kind).aims
+    aims = settings.field == DEFAULT_FIELD and medium_of(source.layout.kind).aims
     settings = replace(settings, target=Target(), lam=None if aims else _first(goal, source.layout))
     if goal.name == "psnr" and settings.tune is None and SQUARES in TUNES.get(source.layout.kind, ()):
         settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
@@ -99,13 +99,17 @@ class _Try:
 
 
 def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:
-    """What size to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
-    wanted = goal.limit - AIM_ROOM
+    """What to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
+    wanted = goal.aim
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
-    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file is not too large
-        lam, settings = lam * math.exp(1 + 2 * (tried[-1].found - goal.limit)), replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
-    return _Try(asked=asked, settings=replace(settings, lam=None if lam is None else _clamped(math.log(lam)), aim=max(1.0, math.exp(asked) - beside)))
+    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
+        way = 1 if goal.name == "size" else -1
+        over = (tried[-1].found - goal.limit) * SLOPES["size"] / SLOPES[goal.name]
+        lam, settings = lam * math.exp(way + 2 * over), replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
+    aim = Aim(goal.name, max(1.0, math.exp(asked) - beside) if goal.name == "size" else asked)
+    lam = settings.lam if lam is None else _clamped(math.log(lam))
+    return _Try(asked=asked, settings=replace(settings, lam=lam, aim=aim))
 
 
 def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
@@ -137,6 +141,7 @@ class _Goal:
             if len(layout.grid) != 2 or layout.channels not in (1, 3) or min(layout.grid) < 8:
                 raise UsageError("--target-ssimulacra2 is for pictures of at least 8x8 without transparency; use --target-psnr or --target-size")
         self.wanted = self.limit + MARGIN[self.name]
+        self.aim = self.limit + (-1 if self.name == "size" else 1) * AIM_ROOM[self.name]  # of a fit that moves lambda
 
     def found(self, made: Attempt) -> float:
         """What a file comes to."""

@@ -1,0 +1,138 @@
+"""What an encode takes, foreseen before it is begun: seconds of one core, by which runs are shared out, and bytes of memory. All constants are here.
+
+They are those of an ordinary computer: `python -m tests.benchmarks.cost --encodes` shows the seconds beside those that were taken,
+`python -m tests.benchmarks.memory` the bytes. An estimate is to be within a factor of 2 of an idle core.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from ..config import COORDINATE_STEPS, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
+from ..planes.coordinate import DEFAULT_LAYERS, DEFAULT_WIDTH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Seconds of one core of a kind of fit. What a sample is, its user says.
+
+    Args:
+        fit: of each fit, whatever it is of.
+        sample: for each sample of all, once.
+        step, step_sample: of a step of each fit, and for each sample.
+        tail: steps that are as long as what follows a fit.
+    """
+
+    fit: float = 0.3
+    sample: float = 0.0
+    step: float
+    step_sample: float
+    tail: int = 0
+
+    def seconds(self, steps: float, samples: float, fits: int = 1) -> float:
+        """Of so many fits of so many steps each, to so many samples together."""
+        steps += self.tail
+        return fits * (self.fit + steps * self.step) + samples * (self.sample + steps * self.step_sample)
+
+
+# By tune, for each pixel.
+PICTURE = {
+    SQUARES: Pace(step=0.015, step_sample=3e-7, tail=30),
+    "ssim": Pace(step=0.015, step_sample=4e-7, tail=30),
+    "visual": Pace(step=0.015, step_sample=5e-7, tail=30),
+}
+SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
+VIDEO = Pace(step=0.02, step_sample=1e-6, tail=8)  # for each pixel of each frame
+SHAPE = Pace(fit=0.8, sample=9e-4, step=0.012, step_sample=4.5e-6)  # for each sample of the grid that the surface crosses
+GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
+TRIANGLE = 1e-5  # seconds for each triangle of a mesh
+DISTANCE = 1e-5  # and for each sample of a grid whose distances from it are found
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldPace:
+    """Seconds of one core of the fit of a coordinate field: of steps, each on a batch of points, and of what is done once with all of them.
+
+    Args:
+        fit: of a fit, whatever it is of.
+        step: of a step, whatever it is of.
+        weight: of a step for each weight and channel of a layer's matrix, whose bases the optimiser finds.
+        channel, product: of a step for each point, layer and channel, and for each product of a layer's matrix.
+        explicit: a step of an explicit field, in one of an implicit field.
+        once: what is done with each point once, mostly to solve the field, in what a step does with it; of an explicit field next to nothing.
+    """
+
+    fit: float
+    step: float
+    weight: float
+    channel: float
+    product: float
+    explicit: float
+    once: float
+
+    def seconds(self, steps: int, batch: int, points: int, *, width: int, layers: int, explicit: bool) -> float:
+        """Of a fit of so many steps on so many points each, and of a plane of so many points."""
+        point = layers * width * (self.channel + self.product * width)
+        each = self.step + self.weight * layers * width**3 + batch * point * (self.explicit if explicit else 1.0)
+        return self.fit + steps * each + points * point * (self.explicit if explicit else self.once)
+
+
+FIELD = FieldPace(fit=0.3, step=3e-3, weight=2e-9, channel=2e-8, product=4e-10, explicit=0.25, once=40.0)
+# On points with normals, where a step solves them anew and differentiates their gradients once more.
+CLOUD = replace(FIELD, channel=4 * FIELD.channel, product=4 * FIELD.product, once=FIELD.once / 4)
+
+
+def field_seconds(grid: tuple[int, ...], settings: EncodeSettings, *, batch: int | None = None, pace: FieldPace | None = None) -> float:
+    """Seconds of one core that the fit of a coordinate field takes, about.
+
+    Args:
+        grid: of the plane, which is solved after the fit.
+        settings: of the encode.
+        batch: points of a step; None where it is fitted to the samples of the grid.
+        pace: of its steps; None for FIELD.
+    """
+    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
+    samples = math.prod(grid)
+    return (FIELD if pace is None else pace).seconds(
+        steps,
+        coordinate_batch(samples) if batch is None else batch,
+        samples,
+        width=settings.width or DEFAULT_WIDTH,
+        layers=settings.layers or DEFAULT_LAYERS,
+        explicit=settings.explicit,
+    )
+
+
+FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops
+# Bytes of the fit of a pyramid for each sample of its plane, and for each of its largest window.
+PICTURE_MEMORY = (140.0, 620.0)
+VIDEO_MEMORY = (250.0, 300.0)
+AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size or a quality: what its last part is made once more from, and the same of that
+COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # that the compensation of weights takes at most, and for each pixel
+SOUND_MEMORY, LOOK_MEMORY = 280.0, 40.0  # for each sample of a segment, and of the loudest part
+SHAPE_MEMORY = 8000.0  # for each sample that the surface crosses
+# Of a coordinate field, its batches; for each value; for each weight: tensor, gradient, moments and bases.
+FIELD_MEMORY, FIELD_SAMPLE, FIELD_WEIGHT = 50e6, 90.0, 64.0
+
+
+def pyramid_memory(grid: tuple[int, ...], halvings: int, memory: tuple[float, float]) -> float:
+    """Bytes of a process that fits a pyramid of so many samples along each axis, at their height, about.
+
+    Args:
+        grid: of the plane.
+        halvings: of the windows; see EncodeSettings.
+        memory: bytes for each sample of all, and for each of the largest window.
+    """
+    side = WINDOW_SIDES[len(grid) - 2] >> halvings
+    window = math.prod(_longest(size, side) for size in grid)
+    return FIT_MEMORY + memory[0] * math.prod(grid) + memory[1] * window
+
+
+def _longest(size: int, side: int) -> int:
+    """Samples of the longest of an axis's windows, their halos left out; see fit.windows."""
+    return size if size <= side + side // 2 else max(side, size - side * (len(range(0, size - side // 2, side)) - 1))
+
+
+def field_memory(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> float:
+    """The same of a process that fits a coordinate field, whose steps take a batch of the samples; its optimiser has bases for its weights."""
+    weights = (settings.layers or DEFAULT_LAYERS) * (settings.width or DEFAULT_WIDTH) ** 2
+    return FIT_MEMORY + FIELD_MEMORY + FIELD_SAMPLE * channels * math.prod(grid) + FIELD_WEIGHT * weights
