@@ -74,6 +74,7 @@ def effort_steps(effort: int, samples: int) -> int:
 # Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
 COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}
 FULL_BATCH, BATCH = 2**16, 2**14  # points up to which each of those steps takes all of them, and points of a step otherwise
+CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
 CLOUD_BATCH = 2**11  # points with normals of a step, and as many random places
 
 

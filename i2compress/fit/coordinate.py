@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..arrays import Float64Array, FloatingArray
 from ..coding.weights import MAX_EXPONENT, WeightGroup
-from ..config import coordinate_batch
+from ..config import CHECKED_POINTS, coordinate_batch
 from ..coords import normalised
 from ..field.coordinate import build
 from ..field.coordinate_field import REUSE, CoordinateField, Solving
@@ -29,7 +29,6 @@ from .schedule import CoordinateSchedule
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 
-CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
 STORED = 2**27  # numbers of z* that are kept for reuse
 CLIP = 0.1  # largest norm of SOAP's gradient
 

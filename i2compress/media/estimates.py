@@ -5,9 +5,10 @@ They are those of an ordinary computer: `python -m tests.benchmarks.cost --encod
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..config import COORDINATE_STEPS, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
+from ..config import CHECKED_POINTS, COORDINATE_STEPS, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
 from ..planes.coordinate import DEFAULT_LAYERS, DEFAULT_WIDTH
 
 
@@ -42,64 +43,76 @@ PICTURE = {
 }
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
 VIDEO = Pace(step=0.02, step_sample=1e-6, tail=8)  # for each pixel of each frame
-SHAPE = Pace(fit=0.8, sample=9e-4, step=0.012, step_sample=4.5e-6)  # for each sample of the grid that the surface crosses
+SHAPE = Pace(fit=0.7, sample=8.5e-4, step=0.01, step_sample=4.3e-6)  # for each sample of the grid that the surface crosses
 GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
-TRIANGLE = 1e-5  # seconds for each triangle of a mesh
-DISTANCE = 1e-5  # and for each sample of a grid whose distances from it are found
+TRIANGLE = 2.5e-5  # seconds for each triangle of a mesh
+DISTANCE = 6e-6  # and for each sample of a grid whose distances from it are found
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldPace:
-    """Seconds of one core of the fit of a coordinate field: of steps, each on a batch of points, and of what is done once with all of them.
+    """Seconds of one core of the fit of a coordinate field: of steps, each on a batch of points, and of what is done once.
 
     Args:
         fit: of a fit, whatever it is of.
         step: of a step, whatever it is of.
-        weight: of a step for each weight and channel of a layer's matrix, whose bases the optimiser finds.
-        channel, product: of a step for each point, layer and channel, and for each product of a layer's matrix.
+        channel, product: of a step for each point and channel of the first layer, and for each product of its matrix.
+        layer: a further layer, in the first.
         explicit: a step of an explicit field, in one of an implicit field.
-        once: what is done with each point once, mostly to solve the field, in what a step does with it; of an explicit field next to nothing.
+        checked, rendered: for each of the points on which states are compared and weights quantised, and for each of the plane, in what a step takes
+            for each, with one layer: the more there are, the fewer applications solve a field.
+        at_once: the same two of an explicit field, which need not be solved, in those of an implicit field.
+        kinds: what fields of a kind take, in those of the others.
     """
 
     fit: float
     step: float
-    weight: float
     channel: float
     product: float
+    layer: float
     explicit: float
-    once: float
+    checked: float
+    rendered: float
+    at_once: float
+    kinds: Mapping[str, float]
 
-    def seconds(self, steps: int, batch: int, points: int, *, width: int, layers: int, explicit: bool) -> float:
+    def seconds(self, steps: int, batch: int, points: int, settings: EncodeSettings) -> float:
         """Of a fit of so many steps on so many points each, and of a plane of so many points."""
-        point = layers * width * (self.channel + self.product * width)
-        each = self.step + self.weight * layers * width**3 + batch * point * (self.explicit if explicit else 1.0)
-        return self.fit + steps * each + points * point * (self.explicit if explicit else self.once)
+        width, layers = settings.width or DEFAULT_WIDTH, settings.layers or DEFAULT_LAYERS
+        point = width * (self.channel + self.product * width) * self.kinds.get(settings.field, 1.0)
+        each = batch * point * (1 + self.layer * (layers - 1)) * (self.explicit if settings.explicit else 1.0)
+        once = (min(points, CHECKED_POINTS) * self.checked + points * self.rendered) * point * (self.at_once if settings.explicit else 1.0)
+        return self.fit + steps * (self.step + each) + once
 
 
-FIELD = FieldPace(fit=0.3, step=3e-3, weight=2e-9, channel=2e-8, product=4e-10, explicit=0.25, once=40.0)
+FIELD = FieldPace(
+    fit=0.1,
+    step=2e-3,
+    channel=3.2e-8,
+    product=1.7e-10,
+    layer=0.5,
+    explicit=0.45,
+    checked=60.0,
+    rendered=2.5,
+    at_once=0.13,
+    kinds={"gabor": 1.4},
+)
 # On points with normals, where a step solves them anew and differentiates their gradients once more.
-CLOUD = replace(FIELD, channel=4 * FIELD.channel, product=4 * FIELD.product, once=FIELD.once / 4)
+CLOUD = replace(FIELD, channel=4 * FIELD.channel, product=4 * FIELD.product, checked=FIELD.checked / 4, rendered=FIELD.rendered / 4)
 
 
 def field_seconds(grid: tuple[int, ...], settings: EncodeSettings, *, batch: int | None = None, pace: FieldPace | None = None) -> float:
     """Seconds of one core that the fit of a coordinate field takes, about.
 
     Args:
-        grid: of the plane, which is solved after the fit.
+        grid: of the plane.
         settings: of the encode.
         batch: points of a step; None where it is fitted to the samples of the grid.
         pace: of its steps; None for FIELD.
     """
     steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
     samples = math.prod(grid)
-    return (FIELD if pace is None else pace).seconds(
-        steps,
-        coordinate_batch(samples) if batch is None else batch,
-        samples,
-        width=settings.width or DEFAULT_WIDTH,
-        layers=settings.layers or DEFAULT_LAYERS,
-        explicit=settings.explicit,
-    )
+    return (FIELD if pace is None else pace).seconds(steps, coordinate_batch(samples) if batch is None else batch, samples, settings)
 
 
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops

@@ -52,7 +52,7 @@ def qualities(pictures: list[Path], crop: str, settings: EncodeSettings, measure
         codec.encode(picture, replace(settings, steps=5))  # whose first steps load what is compiled
         for target in targets:
             try:
-                made, seconds = timed(picture, replace(settings, target=Target(**{measure: target})))
+                made, seconds = timed(picture, replace(settings, target=Target(psnr=target) if measure == "psnr" else Target(ssimulacra2=target)))
             except TargetError as error:
                 print(f"| {path.name} | {target:g} | {error} | | | | |")
                 continue
