@@ -63,6 +63,9 @@ STEPS_FALL = 0.4
 # Where a picture's fit begins: "trained": with the start that ships with the package; "none": from nothing; "auto": trained where that pays.
 STARTS = ("auto", "trained", "none")
 
+# Fits of at least so many steps, of at most so many samples, have their weights quantised with compensation; see fit.schedule.Compensation.
+COMPENSATED_FROM, COMPENSATED_UP_TO = 200, 3 << 19
+
 FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
 
 

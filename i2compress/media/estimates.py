@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..config import CHECKED_POINTS, COORDINATE_STEPS, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
+from ..config import CHECKED_POINTS, COORDINATE_STEPS, DEFAULT_FIELD, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
 from ..planes.coordinate import DEFAULT_LAYERS, DEFAULT_WIDTH
 
 
@@ -41,8 +41,9 @@ PICTURE = {
     "ssim": Pace(step=0.015, step_sample=4e-7, tail=30),
     "visual": Pace(step=0.015, step_sample=5e-7, tail=30),
 }
+COMPENSATION = 2.5  # seconds that the compensation of weights takes, whatever they are of
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
-VIDEO = Pace(step=0.02, step_sample=1e-6, tail=8)  # for each pixel of each frame
+VIDEO = Pace(fit=1.0, sample=1.1e-5, step=0.02, step_sample=1e-6)  # for each pixel of each frame
 SHAPE = Pace(fit=0.7, sample=8.5e-4, step=0.01, step_sample=4.3e-6)  # for each sample of the grid that the surface crosses
 GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
 TRIANGLE = 2.5e-5  # seconds for each triangle of a mesh
@@ -113,6 +114,16 @@ def field_seconds(grid: tuple[int, ...], settings: EncodeSettings, *, batch: int
     steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
     samples = math.prod(grid)
     return (FIELD if pace is None else pace).seconds(steps, coordinate_batch(samples) if batch is None else batch, samples, settings)
+
+
+AIMED_FITS, SEARCHED_FITS = 1.5, 3.0  # whole fits that a target takes, about: of media whose fits aim at it, and of others
+
+
+def fits(settings: EncodeSettings, *, aims: bool) -> float:
+    """Whole fits that an encode takes, about, of a kind of media whose fits aim at targets or not."""
+    if not settings.target.given:
+        return 1.0
+    return AIMED_FITS if aims and settings.field == DEFAULT_FIELD else SEARCHED_FITS
 
 
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, Aim, EncodeSettings, View, effort_steps
+from ...config import COMPENSATED_FROM, COMPENSATED_UP_TO, DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, Aim, EncodeSettings, View, effort_steps
 from ...errors import SignalError, UsageError
 from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
@@ -109,12 +109,10 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     layout = source.layout
     if settings.field != DEFAULT_FIELD:
         return field_memory(layout.grid, layout.channels, settings)
-    from ...fit.schedule import Compensation
-
     sample, windowed = estimates.PICTURE_MEMORY
     sample += estimates.AIMED_MEMORY * settings.target.given
     fit = pyramid_memory(layout.grid, settings.halvings, (sample, windowed))
-    if layout.samples > Compensation.samples:
+    if layout.samples > COMPENSATED_UP_TO:
         return fit
     # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
     compensation = min(estimates.COMPENSATION_MEMORY, estimates.COMPENSATED_SAMPLE * layout.samples)
@@ -127,7 +125,8 @@ def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     if settings.field != DEFAULT_FIELD:
         return field_seconds(layout.grid, settings)
     steps = effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps
-    return estimates.PICTURE[settings.tune_of(Kind.IMAGE)].seconds(steps, layout.samples)
+    compensation = estimates.COMPENSATION if steps >= COMPENSATED_FROM and layout.samples <= COMPENSATED_UP_TO else 0.0
+    return estimates.PICTURE[settings.tune_of(Kind.IMAGE)].seconds(steps, layout.samples) + compensation
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:
