@@ -1,6 +1,7 @@
 """What an encode is foreseen to take follows what its fit does: every size that makes a fit longer makes the estimate longer."""
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,9 +76,6 @@ def test_more_samples_and_more_steps_take_longer(small: Source, large: Source, s
 @pytest.mark.parametrize("steps", [1, 1000])
 def test_the_sizes_of_a_coordinate_field_count(less: EncodeSettings, more: EncodeSettings, steps: int) -> None:
     assert seconds(PICTURE, replace(less, steps=steps)) < seconds(PICTURE, replace(more, steps=steps))
-    assert replace(less, steps=steps) != SIREN or seconds(PICTURE, replace(less, width=64, steps=steps)) == seconds(
-        PICTURE, replace(less, steps=steps)
-    )
 
 
 def test_a_step_of_many_points_takes_a_batch_of_them() -> None:
@@ -86,7 +84,8 @@ def test_a_step_of_many_points_takes_a_batch_of_them() -> None:
 
     assert [coordinate_batch(count) for count in (FULL_BATCH, FULL_BATCH + 1, 10 * FULL_BATCH)] == [FULL_BATCH, BATCH, BATCH]
     whole, parts, more = flat(Kind.IMAGE, 256, 256, 3), flat(Kind.IMAGE, 257, 256, 3), flat(Kind.IMAGE, 2048, 2048, 3)
-    assert step(more) == pytest.approx(step(parts)) < step(whole) / 3
+    assert step(more) == pytest.approx(step(parts))
+    assert step(parts) < step(whole) / 3
     assert seconds(more, SIREN) > seconds(parts, SIREN)  # each of its points is solved in the end
 
 
@@ -127,7 +126,7 @@ def test_what_a_shape_is_fitted_to_counts(tmp_path: Path, monkeypatch: pytest.Mo
         batches.append(batch)
         return 1.0
 
-    monkeypatch.setattr("i2compress.media.shape.encode.field_seconds", noted)
+    monkeypatch.setattr(sys.modules["i2compress.media.shape.encode"], "field_seconds", noted)  # `encode` of that package is a function
     ball = mesh(tmp_path, ply(sphere()))
     for surface in ("distances", "occupancy"):
         seconds(ball, replace(SIREN, grid=32, surface=surface))
