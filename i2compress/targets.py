@@ -69,7 +69,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         made = attempt(ask.settings)
         tried.append(replace(ask, found=goal.found(made), made=made))
         good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
-        if goal.met(tried[-1].found) and (good or (aims and settings.time_limit is not None)):
+        enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
+        if goal.met(tried[-1].found) and (good or enough):
             break
     meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:

@@ -68,6 +68,7 @@ class Steering:
 
     slope: float  # of what is found for each ln(lambda), about
     late: float  # share of its usual effect that lambda has in the last part of a fit
+    settled_in = 0  # steps before which what is found says nothing of the end
     moves: tuple[float, float]  # of ln(lambda) at one look, at most, before EARLY and after it
 
     def __init__(self, problem: Problem) -> None:
@@ -78,7 +79,7 @@ class Steering:
     def look(self, share: float, latents: Callable[[], list[Tensor]]) -> None:
         """Move lambda where it is time for it: that share of the fit is done, and these are the latents `[1, 1, *grid]` as they would be coded."""
         looks = math.floor(share * LOOKS)
-        if looks <= self._looks or not FROM <= share <= UNTIL:
+        if looks <= self._looks or not max(FROM, self.settled_in / self._problem.schedule.steps) <= share <= UNTIL:
             return
         self._looks = looks
         self._move(-GAIN * self._off(self._foreseen(latents(), share)) / self.slope, self.moves[share >= EARLY])
@@ -158,13 +159,15 @@ class SizeSteering(Steering):
 
 
 class QualitySteering(Steering):
-    """Towards a quality of what the field makes of the rounded latents.
+    """Towards a quality of what the field makes of the rounded latents, which in the first steps is the same whatever lambda is.
 
     Args:
         problem: what is fitted.
         aim: that quality, one of QUALITIES.
         judge: it, of decoded values `[*grid, D]`.
     """
+
+    settled_in = 18
 
     def __init__(self, problem: Problem, aim: Aim, judge: Callable[[Float32Array], float]) -> None:
         super().__init__(problem)

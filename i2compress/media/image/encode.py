@@ -9,7 +9,19 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import COMPENSATED_FROM, COMPENSATED_UP_TO, DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, Aim, EncodeSettings, View, effort_steps
+from ...config import (
+    COMPENSATED_FROM,
+    COMPENSATED_UP_TO,
+    DEFAULT_FIELD,
+    FEWEST_STEPS,
+    SQUARES,
+    STARTS,
+    Aim,
+    EncodeSettings,
+    View,
+    effort_steps,
+    lambda_of_quality,
+)
 from ...errors import SignalError, UsageError
 from ...field.priors import StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
@@ -97,11 +109,13 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
 
 def _first_lambda(values: Float32Array, aim: Aim, distortion: str) -> float:
     """Lambda at which a fit begins that is to come to an aim."""
-    if aim.measure == "ssimulacra2":
-        return lambda_of_ssimulacra2(aim.value)
     if aim.measure == "size":
         return lambda_of_bytes(values, aim.value) * MORE_LAMBDA[distortion]
-    return lambda_of_psnr(values, aim.value) * MORE_LAMBDA[distortion] / MORE_LAMBDA[SQUARES]
+    if aim.measure == "ssimulacra2":
+        foreseen = lambda_of_ssimulacra2(aim.value)
+    else:
+        foreseen = lambda_of_psnr(values, aim.value) * MORE_LAMBDA[distortion] / MORE_LAMBDA[SQUARES]
+    return min(max(foreseen, lambda_of_quality(100)), lambda_of_quality(0))
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
