@@ -21,6 +21,7 @@ FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 RESCUES, RESCUE_TIME = 3, 0.2  # short fits under a larger lambda, at most, where one in time came out too large; and their share of its time
 STRAYED = 0.4  # of ln(lambda): a fit that had to raise it by more has spent bits that come back slowly, and is made anew where it ended
+FALLEN = 1.5  # the same of a fit towards a quality that had to lower it, whose latents were starved at first
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
@@ -94,9 +95,12 @@ class _Try:
 
     @property
     def strayed(self) -> bool:
-        """Whether its fit began too far below the lambda that it came to."""
+        """Whether its fit began too far below the lambda that it came to, or towards a quality too far above it."""
         coded = None if self.made is None else self.made.coded
-        return coded is not None and coded.lam is not None and coded.first_lam is not None and math.log(coded.lam / coded.first_lam) > STRAYED
+        if coded is None or coded.lam is None or coded.first_lam is None:
+            return False
+        rise, aim = math.log(coded.lam / coded.first_lam), self.settings.aim
+        return rise > STRAYED or (rise < -FALLEN and aim is not None and aim.measure != "size")
 
 
 def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:
