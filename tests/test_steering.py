@@ -11,7 +11,7 @@ import pytest
 
 from i2compress.config import AIM_ROOM, Aim
 from i2compress.fit import steering
-from i2compress.fit.steering import LOOKS, QUALITIES, QualitySteering
+from i2compress.fit.steering import FROM, LOOKS, QUALITIES, UNTIL, QualitySteering
 from i2compress.media.image.foresee import lambda_of_psnr, lambda_of_ssimulacra2
 from i2compress.media.image.judge import judge_of
 from i2compress.signal import Signal
@@ -69,7 +69,7 @@ def test_lambda_follows_the_quality(measure: str, lacks: float, looked: Callable
     lambdas = looked(problem)
     assert all((after >= before) if lacks > 0 else (after <= before) for before, after in pairwise(lambdas))
     assert abs(problem.end - 60.0) < 0.15 * abs(beside)
-    assert len(set(lambdas)) <= LOOKS / 2 + 1 and lambdas[-1] == lambdas[len(lambdas) * 3 // 5]  # at looks alone, and not late
+    assert len(set(lambdas)) <= (UNTIL - FROM) * LOOKS + 2 and lambdas[-1] == lambdas[len(lambdas) * 3 // 5]  # at looks alone, and not late
 
 
 def test_the_first_steps_say_nothing(looked: Callable[[Lossy], list[float]]) -> None:
