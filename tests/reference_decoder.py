@@ -202,19 +202,29 @@ def trained(header: Header, name: str) -> list[int]:
         flat, n = [((10 - t) * x + t * y + 5) // 10 for x, y in zip(first, second, strict=True)], table.shape[-1]
         return [flat[i : i + n] for i in range(0, len(flat), n)]
 
-    if header.channels == 3:
-        return [value for row in mixed(name) for value in row]
-    levels = [level for level in range(6) for _ in range(3 if 2 <= level < 5 else 1)]  # of the grids of a picture with colours
-    first = [levels.index(level) for level in range(6)]
-    rows = mixed(name)
+    wide = [level for level in range(6) for _ in range(3 if 2 <= level < 5 else 1)]  # of the grids of a picture with colours
+    levels, d = header.levels_of_grids(), header.channels
+    opaque = [d % 2 == 0 and levels[: grid + 1].count(level) == d for grid, level in enumerate(levels)]
+    first = [wide.index(level) + (0 if opaque[grid] else levels[:grid].count(level)) for grid, level in enumerate(levels)]
+    rows = mixed(name if not name.startswith("m") else f"m{first[int(name[1:])]}")
+    if name == "up":
+        rows = rows[: len(set(levels)) - 1]
+    if name.startswith("m"):
+        own = int(name[1:])
+        after = range(own + 1, len(levels))
+        rows = [[row[first[grid] - first[own] - 1] if opaque[own] or not opaque[grid] else 0 for grid in after] for row in rows]
     if name in ("W", "S", "b"):
         columns = list(zip(*rows, strict=True)) if name != "b" else [tuple(rows[0])]
-        rows = [[(2 * sum(column) + 3) // 6 for column in columns]]
+        mean = [(2 * sum(column) + 3) // 6 for column in columns]
+        rows = [[value] for value in rows[0]] if name == "b" else rows
+        rows = (rows if d > 2 else [mean]) + ([[0] * 16 if name == "W" else mean] if d % 2 == 0 else [])
     if name in ("B", "S"):  # a column for each grid, coarsest first
-        rows = [[row[len(levels) - 1 - grid] for grid in reversed(first)] for row in rows]
-    if name.startswith("m"):
-        own = first[int(name[1:])]
-        rows = [[row[grid - own - 1] for grid in first if grid > own] for row in mixed(f"m{own}")]
+        picked = [[row[len(wide) - 1 - first[grid]] for grid in reversed(range(len(levels)))] for row in rows]
+        own_rows = [name == "S" and d % 2 == 0 and i == len(rows) - 1 for i in range(len(rows))]
+        rows = [
+            [value if opaque[len(levels) - 1 - i] == of_opacity else 0 for i, value in enumerate(row)]
+            for row, of_opacity in zip(picked, own_rows, strict=True)
+        ]
     return [value for row in rows for value in row]
 
 

@@ -82,7 +82,7 @@ def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: P
 
 @pytest.mark.parametrize(("repeat", "into"), [(0, 3), (0, 7), (1, 4)])
 def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file(repeat: int, into: int, state: Path) -> None:
-    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=Aim("size", 500.0), lam=1e-3), source(Kind.IMAGE)
+    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=Aim("size", 500.0), lam=1e-3, start="none"), source(Kind.IMAGE)
     told: list[tuple[str, int]] = []
     whole = codec.encode(signal, settings, on_step=lambda info: told.append((info.phase, info.step)))
     begins = [number for number, (phase, step) in enumerate(told) if phase == "fit" and told[number - 1][0] != "fit"][1:]

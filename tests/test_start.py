@@ -86,14 +86,68 @@ def test_a_picture_without_colour_has_the_mean_of_the_three_outputs(known: prior
     assert (three - one).abs().mean() < 0.02 * three.std()
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_opacity_is_apart_from_colours_and_foreseen_like_the_first_grids(known: priors.StartFile, channels: int) -> None:
+    spec = replace(pyramid_spec((256, 256), channels, EncodeSettings(lam=1e-3), planes_from=0), grid=(64, 64))
+    plain = replace(spec, channels=channels - 1, planes=channels - 1, split=spec.split if channels > 2 else 0)
+    with_opacity, without = priors.find_prior(known.number, spec), priors.find_prior(known.number, plain)
+    generator = torch.Generator().manual_seed(0)
+    levels, first = spec.grid_levels, plain.grid_levels
+    opacity = [grid for grid, level in enumerate(levels) if levels[: grid + 1].count(level) == channels]
+    own = [torch.randint(-3, 4, (1, 1, *shape), generator=generator).float() for shape in spec.latent_shapes]
+    grids = [latents for grid, latents in enumerate(own) if grid not in opacity]
+    assert len(grids) == len(first) and len(opacity) == 3
+    outputs = PyramidField(spec, with_opacity)(own)
+    assert torch.equal(outputs[:, :-1], PyramidField(plain, without)(grids))
+    nothing = [torch.zeros_like(latents) if grid not in opacity else latents for grid, latents in enumerate(own)]
+    assert torch.equal(outputs[:, -1], PyramidField(spec, with_opacity)(nothing)[:, -1]) and outputs[:, -1].std() > 0
+    for grid in opacity[:-1]:  # the last one's map is of grids that are no longer foreseen from
+        assert not with_opacity[f"m{grid - 1}"][:, 0].any()  # a colour from opacity
+    assert with_opacity[f"m{opacity[0]}"][:, opacity[1] - opacity[0] - 1].any()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("side", [16, 40])
+def test_smaller_pictures_have_the_finest_grids_of_larger_ones(known: priors.StartFile, side: int, channels: int) -> None:
+    large = pyramid_spec((64, 64), channels, EncodeSettings(lam=1e-3), planes_from=0)
+    small = pyramid_spec((side, side), channels, EncodeSettings(lam=1e-3), planes_from=0)
+    whole, part = priors.find_prior(known.number, large), priors.find_prior(known.number, small)
+    generator = torch.Generator().manual_seed(0)
+    own = [torch.randint(-3, 4, (1, 1, *shape), generator=generator).float() for shape in small.latent_shapes]
+    more = len(large.grid_levels) - len(own)
+    grids = own + [torch.zeros(1, 1, *(-(-side >> level) for _ in range(2))) for level in large.grid_levels[len(own) :]]
+    assert small.levels < large.levels and more > 0
+    assert torch.equal(PyramidField(small, part)(own), PyramidField(replace(large, grid=(side, side)), whole)(grids))
+    for name in part:
+        if name.startswith("m"):
+            np.testing.assert_array_equal(part[name], whole[name][:, : part[name].shape[1]])
+
+
+@pytest.mark.parametrize(("channels", "side"), [(1, 64), (2, 48), (4, 64), (3, 8)])
+def test_pictures_of_every_kind_begin_at_the_start_that_ships(picture: np.ndarray, channels: int, side: int) -> None:
+    """With so many steps that the weights are quantised with compensation."""
+    values = picture[64 : 64 + side, 64 : 64 + side, :1] if channels < 3 else picture[64 : 64 + side, 64 : 64 + side]
+    if channels % 2 == 0:
+        values = np.concatenate([values, np.full_like(values[..., :1], 255)], -1)
+        values[: side // 2, :, -1] = 90
+    sizes = []
+    for start in ("auto", "none"):
+        data = i2compress.encode(np.ascontiguousarray(values), EncodeSettings(lam=1e-3, steps=200, start=start, threads=1))
+        assert container.read(data).header.prior == (1 if start == "auto" else 0)
+        found = i2compress.decode(data).values
+        sizes.append(mean_squared_error(found, values / 255) + 1e-3 * 8 * len(data) / side**2)
+    assert sizes[0] < sizes[1]
+
+
 def test_fields_that_starts_are_not_for(known: priors.StartFile) -> None:
     spec = priors.trained_spec(50)
     assert priors.fits(spec) and priors.fits(replace(spec, grid=(1000, 70), iterations=3, tile_log2=5))
     for other in (
         replace(spec, width=8),
         replace(spec, explicit=True),
-        replace(spec, levels=5),
+        replace(spec, levels=2),
         replace(spec, channels=4),
+        replace(spec, channels=2, planes=2, split=1),
         replace(spec, planes=1, split=0),
     ):
         assert not priors.fits(other)

@@ -27,6 +27,7 @@ KNOTS = (28, 38, 48, 58, 68)  # step codes, which go with the logarithm of lambd
 KNOT_GAP = 10
 CHANNELS = 3  # of the pictures that a start is trained on
 LEVELS, SPLIT = 6, 2
+FEWEST_LEVELS = 3  # of the smallest pictures, 8 a side, that have a prior
 FOLDER = Path(__file__).parent / "starts"  # those that ship, NUMBER.npz
 VARIABLE = "I2C_STARTS"
 HASHED = 1 << 31  # numbers from here on are hashes
@@ -152,19 +153,18 @@ def find_start(number: int) -> StartFile:
 
 
 def fits(spec: PyramidSpec) -> bool:
-    """Whether starts have a prior for a field of that kind: pictures with and without colour, of the sizes that are trained."""
-    if len(spec.grid) != 2 or spec.channels not in (1, CHANNELS) or spec.planes != spec.channels:
+    """Whether there is a prior for a field of that kind: a picture with or without colour and opacity, of the trained sizes or with fewer levels."""
+    if len(spec.grid) != 2 or spec.planes != spec.channels or not FEWEST_LEVELS <= spec.levels <= LEVELS:
         return False
-    free = {"grid": spec.grid, "channels": spec.channels, "planes": spec.planes, "split": spec.split}
-    return replace(trained_spec(spec.step_code), **free, iterations=spec.iterations, tile_log2=spec.tile_log2) == spec  # type: ignore[arg-type]
+    free = {name: getattr(spec, name) for name in ("grid", "channels", "planes", "levels", "iterations", "tile_log2")}
+    return replace(trained_spec(spec.step_code), **free, split=SPLIT if spec.planes > 1 else 0) == spec
 
 
 def find_prior(number: int, spec: PyramidSpec) -> Arrays:
     """What the weights of a file are coded as differences from: prior 0, or that of the start of that number, in multiples of 1/256.
 
     With the step code clamped to the knots a < b around it and t = code - a, a value is floor(((10 - t) T_a + t T_b) / 10 + 1/2) / 256
-    of the tables T, in integers. A picture without colour has the first grid of each level alone, maps of its finest levels alone, and one
-    output: the mean of the three, rounded in the same way.
+    of the tables T, in integers. Other fields than the trained one have a part of that; see _derived.
 
     Raises:
         UnsupportedVersionError: the start is not here.
@@ -179,20 +179,36 @@ def find_prior(number: int, spec: PyramidSpec) -> Arrays:
     t = code - KNOTS[at]
     tables = {name: table.astype(np.int64) for name, table in find_start(number).tables.items()}
     mixed = {name: ((KNOT_GAP - t) * table[at] + t * table[at + 1] + KNOT_GAP // 2) // KNOT_GAP for name, table in tables.items()}
-    if spec.channels == 1:
-        mixed = _without_colour(mixed, spec)
-    return {name: mixed[name] / float(1 << PRIOR_BITS) for name in spec.weight_shapes}
+    if (spec.channels, spec.levels) != (CHANNELS, LEVELS):
+        mixed = _derived(mixed, spec)
+    return {name: np.ascontiguousarray(mixed[name]) / float(1 << PRIOR_BITS) for name in spec.weight_shapes}
 
 
-def _without_colour(tables: dict[str, npt.NDArray[np.int64]], spec: PyramidSpec) -> dict[str, npt.NDArray[np.int64]]:
-    """See find_prior."""
-    levels = trained_spec(spec.step_code).grid_levels
-    first = [levels.index(level) for level in range(spec.levels)]  # grids, finest first
-    columns = [len(levels) - 1 - grid for grid in reversed(first)]  # of B and S, coarsest first
+def _derived(tables: dict[str, npt.NDArray[np.int64]], spec: PyramidSpec) -> dict[str, npt.NDArray[np.int64]]:
+    """The tables of a field with other channels or fewer levels than the trained one.
+
+    Each of its grids is one of the trained field's: of the same level, and the first, second, ... there. Without colour there is the first
+    alone, and one output: the mean of the three, rounded to the nearest. A grid of opacity is one like the first that only opacity is made
+    of and only opacity is foreseen from, and the output of opacity is made of those grids alone.
+    """
+    trained, own = trained_spec(spec.step_code).grid_levels, spec.grid_levels
+    planes = [own[:grid].count(level) for grid, level in enumerate(own)]  # finest first, as all grids here
+    opaque = np.array([spec.channels % 2 == 0 and plane == spec.channels - 1 for plane in planes])
+    source = [trained.index(level) + (0 if opacity else plane) for level, plane, opacity in zip(own, planes, opaque, strict=True)]
+    columns = [len(trained) - 1 - grid for grid in reversed(source)]  # of B and S, coarsest first
     found = dict(tables)
-    for name in ("W", "S", "b"):
-        found[name] = (2 * found[name].sum(0, keepdims=True) + CHANNELS) // (2 * CHANNELS)
-    found["B"], found["S"] = found["B"][:, columns], found["S"][:, columns]
-    for level in range(spec.context.maps):
-        found[f"m{level}"] = tables[f"m{first[level]}"][:, [grid - first[level] - 1 for grid in first[level + 1 :]]]
+    mean = {name: (2 * tables[name].sum(0, keepdims=True) + CHANNELS) // (2 * CHANNELS) for name in ("W", "S", "b")}
+    rows = {name: tables[name] if spec.channels >= CHANNELS else mean[name] for name in mean}
+    found["B"] = np.where(opaque[::-1], 0, tables["B"][:, columns])
+    found["S"] = np.where(opaque[::-1], 0, rows["S"][:, columns])
+    found["W"], found["b"] = rows["W"], rows["b"]
+    if spec.channels % 2 == 0:
+        found["S"] = np.concatenate([found["S"], np.where(opaque[::-1], mean["S"][:, columns], 0)])
+        found["W"] = np.concatenate([found["W"], np.zeros_like(mean["W"])])
+        found["b"] = np.concatenate([found["b"], mean["b"]])
+    found["up"] = tables["up"][: spec.levels - 1]
+    for grid in range(spec.context.maps):
+        after = [other - source[grid] - 1 for other in source[grid + 1 :]]
+        foreseen = ~opaque[grid + 1 :] | opaque[grid]
+        found[f"m{grid}"] = np.where(foreseen, tables[f"m{source[grid]}"][:, np.maximum(after, 0)], 0)
     return found

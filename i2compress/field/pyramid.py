@@ -36,7 +36,7 @@ class PyramidField(nn.Module):
         self.iterations = spec.iterations if iterations is None else iterations
         self.gradient = ONE_STEP if gradient is None else gradient
         names = [name for name in spec.weight_shapes if not spec.is_context(name)]
-        self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in names})
+        self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32).contiguous()) for name in names})
 
     def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """h / step `[1, G, *grid]`, channel 0 from the last grid, of latents `[1, 1, *grid_g]`, finest first.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import Float32Array
-from ..field.priors import CHANNELS, KNOTS, StartFile, knot_weights
+from ..field.priors import CHANNELS, KNOTS, LEVELS, StartFile, knot_weights
 from ..field.spec import PyramidSpec
 from .problem import Start
 
@@ -118,7 +118,7 @@ def trained_start(values: Float32Array, spec: PyramidSpec, start: StartFile) -> 
         spec: sizes; see field.priors.fits.
         start: the start.
     """
-    if not start.guesses:
+    if not start.guesses or spec.levels != LEVELS or spec.channels not in (1, CHANNELS):  # only the grids of the trained field are guessed
         return Start(prior=start.number)
     network = Analysis()
     network.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in start.analysis().items()})

@@ -21,6 +21,9 @@ from ..field.spec import PyramidSpec
 
 HURRIED_COARSE = 2.0  # times its share of the steps is the share of a time limit that the fit on the halved signal may take
 REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights sooner
+# Steps of a fit that still takes many of them on the halved signal, moves A and K fast and freezes its latents early, and of one that does so
+# no more; see pyramid_schedule, and docs/results/speed.md for what that gives.
+FEW, MANY = 60, 250
 
 
 def cosine(share: float, begin: float, end: float) -> float:
@@ -201,10 +204,15 @@ class Schedule:
 def pyramid_schedule(settings: EncodeSettings, samples: int = 0) -> Schedule:
     """Of a pyramid from nothing, of so many samples."""
     steps = effort_steps(settings.effort, samples) if settings.steps is None else settings.steps
+    # In a limited time there may be few of them, and what is for many then fails by more than it gains otherwise.
+    many = 0.0 if settings.time_limit is not None else min(max(math.log(max(steps, 1) / FEW) / math.log(MANY / FEW), 0.0), 1.0)
     return Schedule(
         steps=steps,
+        coarse=Coarse(steps=0.8 - 0.5 * many),
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
+        recursion_rate=2.0 * 4.0**-many,
+        frozen_from=0.9 + 0.05 * many,
         refresh_every=2 if steps >= REFRESHED_LESS_FROM else 1,
         window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
     )

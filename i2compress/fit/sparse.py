@@ -78,7 +78,7 @@ class SparseContext(torch.nn.Module):
     def __init__(self, spec: SparseSpec, values: Arrays, lattice: Lattice, parents: Sequence[Gather], *, device: torch.device) -> None:
         super().__init__()
         self.tensors = torch.nn.ParameterDict(
-            {name: torch.nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors}
+            {name: torch.nn.Parameter(torch.tensor(values[name], dtype=torch.float32).contiguous()) for name in spec.context.tensors}
         )
         self._parents = parents
         self._neighbours = [_tensor(level.neighbours(spec.neighbours), device) for level in lattice.levels]

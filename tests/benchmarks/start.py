@@ -29,13 +29,25 @@ from i2compress.train.loop import lambda_of
 REDUCED = 4  # the longest side of a photograph, in sides of the square
 
 
-def square(path: Path, side: int) -> Float32Array:
-    """`[side, side, 3]` in [0, 1]."""
+def held_out(photos: Path) -> list[Path]:
+    """The photographs of a folder that a training on it holds out."""
+    return split([path for path in sorted(photos.iterdir()) if path.suffix.lower() in PICTURES])[1]
+
+
+def square(path: Path, side: int, channels: int = 3) -> Float32Array:
+    """`[side, side, channels]` in [0, 1]; with 2 or 4 of them the last is the opacity of a disc with a soft edge."""
     with Image.open(path) as photo:
         picture = photo.convert("RGB")
     picture.thumbnail((REDUCED * side, REDUCED * side), Image.Resampling.LANCZOS)
     left, top = ((size - side) // 2 for size in picture.size)
-    return np.asarray(picture.crop((left, top, left + side, top + side)), np.float32) / np.float32(255)
+    values = np.asarray(picture.crop((left, top, left + side, top + side)), np.float32) / np.float32(255)
+    if channels < 3:
+        values = (values @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    if channels % 2 == 0:
+        y, x = np.mgrid[:side, :side] - (side - 1) / 2
+        disc = np.clip((0.45 * side - np.hypot(y, x)) / 2 + 0.5, 0, 1)
+        values = np.concatenate([values, disc[..., None]], -1)
+    return np.round(255 * values).astype(np.float32) / np.float32(255)
 
 
 def measure(values: Float32Array, settings: EncodeSettings) -> dict[str, float]:
@@ -51,7 +63,7 @@ def measure(values: Float32Array, settings: EncodeSettings) -> dict[str, float]:
 def rows(given: argparse.Namespace, paths: list[Path]) -> Iterator[dict[str, float | str]]:
     """A line a setting, without a start and with it: geometric means of the losses, means of the rest."""
     for side in map(int, given.sides.split(",")):
-        pictures = [square(path, side) for path in paths]
+        pictures = [square(path, side, given.channels) for path in paths]
         for tune in given.tunes.split(","):
             for code in map(int, given.codes.split(",")):
                 for steps in map(int, given.steps.split(",")):
@@ -69,7 +81,7 @@ def rows(given: argparse.Namespace, paths: list[Path]) -> Iterator[dict[str, flo
                         ratio = float(np.exp(np.mean(np.log(np.array(losses) / first))))
                         loss = round(float(np.exp(np.mean(np.log(losses)))), 4)
                         yield {
-                            "side": side, "tune": tune, "lambda": lambda_of(code), "steps": steps, "start": name,
+                            "side": side, "channels": given.channels, "tune": tune, "lambda": lambda_of(code), "steps": steps, "start": name,
                             "loss": loss, "ratio": round(ratio, 4), **mean, "seconds": round(seconds, 2),
                         }  # fmt: skip
 
@@ -84,10 +96,11 @@ def main() -> None:
     parser.add_argument("--tunes", default=f"visual,{SQUARES}")
     parser.add_argument("--codes", default="50", help="step codes; lambda is 1e-3 at 50, and doubles every 4")
     parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--channels", type=int, default=3, help="1 for gray, 2 and 4 with opacity")
     parser.add_argument("--out", type=Path, default=Path("start.json"))
     given = parser.parse_args()
     os.environ[VARIABLE] = str(given.start)
-    held = split([path for path in sorted(given.photos.iterdir()) if path.suffix.lower() in PICTURES])[1][: given.pictures]
+    held = held_out(given.photos)[: given.pictures]
     found = []
     for row in rows(given, held):
         found.append(row)

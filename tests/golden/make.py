@@ -39,6 +39,9 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
         "streams": (np.clip(noisy, 0, 255).astype(np.uint8), {"lam": 1e-7}),
         "started": (shapes(64, 72, 3, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr"}),
         "started-gray": (shapes(66, 64, 1, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 60}),
+        "started-rgba": (np.round(shapes(40, 33, 4, 255)).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr"}),
+        "started-gray-alpha": (shapes(20, 70, 2, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 60}),
+        "started-small": (shapes(17, 19, 3, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 95}),
         "pixel": (np.full((1, 1, 2), 200, np.uint8), {"steps": 5}),
     }
 

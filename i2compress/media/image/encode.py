@@ -23,7 +23,7 @@ from ...config import (
     lambda_of_quality,
 )
 from ...errors import SignalError, UsageError
-from ...field.priors import StartFile, fits, read_start, shipped
+from ...field.priors import FEWEST_LEVELS, StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
@@ -44,7 +44,7 @@ from .judge import judge_of
 
 MAX_LEVELS = 6
 DEFAULT_WIDTH = 16
-STARTED_UP_TO = 3 << 16  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
+STARTED_UP_TO = 3 << 19  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
 SPLIT = 2  # the first level with a grid for each channel: colours are smooth, and a single grid a level has no room for them
 # At lambda 1e-3 a latent of 1 is worth 0.3 at first: with 1, latents overshoot before the weights have found their places. At other
@@ -183,7 +183,7 @@ def chosen_start(spec: PyramidSpec, settings: EncodeSettings) -> StartFile | Non
     if settings.start == "none" or (settings.start == "auto" and not apt):
         return None
     if not fits(spec):
-        raise UsageError("start is for pictures without opacity, of 64 or more a side, in a field of the default sizes; leave it out")
+        raise UsageError(f"start is for pictures of {1 << FEWEST_LEVELS} or more a side, in a field of the default sizes; leave it out")
     if settings.start in STARTS:
         start = shipped()
         if start is None and settings.start != "auto":
