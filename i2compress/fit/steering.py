@@ -57,6 +57,7 @@ class Quality(NamedTuple):
 # Of 4 pictures at 2 lambdas each: halfway through a fit, single ones differ from that rise by 0.3 dB and 4 points, at UNTIL by half as much.
 QUALITIES = {"psnr": Quality(-2.8, math.inf, 3.5, 0.7), "ssimulacra2": Quality(-0.38, 100.0, 50.0, 0.76)}
 LEAST_LACK = 5.0
+LATE_QUALITY = 0.9  # share of its effect on a quality that lambda has in the last part of a fit
 
 
 class Steering:
@@ -173,7 +174,7 @@ class QualitySteering(Steering):
         super().__init__(problem)
         self._wanted, self._judge = aim.value, judge
         self._quality = QUALITIES[aim.measure]
-        self.slope, self.late, self.moves = self._quality.slope_at(aim.value), LATE, MOST_MOVES
+        self.slope, self.late, self.moves = self._quality.slope_at(aim.value), LATE_QUALITY, MOST_MOVES
 
     def _off(self, found: float) -> float:
         """In dB or points."""

@@ -12,7 +12,7 @@ STEP = 5.0  # quantiser step, in sqrt(lambda)
 SHARE = 2.9  # bytes of latents in the ideal ones of the transform: 2 to 4 of photographs, less of what is smooth
 WEIGHTS = 700.0  # bytes of the rest
 RANGE, HALVINGS = (1e-6, 0.2), 20
-KEPT = 4.6  # squares of coefficients above which their errors stay, in lambda: 3.4 to 6.3 of 4 photographs at 27 to 33 dB
+KEPT = 4.0  # squares of coefficients above which their errors stay, in lambda: 2.9 to 6.3 of 5 photographs at 27 to 33 dB
 # What SSIMULACRA 2 lacks to 100 is LACK lambda^LACK_POWER, within 7 points for 4 photographs at 27 to 66.
 LACK, LACK_POWER = 490.0, 0.38
 COLOURS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[3.0], [2.0], [6.0]])  # orthonormal
