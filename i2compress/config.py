@@ -21,7 +21,17 @@ MAX_OUTPUT_RATE = 2**22
 WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
 MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
 LEAST_TIME = 0.1  # seconds that a time limit leaves a fit at least
-AIM_ROOM = 0.015  # of the bytes that a fit aims at: how far off it may end, either way
+
+
+class Aim(NamedTuple):
+    """What a fit is to come to: `measure` is one of AIM_ROOM, `value` bytes, dB or points."""
+
+    measure: str
+    value: float
+
+
+# How far off its aim a fit may end, either way: in ln(bytes), dB and points.
+AIM_ROOM = {"size": 0.015, "psnr": 0.05, "ssimulacra2": 0.3}
 MIN_GRID, MAX_GRID = 16, 512  # samples along the longest side of a shape
 SURFACES = ("distances", "occupancy", "points")  # what a coordinate field of a shape is fitted to
 MAX_RESOLUTION = 4096
@@ -53,6 +63,9 @@ STEPS_FALL = 0.4
 # Where a picture's fit begins: "trained": with the start that ships with the package; "none": from nothing; "auto": trained where that pays.
 STARTS = ("auto", "trained", "none")
 
+# Fits of at least so many steps, of at most so many samples, have their weights quantised with compensation; see fit.schedule.Compensation.
+COMPENSATED_FROM, COMPENSATED_UP_TO = 200, 3 << 19
+
 FEWEST_STEPS = 40  # with fewer a picture falls apart at any rate; see docs/results
 
 
@@ -63,6 +76,15 @@ def effort_steps(effort: int, samples: int) -> int:
 
 # Steps of a fit of a coordinate field, whose weights hold everything and need more of them.
 COORDINATE_STEPS = {1: 60, 2: 120, 3: 200, 4: 400, 5: 800, 6: 1500, 7: 2500, 8: 5000, 9: 15000}
+FULL_BATCH, BATCH = 2**16, 2**14  # points up to which each of those steps takes all of them, and points of a step otherwise
+CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
+CLOUD_BATCH = 2**11  # points with normals of a step, and as many random places
+
+
+def coordinate_batch(points: int) -> int:
+    """Points that a step of the fit of a coordinate field takes of so many."""
+    return points if points <= FULL_BATCH else BATCH
+
 
 # Steps of a fit whose latents start at their places, not at zero (those of sound: at the quantised spectrum).
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
@@ -174,7 +196,7 @@ class EncodeSettings:
             which sets it.
         jobs: of video: groups of pictures that are fitted at the same time, each in a process of its own, which imports the main module anew: a
             script needs its `if __name__ == "__main__"`.
-        aim: bytes that the file is to come to, within AIM_ROOM; a lambda is where the fit begins then. None without a target, which sets it.
+        aim: what the file is to come to, within AIM_ROOM; a lambda is where the fit begins then. None without a target, which sets it.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -202,7 +224,7 @@ class EncodeSettings:
     max_memory: int | None = None
     halvings: int = 0
     jobs: int = 1
-    aim: float | None = None
+    aim: Aim | None = None
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, EncodeSettings, Target, View, lambda_of_quality
+from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, Aim, EncodeSettings, Target, View, lambda_of_quality
 from .errors import TargetError, UsageError
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
@@ -21,6 +21,7 @@ FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 RESCUES, RESCUE_TIME = 3, 0.2  # short fits under a larger lambda, at most, where one in time came out too large; and their share of its time
 STRAYED = 0.4  # of ln(lambda): a fit that had to raise it by more has spent bits that come back slowly, and is made anew where it ended
+FALLEN = 1.5  # the same of a fit towards a quality that had to lower it, whose latents were starved at first
 BELOW = 0.03  # of a size: how far below it a file may end
 NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
@@ -53,7 +54,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         UsageError: a measure that this kind of media does not have.
     """
     goal = _Goal(settings.target, source)
-    aims = goal.name == "size" and settings.field == DEFAULT_FIELD and medium_of(source.layout.kind).aims
+    aims = settings.field == DEFAULT_FIELD and medium_of(source.layout.kind).aims
     settings = replace(settings, target=Target(), lam=None if aims else _first(goal, source.layout))
     if goal.name == "psnr" and settings.tune is None and SQUARES in TUNES.get(source.layout.kind, ()):
         settings = replace(settings, tune=SQUARES)  # what is measured is what is made small
@@ -69,7 +70,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         made = attempt(ask.settings)
         tried.append(replace(ask, found=goal.found(made), made=made))
         good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
-        if goal.met(tried[-1].found) and (good or (aims and settings.time_limit is not None)):
+        enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
+        if goal.met(tried[-1].found) and (good or enough):
             break
     meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:
@@ -93,19 +95,26 @@ class _Try:
 
     @property
     def strayed(self) -> bool:
-        """Whether its fit began too far below the lambda that it came to."""
+        """Whether its fit began too far below the lambda that it came to, or towards a quality too far above it."""
         coded = None if self.made is None else self.made.coded
-        return coded is not None and coded.lam is not None and coded.first_lam is not None and math.log(coded.lam / coded.first_lam) > STRAYED
+        if coded is None or coded.lam is None or coded.first_lam is None:
+            return False
+        rise, aim = math.log(coded.lam / coded.first_lam), self.settings.aim
+        return rise > STRAYED or (rise < -FALLEN and aim is not None and aim.measure != "size")
 
 
 def _aim(settings: EncodeSettings, goal: "_Goal", tried: "list[_Try]", beside: int) -> _Try:
-    """What size to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
-    wanted = goal.limit - AIM_ROOM
+    """What to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
+    wanted = goal.aim
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
-    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file is not too large
-        lam, settings = lam * math.exp(1 + 2 * (tried[-1].found - goal.limit)), replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
-    return _Try(asked=asked, settings=replace(settings, lam=None if lam is None else _clamped(math.log(lam)), aim=max(1.0, math.exp(asked) - beside)))
+    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
+        way = 1 if goal.name == "size" else -1
+        over = (tried[-1].found - goal.limit) * SLOPES["size"] / SLOPES[goal.name]
+        lam, settings = lam * math.exp(way + 2 * over), replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
+    aim = Aim(goal.name, max(1.0, math.exp(asked) - beside) if goal.name == "size" else asked)
+    lam = settings.lam if lam is None else _clamped(math.log(lam))
+    return _Try(asked=asked, settings=replace(settings, lam=lam, aim=aim))
 
 
 def _ask(settings: EncodeSettings, goal: "_Goal", layout: Layout, tried: "list[_Try]") -> _Try:
@@ -137,6 +146,7 @@ class _Goal:
             if len(layout.grid) != 2 or layout.channels not in (1, 3) or min(layout.grid) < 8:
                 raise UsageError("--target-ssimulacra2 is for pictures of at least 8x8 without transparency; use --target-psnr or --target-size")
         self.wanted = self.limit + MARGIN[self.name]
+        self.aim = self.limit + (-1 if self.name == "size" else 1) * AIM_ROOM[self.name]  # of a fit that moves lambda
 
     def found(self, made: Attempt) -> float:
         """What a file comes to."""

@@ -12,6 +12,7 @@ import pytest
 
 from i2compress import EncodeSettings, Signal, checkpoints, codec
 from i2compress.checkpoints import Place, kept, state_folder
+from i2compress.config import Aim
 from i2compress.kinds import Kind
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +71,7 @@ def test_an_interrupted_fit_goes_on_and_gives_the_same_file(kind: Kind, field: s
 
 
 def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: Path) -> None:
-    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=900.0), source(Kind.IMAGE)
+    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=Aim("size", 900.0)), source(Kind.IMAGE)
     whole = codec.encode(signal, settings)
     for after in (9, 9):  # before lambda is moved no more, and after the last part's beginning is kept
         interrupted(signal, settings, after)
@@ -81,7 +82,7 @@ def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: P
 
 @pytest.mark.parametrize(("repeat", "into"), [(0, 3), (0, 7), (1, 4)])
 def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file(repeat: int, into: int, state: Path) -> None:
-    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=500.0, lam=1e-3, start="none"), source(Kind.IMAGE)
+    settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=Aim("size", 500.0), lam=1e-3, start="none"), source(Kind.IMAGE)
     told: list[tuple[str, int]] = []
     whole = codec.encode(signal, settings, on_step=lambda info: told.append((info.phase, info.step)))
     begins = [number for number, (phase, step) in enumerate(told) if phase == "fit" and told[number - 1][0] != "fit"][1:]

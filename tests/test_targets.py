@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 from sounds import chord, wav
 
-from i2compress import codec, media
+from i2compress import codec, media, targets
 from i2compress.codec import Encoded
-from i2compress.config import EncodeSettings, Target
+from i2compress.config import AIM_ROOM, Aim, EncodeSettings, Target
 from i2compress.errors import TargetError, UsageError
 from i2compress.kinds import Kind
 from i2compress.media.protocol import Coded, Hooks
 from i2compress.signal import Signal
-from i2compress.targets import FITS, Attempt, meet
+from i2compress.targets import FITS, NEAR, Attempt, meet
 
 COFFEE = Path(__file__).parent / "media" / "coffee.png"
 FAST = EncodeSettings(threads=1, device="cpu", steps=60)
@@ -73,6 +73,29 @@ def test_a_fit_that_had_to_raise_lambda_far_is_made_anew_where_it_ended() -> Non
         found = meet(replace(FAST, target=Target(size=3000)), opened.source, coder, Hooks())
     assert begun == [None, pytest.approx(5e-4)]
     assert (len(found.coded.data), found.coded.steps) == (2950, 14)  # although the first is nearer
+
+
+@pytest.mark.parametrize("target", [Target(psnr=30.0), Target(ssimulacra2=60.0)], ids=["psnr", "ssimulacra2"])
+def test_a_fit_aims_at_a_quality_and_one_more_begins_where_it_ended(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[EncodeSettings] = []
+    limit = target.psnr or target.ssimulacra2
+    assert limit is not None
+    name = "psnr" if target.psnr else "ssimulacra2"
+    found = iter([limit - 1, limit + 5 * NEAR[name]])
+
+    def coder(settings: EncodeSettings) -> Attempt:
+        asked.append(settings)
+        value = next(found)
+        monkeypatch.setattr(targets, "_judged", lambda source, data: value)
+        return Attempt(coded=Coded(data=bytes(99), steps=7, passes=7, lam=3e-4, first_lam=3e-4), figures={"psnr": value})
+
+    with media.open_source(blobs()) as opened:
+        made = meet(replace(FAST, target=target), opened.source, coder, Hooks())
+    assert [settings.lam for settings in asked] == [None, pytest.approx(3e-4)]
+    aims = [settings.aim for settings in asked]
+    room = AIM_ROOM[name]
+    assert aims == [Aim(name, pytest.approx(limit + room)), Aim(name, pytest.approx(limit + room + room + 1))]
+    assert made.coded.steps == 14 and any("more than" in note for note in made.coded.notes)  # two fits are enough where one of them meets it
 
 
 @pytest.mark.parametrize("size", [2_000, 20_000, 150_000])
@@ -170,6 +193,14 @@ def test_no_picture_is_larger_than_its_size(channels: int, given: dict[str, obje
     picture = Signal.from_codes(np.clip(codes, 0, 255).astype(np.uint8))
     made = codec.encode(picture, replace(FAST, steps=20, target=Target(size=2500), **given), origin=bytes(16))  # type: ignore[arg-type]
     assert len(made.data) <= 2500
+
+
+def test_a_picture_comes_to_a_quality_within_one_fit_and_its_last_part() -> None:
+    file = io.BytesIO()
+    Image.open(COFFEE).resize((160, 120)).save(file, "PNG")
+    made = encoded(file.getvalue(), Target(psnr=30.0), replace(FAST, steps=80))
+    assert 30.0 <= made.psnr <= 30.0 + NEAR["psnr"]
+    assert 80 <= made.coded.steps <= 80 * 1.9  # a whole fit, and less than half of it twice
 
 
 def test_a_picture_of_a_wanted_quality() -> None:

@@ -36,6 +36,7 @@ def works(
         clock: seconds.
     """
     from .. import media
+    from ..media import estimates
 
     sizes, found, end = [size(job) for job in jobs], dict[int, float](), clock() + look
     order = [number for number, job in enumerate(jobs) if 0 < sizes[number] <= LARGEST and job.data is None and not job.skipped and not job.refused]
@@ -44,7 +45,8 @@ def works(
         if clock() >= end:
             break
         with suppress(I2Error), media.open_source(jobs[number].source, raw=raw) as file:  # what is wrong with it is said when it is its turn
-            seconds = media.MEDIA[file.source.layout.kind].encode_seconds(file.source, settings)
+            medium = media.MEDIA[file.source.layout.kind]
+            seconds = medium.encode_seconds(file.source, settings) * estimates.fits(settings, aims=medium.aims)
             found[number] = seconds if settings.time_limit is None else min(seconds, settings.time_limit)
     if not found:
         return [float(count) for count in sizes]

@@ -22,7 +22,7 @@ import torch
 from ..arrays import Float32Array, Int32Array
 from ..coding.lattice import Lattice
 from ..coding.weights import WeightGroup
-from ..config import SQUARES, EncodeSettings
+from ..config import SQUARES, Aim, EncodeSettings
 from ..errors import ResourceError, UsageError
 from ..field.coordinate_file import CoordinateFile
 from ..field.sparse_spec import SparseSpec
@@ -40,7 +40,7 @@ from .quantise import search
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
-from .steering import Steering
+from .steering import QualitySteering, SizeSteering
 from .training_loop import StepInfo
 from .wanted import Asked, Cloud, Labels, Samples, Wanted
 from .windows import cut, cut_all, windows
@@ -85,7 +85,7 @@ class Result:
         steps: made in all.
         passes: those of them on each window.
         lam: at the end.
-        again: makes the last part of a fit that was steered, and came to so many bytes, once more; gives None where that cannot be done.
+        again: makes the last part of a fit that was steered, and came to that size or quality, once more; gives None where that cannot be done.
     """
 
     groups: dict[str, WeightGroup]
@@ -110,7 +110,8 @@ def fit_signal(
     schedule: Schedule | None = None,
     start: Start | None = None,
     base: Arrays | None = None,
-    aim: float | None = None,
+    aim: Aim | None = None,
+    judge: Callable[[Float32Array], float] | None = None,
 ) -> Result:
     """Fit and quantise.
 
@@ -126,7 +127,8 @@ def fit_signal(
         schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
         start: weights and latents to begin with; None for the prior and zeros.
         base: what the weights are coded as differences from; None for prior 0.
-        aim: bytes that their file is to have, about; lambda is where it begins then.
+        aim: what their file is to come to, about; lambda is where it begins then.
+        judge: of decoded values `[*grid, D]`, the quality that is aimed at; None where that is a size.
 
     Raises:
         ResourceError: the device is not there or has not enough memory.
@@ -143,7 +145,7 @@ def fit_signal(
             measure = squares = MovedError(values, importance, fractions, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
         if aim is not None:
-            problem.steering = Steering(problem, aim)
+            problem.steering = SizeSteering(problem, aim.value) if judge is None else QualitySteering(problem, aim, judge)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
     return _result(problem, fitted, squares, settings, on_step)
 

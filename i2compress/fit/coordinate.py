@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..arrays import Float64Array, FloatingArray
 from ..coding.weights import MAX_EXPONENT, WeightGroup
+from ..config import CHECKED_POINTS, coordinate_batch
 from ..coords import normalised
 from ..field.coordinate import build
 from ..field.coordinate_field import REUSE, CoordinateField, Solving
@@ -28,9 +29,6 @@ from .schedule import CoordinateSchedule
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 
-CHECKED_POINTS = 2**14  # on which states and steps of the weights are compared
-FULL_BATCH = 2**16  # points up to which a step takes all of them
-BATCH = 2**14  # points of a step otherwise
 STORED = 2**27  # numbers of z* that are kept for reuse
 CLIP = 0.1  # largest norm of SOAP's gradient
 
@@ -91,7 +89,7 @@ class CoordinateFit(TrainingLoop[State]):
         self.field, self.points, self.schedule = field, points, schedule
         self.distortion = PointDistortion() if distortion is None else distortion
         spec, count = field.network.spec, len(points)
-        batch = schedule.batch or (count if count <= FULL_BATCH else BATCH)
+        batch = schedule.batch or coordinate_batch(count)
         self.batch = min(batch, count)
         self.generator = torch.Generator().manual_seed(seed)
         reuse = schedule.reuse and not spec.explicit and count * spec.width <= STORED

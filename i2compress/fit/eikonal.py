@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..config import CLOUD_BATCH
 from ..field.coordinate_field import CoordinateField, Solving
 from ..field.implicit import Phantom
 from ..field.points import Stop
@@ -22,7 +23,6 @@ from .distortion import PointDistortion
 from .schedule import CoordinateSchedule
 from .training_loop import StepInfo
 
-BATCH = 2**11  # points of a step, and as many random places
 EIKONAL, OFF, SHARPNESS = 0.1, 0.3, 100.0  # the weights of the last two terms, and how far from 0 the last one reaches
 NEAR_SHARE, NEAR = 0.5, 0.03  # of the random places are about the points, spread so far
 WARM_SHARE, RADIUS = 0.1, 0.5  # of the fit is to a ball of that radius
@@ -72,11 +72,11 @@ class EikonalFit(CoordinateFit):
         stop: Callable[[], bool] | None = None,
     ) -> None:
         points = Points(x=cloud.x, y=cloud.x.new_zeros(len(cloud.x), 1))
-        schedule = replace(schedule, batch=BATCH, reuse=False)
+        schedule = replace(schedule, batch=CLOUD_BATCH, reuse=False)
         super().__init__(field, points, schedule, distortion=PointDistortion(loss=magnitude), seed=seed, on_step=on_step, stop=stop)
         self.cloud = cloud
         self.length = float(cloud.extents.max())  # samples
-        self._checked_places = self._places(cloud.x[self.checked[:BATCH]])
+        self._checked_places = self._places(cloud.x[self.checked[:CLOUD_BATCH]])
         self._known: tuple[Tensor, Tensor, Tensor] | None = None
 
     def run(self) -> int:
@@ -92,7 +92,7 @@ class EikonalFit(CoordinateFit):
     def loss(self, index: Tensor | slice) -> Tensor:
         """See CoordinateFit.loss: at first that of a ball, so that the outside is one (Atzmon and Lipman 2020)."""
         if self.progress() < WARM_SHARE:
-            x = self._uniform(2 * BATCH)
+            x = self._uniform(2 * CLOUD_BATCH)
             ball = (x.norm(dim=1, keepdim=True) - RADIUS) * (self.cloud.extents.min() / self.length)
             found: Tensor = (self.field(x, solving=self.solving).values / (self.cloud.slope * self.length) - ball).square().mean()
             return found
@@ -102,7 +102,7 @@ class EikonalFit(CoordinateFit):
     def check(self) -> float:
         """See CoordinateFit.check: after the fit the squared change of the distances that were found, cut as a signal's are."""
         if self._known is None:
-            index = self.checked[:BATCH]
+            index = self.checked[:CLOUD_BATCH]
             return float(self._eikonal(self.cloud.x[index], self.cloud.normals[index], self._checked_places).detach())
         x, wanted, importance = self._known
         return float(((self._cut(x) - wanted).square() * importance).mean())

@@ -52,7 +52,7 @@ class FittedPyramid:
         steps: steps made.
         compensate: whether its weights are to be quantised with compensation.
         until: the time.monotonic() at which its weights are to be quantised, so that what follows ends in time; inf without a limit.
-        again: of a fit that was steered, and came to so many bytes: makes its last part once more; gives None where that cannot be done.
+        again: of a fit that was steered, and came to that size or quality: makes its last part once more; gives None where that cannot be done.
     """
 
     weights: Arrays

@@ -138,7 +138,7 @@ class PyramidFit(TrainingLoop[_State]):
         return FittedPyramid(weights=weights, latents=latents, loss=self.best_loss, steps=steps, compensate=compensate, until=self.until, again=again)
 
     def again(self, found: float) -> FittedPyramid | None:
-        """The last part of a steered fit that came to so many bytes once more, from AGAIN_FROM on; None where that would not mend it."""
+        """The last part of a steered fit that came to that size or quality once more, from AGAIN_FROM on; None where that would not mend it."""
         steering, halfway, made = self.problem.steering, self._halfway, self.done + self.beside
         if steering is None or halfway is None or not steering.corrigible(found) or (self.stop is not None and self.stop()):
             return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..arrays import Shape
-from ..config import COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, effort_steps
+from ..config import COMPENSATED_FROM, COMPENSATED_UP_TO, COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
@@ -51,8 +51,8 @@ class Compensation:
         weights: fields and context models of at most so many, as it costs their square.
     """
 
-    steps: int = 200
-    samples: int = 3 << 19
+    steps: int = COMPENSATED_FROM
+    samples: int = COMPENSATED_UP_TO
     weights: int = 2500
 
     def pays(self, *, steps: int, samples: int, weights: int) -> bool:

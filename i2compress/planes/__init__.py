@@ -1,14 +1,12 @@
 """A signal on a grid becomes the header, weights and latents of a field, and they become the signal again: of any kind of media."""
 
-from .cost import FIT_MEMORY, FIT_SECONDS, Cost, field_memory, field_seconds, plane_cost, pyramid_memory
+from .cost import Cost, plane_cost
 from .open import MAX_SAMPLES, open_plane
 from .plane import TOLERANCE_ERROR, FittedPlane, Plane, PlaneJob, code_tolerance
 from .pyramid import Settle, fit_pyramid, next_base, plane_weights
 from .sparse import SparseJob, fit_sparse_plane, open_beside
 
 __all__ = [
-    "FIT_MEMORY",
-    "FIT_SECONDS",
     "MAX_SAMPLES",
     "TOLERANCE_ERROR",
     "Cost",
@@ -18,8 +16,6 @@ __all__ = [
     "Settle",
     "SparseJob",
     "code_tolerance",
-    "field_memory",
-    "field_seconds",
     "fit_pyramid",
     "fit_sparse_plane",
     "next_base",
@@ -27,5 +23,4 @@ __all__ = [
     "open_plane",
     "plane_cost",
     "plane_weights",
-    "pyramid_memory",
 ]

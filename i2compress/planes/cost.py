@@ -6,7 +6,6 @@ The times are those of one core of an ordinary computer (tests/benchmarks/cost.p
 import math
 from dataclasses import dataclass
 
-from ..config import COORDINATE_STEPS, WINDOW_SIDES, EncodeSettings
 from ..field.coordinate_file import FIELD_NUMBERS, CoordinateFile
 from ..field.spec import PyramidSpec
 from ..header import Header
@@ -21,11 +20,6 @@ ELEMENT = 6e-9  # seconds for each channel of a pyramid's layer, in which its fi
 SINE = 1.5e-8  # the same of a coordinate field, in which a sine or a product is
 CALL = 1e-4  # for each block at each phase, however small it is
 BYTES = 40  # of memory for each latent, features and what the entropy decoder holds with them
-FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops
-FIELD_MEMORY, FIELD_SAMPLE = 50e6, 90.0  # and what a coordinate field takes with its batches, and for each value
-FIELD_WEIGHT = 64.0  # and for each weight of its layers: tensor, gradient, moments and bases
-FIT_SECONDS = 0.3  # of a fit, whatever it is of
-FIELD_STEP = (0.01, 2e-6)  # of a step of a coordinate field, and for each value
 BAND = 12  # bytes for each value of a band of the output: solved, reduced, rounded
 
 
@@ -62,37 +56,6 @@ def plane_cost(header: Header, spans: Spans | None = None) -> Cost:
     """
     spans = whole(header.grid) if spans is None else spans
     return _coordinate(header, spans) if header.field in FIELD_NUMBERS else _pyramid(header, spans)
-
-
-def pyramid_memory(grid: tuple[int, ...], halvings: int, *, sample: float, windowed: float) -> float:
-    """Bytes of a process that fits a pyramid of so many samples along each axis, at their height, about.
-
-    Args:
-        grid: of the plane.
-        halvings: of the windows; see EncodeSettings.
-        sample: bytes for each sample of all.
-        windowed: and for each sample of the largest window.
-    """
-    side = WINDOW_SIDES[len(grid) - 2] >> halvings
-    window = math.prod(_longest(size, side) for size in grid)
-    return FIT_MEMORY + sample * math.prod(grid) + windowed * window
-
-
-def _longest(size: int, side: int) -> int:
-    """Samples of the longest of an axis's windows, their halos left out; see fit.windows."""
-    return size if size <= side + side // 2 else max(side, size - side * (len(range(0, size - side // 2, side)) - 1))
-
-
-def field_memory(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> float:
-    """The same of a process that fits a coordinate field, whose steps take a batch of the samples; its optimiser has bases for its weights."""
-    weights = (settings.layers or 1) * (settings.width or 0) ** 2
-    return FIT_MEMORY + FIELD_MEMORY + FIELD_SAMPLE * channels * math.prod(grid) + FIELD_WEIGHT * weights
-
-
-def field_seconds(grid: tuple[int, ...], channels: int, settings: EncodeSettings) -> float:
-    """Seconds of one core that the fit of a coordinate field takes, about."""
-    steps = COORDINATE_STEPS[settings.effort] if settings.steps is None else settings.steps
-    return FIT_SECONDS + steps * (FIELD_STEP[0] + FIELD_STEP[1] * channels * math.prod(grid))
 
 
 def _pyramid(header: Header, spans: Spans) -> Cost:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..arrays import Float32Array
 from ..coding.latents import Grid
-from ..config import SQUARES, EncodeSettings
+from ..config import SQUARES, Aim, EncodeSettings
 from ..container import Container, Header, lambda_code
 from ..field.coordinate_file import CoordinateFile
 from ..field.sparse_spec import SparseSpec
@@ -46,7 +46,8 @@ class PlaneJob:
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
         fractions: of a pyramid of three axes, `[frames, 2]` in [-1/2, 1/2]: how far the rows and columns of each frame lie beyond the grid's.
         say_lambda: whether the header is to say lambda.
-        aim: bytes that the plane's file is to come to, without metadata; the lambda of the settings is where that begins. None: any.
+        aim: what the plane is to come to, of sizes its file without metadata; the lambda of the settings is where it begins.
+        judge: of decoded values `[*grid, D]`, what an aim at a quality is at; None without one.
         on_step: called after every step.
         stop: asked before every step; True ends the fit with the best state so far.
     """
@@ -60,7 +61,8 @@ class PlaneJob:
     importance: Float32Array | None = None
     fractions: Float32Array | None = None
     say_lambda: bool = True
-    aim: float | None = None
+    aim: Aim | None = None
+    judge: Callable[[Float32Array], float] | None = None
     on_step: "Callable[[StepInfo], None] | None" = None
     stop: Callable[[], bool] | None = None
 

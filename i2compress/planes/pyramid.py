@@ -1,6 +1,7 @@
 """Planes in pyramid fields: values become weights and latents, and they become values again. Decoding needs numpy only."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,7 +13,7 @@ from ..arrays import Float32Array
 from ..coding.context import ContextWeights
 from ..coding.latents import Grid, decode_latents, encode_latents, latent_bits
 from ..coding.weights import WeightGroup, decode_weights, encode_weights
-from ..config import AIM_ROOM
+from ..config import AIM_ROOM, Aim
 from ..container import Container, read, write
 from ..errors import I2Error, MalformedError
 from ..field.priors import find_prior
@@ -103,23 +104,34 @@ def _fit(
         start=start,
         base=base,
         aim=job.aim,
+        judge=job.judge,
     )
     base = find_prior(start.prior, spec) if base is None else base
     plane = best = _coded(job, spec, result, base, start.prior, part, settle)
     if (aim := job.aim) is None:
         return best
+    found = nearest = _found(plane, job)
     left = AGAIN if job.settings.time_limit is None else HURRIED_AGAIN
-    while left and _miss(plane, aim) and result.again is not None and (again := result.again(len(write(plane.content)))) is not None:
+    while left and _miss(found, aim) and result.again is not None and (again := result.again(found)) is not None:
         result, left = again, left - 1
         plane = _coded(job, spec, result, base, start.prior, part, settle)
-        best = min(best, plane, key=lambda made: _miss(made, aim))
+        found = _found(plane, job)
+        if _miss(found, aim) < _miss(nearest, aim):
+            best, nearest = plane, found
     return replace(best, steps=plane.steps, passes=plane.passes)
 
 
-def _miss(plane: FittedPlane, aim: float) -> float:
-    """How far a plane is off the bytes that it is to come to, 0 where it is near; any that is smaller is better than one that is larger."""
-    share = len(write(plane.content)) / aim - 1
-    return 0.0 if abs(share) <= AIM_ROOM else 1e6 + share if share > 0 else -share
+def _found(plane: FittedPlane, job: PlaneJob) -> float:
+    """What a plane has come to: its bytes, or the quality that the job's judge finds."""
+    if job.judge is None:
+        return float(len(write(plane.content)))
+    return job.judge(open_field(plane.content, job.settings.threads or 1).renderer.render())
+
+
+def _miss(found: float, aim: Aim) -> float:
+    """How far off its aim a plane is, 0 where it is near; any that keeps to its target, a smaller or a better one, is before one that does not."""
+    off = math.log(found / aim.value) if aim.measure == "size" else aim.value - found
+    return 0.0 if abs(off) <= AIM_ROOM[aim.measure] else 1e6 + off if off > 0 else -off
 
 
 def _coded(job: PlaneJob, spec: PyramidSpec, result: "Result", base: Arrays, prior: int, part: tuple[int, ...], settle: Settle | None) -> FittedPlane:

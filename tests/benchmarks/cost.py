@@ -1,12 +1,21 @@
-"""Estimates of what decoding takes beside what it took, on one core: python -m tests.benchmarks.cost"""
+"""Estimates of what work takes beside what it took, in seconds of one core: python -m tests.benchmarks.cost, or with --encodes [FILE...]
 
+Without it, views are decoded. With it, pictures, sound and video that are made here are encoded, in pyramids and in coordinate fields, and each file:
+meshes on two grids, others as they are. Other work on the machine makes them take up to twice as long.
+"""
+
+import argparse
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from i2compress import EncodeSettings, Signal, View, codec
+from i2compress import EncodeSettings, Signal, View, codec, media
 from i2compress.kinds import Kind
-from i2compress.media.table import medium_of_file
+from i2compress.media.protocol import Resampling, Source
+from i2compress.media.table import medium_of, medium_of_file
 
 VIEWS = {"whole": View(), "twice": View(scale=2), "thumbnail": View(max_size=64), "a sample at 1000": View(crop=(9, 9, 1, 1), scale=1000)}
 
@@ -41,7 +50,71 @@ def show(name: str, data: bytes, view: View) -> None:
     )
 
 
-def main() -> None:
+def clip(frames: int, height: int, width: int) -> Signal:
+    """A picture that moves, with noise."""
+    t, y, x = np.mgrid[:frames, :height, :width]
+    values = 0.5 + 0.3 * np.sin(x / 9 + t / 3) * np.cos(y / 7) + np.random.default_rng(0).normal(0, 0.03, t.shape)
+    return Signal(values=np.repeat(values[..., None], 3, -1).astype(np.float32).clip(0, 1), kind=Kind.VIDEO, rate=25)
+
+
+PLAIN = EncodeSettings(steps=25, threads=1, device="cpu")
+PICTURES = [replace(PLAIN, tune="psnr"), PLAIN, replace(PLAIN, steps=200)]
+SIREN = replace(PLAIN, field="siren")
+FIELDS = [
+    SIREN,
+    replace(SIREN, width=32),
+    replace(SIREN, width=128),
+    replace(SIREN, layers=3),
+    replace(SIREN, explicit=True),
+    replace(SIREN, field="gabor"),
+    replace(SIREN, field="fourier"),
+]
+GRIDS = (48, 96)
+
+
+def made() -> Iterator[tuple[str, Signal, EncodeSettings]]:
+    """Cases of every kind of media but shapes: what to call each, and what is encoded how."""
+    for side in (64, 256, 512):
+        for settings in PICTURES:
+            yield f"picture {side}x{side}", picture(side, side), settings
+    for seconds, settings in ((2, PLAIN), (60, PLAIN), (20, replace(PLAIN, bitrate=24000.0))):
+        yield f"sound {seconds} s", sound(seconds), settings
+    for frames, height, width in ((8, 96, 96), (16, 144, 176)):
+        yield f"video {frames}x{height}x{width}", clip(frames, height, width), replace(PLAIN, steps=10)
+    for side in (64, 128, 300):
+        for settings in FIELDS if side == 128 else FIELDS[:1]:
+            yield f"picture {side}x{side}", picture(side, side), settings
+    yield "sound 4 s", sound(4), SIREN
+
+
+def encodes(name: str, source: Source, settings: EncodeSettings) -> float:
+    """One line; the estimate in what was taken."""
+    foreseen = medium_of(source.layout.kind).encode_seconds(source, settings)
+    began = time.process_time()
+    codec.encode(source, settings)
+    took = time.process_time() - began
+    asked = {key: value for key, value in vars(settings).items() if value != getattr(EncodeSettings(), key) and key not in ("threads", "device")}
+    words = ", ".join(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in asked.items())
+    print(f"| {name} | {words} | {took:.2f} | {foreseen:.2f} | {foreseen / took:.2f} |", flush=True)
+    return foreseen / took
+
+
+def encode_table(paths: list[Path]) -> None:
+    """The table of encodes."""
+    codec.compile_loops(EncodeSettings(threads=1, device="cpu"), None)
+    print("| source | settings | took, s | foreseen, s | foreseen / took |", "|---|---|---|---|---|", sep="\n")
+    shares = [encodes(name, media.SignalSource(signal), settings) for name, signal, settings in made()] if not paths else []
+    for path in paths:
+        with media.open_source(path) as opened:
+            source = opened.source
+            grids = GRIDS if isinstance(source, Resampling) else (None,)
+            shares += [encodes(path.name, source, replace(PLAIN, grid=grid)) for grid in grids]
+            if isinstance(source, Resampling):
+                shares += [encodes(path.name, source, replace(SIREN, grid=GRIDS[0]))]
+    print(f"| {len(shares)}, least and most | | | | {min(shares):.2f}, {max(shares):.2f} |")
+
+
+def decode_table() -> None:
     """The table."""
     for field, width in (("pyramid", None), ("pyramid", 32), ("siren", 64), ("gabor", 128)):
         settings = EncodeSettings(steps=20, threads=1, device="cpu", field=field, width=width)
@@ -51,6 +124,17 @@ def main() -> None:
             data = codec.encode(signal, settings).data
             for view_name, view in VIEWS.items() if height else [("whole", View()), ("other rate", View(rate=22050))]:
                 show(f"{field} {width or ''} {signal.layout.grid} {view_name}", data, view)
+
+
+def main() -> None:
+    """One of the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encodes", nargs="*", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    if asked.encodes is None:
+        decode_table()
+    else:
+        encode_table(asked.encodes)
 
 
 if __name__ == "__main__":

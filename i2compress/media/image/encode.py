@@ -9,35 +9,40 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, FEWEST_STEPS, SQUARES, STARTS, EncodeSettings, View, effort_steps
+from ...config import (
+    COMPENSATED_FROM,
+    COMPENSATED_UP_TO,
+    DEFAULT_FIELD,
+    FEWEST_STEPS,
+    SQUARES,
+    STARTS,
+    Aim,
+    EncodeSettings,
+    View,
+    effort_steps,
+    lambda_of_quality,
+)
 from ...errors import SignalError, UsageError
 from ...field.priors import FEWEST_LEVELS, StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec
 from ...header import MAX_AXIS
 from ...kinds import Kind
 from ...planes import (
-    FIT_MEMORY,
-    FIT_SECONDS,
     MAX_SAMPLES,
     FittedPlane,
     PlaneJob,
     code_tolerance,
-    field_memory,
-    field_seconds,
     fit_pyramid,
-    pyramid_memory,
 )
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
+from .. import estimates
+from ..estimates import field_memory, field_seconds, pyramid_memory
 from ..protocol import Coded, Content, Hooks, Source
-from .foresee import lambda_of_bytes
+from .foresee import lambda_of_bytes, lambda_of_psnr, lambda_of_ssimulacra2
+from .judge import judge_of
 
 MAX_LEVELS = 6
-SAMPLE_MEMORY, WINDOW_MEMORY = 140.0, 620.0  # bytes of a fit for each pixel, and for each of a window: tests/benchmarks/memory.py
-AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size: what its last part is made once more from, and the same of that
-# Seconds of a step, and for each pixel, by tune; and the steps that follow a fit: tests/benchmarks/eta.py shows what comes of them.
-STEP, SAMPLE_STEP, TAIL = 0.015, {SQUARES: 3e-7, "ssim": 4e-7, "visual": 5e-7}, 30
-COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # bytes that the compensation of weights takes at most, and for each pixel
 DEFAULT_WIDTH = 16
 STARTED_UP_TO = 3 << 19  # samples of the largest picture that "auto" begins at a start: how much larger ones gain is not measured yet
 PLANES_FROM = 3 << 14  # samples of the smallest picture with a grid for each channel from nothing: smaller ones do not earn their weights
@@ -62,6 +67,9 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         sides = "x".join(map(str, layout.grid[::-1]))
         raise SignalError(f"picture is {sides}; expected sides up to {MAX_AXIS} and {MAX_SAMPLES} samples in all: make it smaller")
     values = np.ascontiguousarray(source.read(0, layout.grid[0]), np.float32)
+    aim, importance = settings.aim, opacity_importance(values, layout)
+    if aim is not None and aim.measure == "size":
+        aim = aim._replace(value=max(1.0, aim.value - len(container.write_metadata(metadata))))
     job = PlaneJob(
         values=values,
         kind=Kind.IMAGE,
@@ -69,13 +77,14 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         settings=settings,
         tolerance=code_tolerance(layout.bit_depth),
         distortion=distortion_of(settings),
-        importance=opacity_importance(values, layout),
-        aim=None if settings.aim is None else max(1.0, settings.aim - len(container.write_metadata(metadata))),
+        importance=importance,
+        aim=aim,
+        judge=None if aim is None or aim.measure == "size" else judge_of(aim.measure, values, layout, importance),
         on_step=hooks.on_step,
         stop=hooks.stop,
     )
-    if job.aim is not None and settings.lam is None:
-        settings = replace(settings, lam=lambda_of_bytes(values, job.aim) * MORE_LAMBDA[job.distortion])
+    if aim is not None and settings.lam is None:
+        settings = replace(settings, lam=_first_lambda(values, aim, job.distortion))
         job = replace(job, settings=settings)
     if settings.field == DEFAULT_FIELD:
         spec = pyramid_spec(job.grid, job.channels, settings, planes_from=planes_from or 0, levels=levels)
@@ -101,29 +110,40 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     return replace(coded, distortion_of=measured)
 
 
+def _first_lambda(values: Float32Array, aim: Aim, distortion: str) -> float:
+    """Lambda at which a fit begins that is to come to an aim."""
+    if aim.measure == "size":
+        return lambda_of_bytes(values, aim.value) * MORE_LAMBDA[distortion]
+    if aim.measure == "ssimulacra2":
+        foreseen = lambda_of_ssimulacra2(aim.value)
+    else:
+        foreseen = lambda_of_psnr(values, aim.value) * MORE_LAMBDA[distortion] / MORE_LAMBDA[SQUARES]
+    return min(max(foreseen, lambda_of_quality(100)), lambda_of_quality(0))
+
+
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
     """See Medium."""
     layout = source.layout
     if settings.field != DEFAULT_FIELD:
         return field_memory(layout.grid, layout.channels, settings)
-    from ...fit.schedule import Compensation
-
-    sample = SAMPLE_MEMORY + (0 if settings.target.most_bytes(layout.samples) is None else AIMED_MEMORY)
-    fit = pyramid_memory(layout.grid, settings.halvings, sample=sample, windowed=WINDOW_MEMORY)
-    if layout.samples > Compensation.samples:
+    sample, windowed = estimates.PICTURE_MEMORY
+    sample += estimates.AIMED_MEMORY * settings.target.given
+    fit = pyramid_memory(layout.grid, settings.halvings, (sample, windowed))
+    if layout.samples > COMPENSATED_UP_TO:
         return fit
     # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
-    compensation = min(COMPENSATION_MEMORY, COMPENSATED_SAMPLE * layout.samples)
-    return max(fit, FIT_MEMORY + sample * layout.samples + compensation)
+    compensation = min(estimates.COMPENSATION_MEMORY, estimates.COMPENSATED_SAMPLE * layout.samples)
+    return max(fit, estimates.FIT_MEMORY + sample * layout.samples + compensation)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     """See Medium."""
     layout = source.layout
     if settings.field != DEFAULT_FIELD:
-        return field_seconds(layout.grid, layout.channels, settings)
-    steps = (effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps) + TAIL
-    return FIT_SECONDS + steps * (STEP + SAMPLE_STEP[settings.tune_of(Kind.IMAGE)] * layout.samples)
+        return field_seconds(layout.grid, settings)
+    steps = effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps
+    compensation = estimates.COMPENSATION if steps >= COMPENSATED_FROM and layout.samples <= COMPENSATED_UP_TO else 0.0
+    return estimates.PICTURE[settings.tune_of(Kind.IMAGE)].seconds(steps, layout.samples) + compensation
 
 
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:

@@ -6,9 +6,9 @@ import numpy as np
 
 from ...config import View
 from ...metrics import Comparison
-from ...signal import to_codes
 from ..protocol import Content, Source
 from .encode import opacity_importance
+from .judge import compare
 
 
 def score(source: Source, content: Content) -> Mapping[str, float]:
@@ -20,6 +20,6 @@ def score(source: Source, content: Content) -> Mapping[str, float]:
     for band in content.blocks(View()):
         wanted = np.asarray(source.read(row, len(band)), np.float32)
         importance = opacity_importance(wanted, layout)
-        comparison.add(to_codes(band, layout.bit_depth), to_codes(wanted, layout.bit_depth), importance)
+        compare(comparison, band, wanted, layout, importance)
         row += len(band)
     return {"psnr": comparison.psnr(2**layout.bit_depth - 1)}

@@ -36,6 +36,11 @@ def wanted_surface(source: Source, settings: EncodeSettings) -> str:
     return settings.surface or ("points" if cloud and source.layout.channels == 1 else "distances")
 
 
+def label_count(samples: int) -> int:
+    """Places of a mesh whose sides are learned, with a grid of so many samples."""
+    return min(round(LABEL_SHARE * samples), MOST_LABELS)
+
+
 def colourless(source: Source, surface: str) -> tuple[str, ...]:
     """Leaves the colours of a source out where a field is fitted to something else than distances; a sentence for the user on that."""
     if surface == "distances" or source.layout.channels == 1 or not isinstance(source, MeshSource):
@@ -78,7 +83,7 @@ def _labels(source: Source, values: Float32Array, settings: EncodeSettings) -> "
 
     if isinstance(source, MeshSource):
         layout = source.layout
-        count = min(round(LABEL_SHARE * layout.samples), MOST_LABELS)
+        count = label_count(layout.samples)
         cells, outside = labelled_places(source.solid, layout.grid, layout.frame, count, np.random.default_rng(settings.seed))
     else:
         cells, outside = np.argwhere(np.ones(values.shape, np.bool_)).astype(np.float64), (values >= 0).ravel()

@@ -11,31 +11,29 @@ import numpy as np
 from ... import container
 from ...arrays import Float32Array, Shape
 from ...coding.lattice import Lattice
-from ...config import DEFAULT_FIELD, EFFORTS, EncodeSettings
+from ...config import CLOUD_BATCH, DEFAULT_FIELD, EFFORTS, EncodeSettings, coordinate_batch
 from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE
 from ...header import encode_header
 from ...kinds import Kind
 from ...planes import (
-    FIT_MEMORY,
-    FIT_SECONDS,
     MAX_SAMPLES,
     FittedPlane,
     SparseJob,
-    field_memory,
-    field_seconds,
     fit_sparse_plane,
     open_plane,
 )
 from ...render.span import Span
 from ...render.sparse import SparseRenderer
 from ...signal import TRUNCATION, Frame, Layout
+from .. import estimates
 from ..course import Parts
+from ..estimates import field_memory, field_seconds
 from ..protocol import Coded, Hooks, Source
 from .chunk import encode_place
 from .colours import CHROMA_COST, PLANES, known, to_planes
-from .coordinate import DEFAULT_GRID, NEAR_IMPORTANCE, colourless, fit_coordinates, wanted_surface
+from .coordinate import DEFAULT_GRID, NEAR_IMPORTANCE, colourless, fit_coordinates, label_count, wanted_surface
 from .losses import lost_parts
 from .measures import chamfer
 from .sampling import MARGIN, active_blocks, coloured_points, crossed, frame_of, latents_of, near_points, starting_latents
@@ -48,7 +46,6 @@ from .write import MeshSink
 if TYPE_CHECKING:
     from ...fit import Distances
 
-SURFACE_MEMORY = 18000.0  # bytes of a fit for each square of the resolution: tests/benchmarks/memory.py
 BLOCK = 2  # log2 of the side of blocks
 MAX_LEVELS = 5
 STEP = 80.0  # a latent of 1 is worth sqrt(STEP lambda) samples of distance; with the uniform quantiser's best, sqrt(9 lambda), files were larger
@@ -64,13 +61,6 @@ QUALITY_LAMBDAS = {0.0: 2e-3, 50.0: 1.2e-3, 100.0: 6e-4}
 def grid_of_quality(quality: float) -> int:
     """Samples along the longest side for a quality in 0..100."""
     return round(_between(QUALITY_GRIDS, quality))
-
-
-STEP_SECONDS, SURFACE_STEP, SURFACE_SECONDS = (
-    0.01,
-    4e-6,
-    2e-4,
-)  # of a step, for the square of the grid's side; and of that in all
 
 
 def _between(table: Mapping[float, float], quality: float) -> float:
@@ -136,21 +126,42 @@ def _weight(source: Source, *, sparse: bool) -> float:
 
 
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
-    """See Medium: of a sparse pyramid, by the square of its resolution, as a surface is."""
+    """See Medium: of a sparse pyramid, by the samples that its surface crosses."""
     if settings.field != DEFAULT_FIELD:
-        return field_memory((_resolution(settings),) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
-    side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
-    return FIT_MEMORY + SURFACE_MEMORY * side**2
+        return field_memory(_grid(source, settings), 1, settings)
+    return estimates.FIT_MEMORY + estimates.SHAPE_MEMORY * _surface(source, settings)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
-    """See Medium: of a sparse pyramid, by the square of its resolution, as a surface is."""
-    side = _resolution(settings) if isinstance(source, MeshSource) else max(source.layout.grid)
+    """See Medium: of a sparse pyramid, by the samples that its surface crosses."""
+    read = estimates.TRIANGLE * len(source.solid.faces) if isinstance(source, MeshSource) else 0.0
     if settings.field != DEFAULT_FIELD:
-        return field_seconds((side,) * 3 if isinstance(source, MeshSource) else source.layout.grid, 1, settings)
+        grid = _grid(source, settings)
+        sampled = estimates.DISTANCE * math.prod(grid) if isinstance(source, MeshSource) else 0.0
+        surface = wanted_surface(source, settings)
+        if surface == "points":
+            return read + sampled + field_seconds(grid, settings, batch=2 * CLOUD_BATCH, pace=estimates.CLOUD)
+        labels = label_count(math.prod(grid)) if surface == "occupancy" else None
+        return read + sampled + field_seconds(grid, settings, batch=None if labels is None else coordinate_batch(labels))
     steps = EFFORTS[settings.effort].steps if settings.steps is None else settings.steps
     planes = 1 + PLANES * (source.layout.channels > 1)
-    return FIT_SECONDS + SURFACE_SECONDS * side**2 + planes * steps * (STEP_SECONDS + SURFACE_STEP * side**2)
+    return read + estimates.SHAPE.seconds(steps, planes * _surface(source, settings), fits=planes)
+
+
+def _surface(source: Source, settings: EncodeSettings) -> float:
+    """Samples of the grid that the surface crosses, about."""
+    if not isinstance(source, MeshSource):
+        return estimates.GRID_SURFACE * max(source.layout.grid) ** 2
+    if source.placed:
+        return crossed(source.solid, source.layout.frame)
+    return crossed(source.solid, frame_of(source.solid, _resolution(settings), BLOCK)[1])
+
+
+def _grid(source: Source, settings: EncodeSettings) -> Shape:
+    """That of the plane."""
+    if not isinstance(source, MeshSource) or source.placed:
+        return source.layout.grid
+    return frame_of(source.solid, _resolution(settings), BLOCK)[0]
 
 
 def _resolution(settings: EncodeSettings) -> int:

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ...arrays import Float64Array
 from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
-from ...planes import FIT_MEMORY, FIT_SECONDS, field_memory, field_seconds, open_plane
+from ...planes import open_plane
+from .. import estimates
 from ..course import Parts
+from ..estimates import field_memory, field_seconds
 from ..protocol import Coded, Hooks, Source
 from . import waveform
 from .analysis import best_rotation, choose_hop, choose_splits, cost, ideal_bits, lambda_of_bits, rotate
@@ -40,12 +42,6 @@ if TYPE_CHECKING:
 SEGMENT_SAMPLES = 3 << 19  # samples of a segment, all channels together: 33 s of mono at 48 kHz
 SEGMENT_SECONDS, SEGMENT_LEAST = 33.0, 1 << 17  # and seconds, or samples a channel: each segment gets all the steps, from the last one's weights
 LOOK_SECONDS = 8.0  # length of the loudest part, from which frames and rates are chosen
-SAMPLE_MEMORY, LOOK_MEMORY = 280.0, 40.0  # bytes for each sample of a segment, and of the loudest part: tests/benchmarks/memory.py
-STEP_SECONDS, SAMPLE_STEP, SAMPLE_SECONDS = (
-    4e-3,
-    1.1e-7,
-    4e-6,
-)  # of a step of a segment, for each of its samples; and of those in all
 SILENCE_DB = -110.0  # lambda is never put further down: below the noise of 16 bits
 FRAMING = 50  # bytes of a segment's chunks without weights, latents and what grows with its frames, about
 FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
@@ -84,20 +80,20 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
         return field_memory(layout.grid, layout.channels, settings)
     segment = min(SEGMENT_SAMPLES >> settings.halvings, layout.channels * max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
     look = LOOK_SECONDS * layout.rate * layout.channels
-    return FIT_MEMORY + LOOK_MEMORY * look + SAMPLE_MEMORY * min(segment, layout.samples * layout.channels)
+    return estimates.FIT_MEMORY + estimates.LOOK_MEMORY * look + estimates.SOUND_MEMORY * min(segment, layout.samples * layout.channels)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     """See Medium."""
     layout = source.layout
     if settings.field != DEFAULT_FIELD:
-        return field_seconds(layout.grid, layout.channels, settings)
+        return field_seconds(layout.grid, settings)
     steps = STARTED_STEPS[settings.effort] if settings.steps is None else settings.steps
     if settings.bitrate is not None:
         steps += max(PILOT_LEAST, round(PILOT * steps))
     samples = layout.samples * layout.channels
     length = min(SEGMENT_SAMPLES, layout.channels * max(SEGMENT_SECONDS * layout.rate, SEGMENT_LEAST))
-    return FIT_SECONDS + SAMPLE_SECONDS * samples + steps * (STEP_SECONDS * math.ceil(samples / length) + SAMPLE_STEP * samples)
+    return estimates.SOUND.seconds(steps, samples, fits=math.ceil(samples / length))
 
 
 class _Work:

@@ -15,18 +15,16 @@ from ...errors import SignalError
 from ...field.spec import Arrays
 from ...header import MAX_AXIS
 from ...planes import (
-    FIT_SECONDS,
     MAX_SAMPLES,
     Plane,
-    field_memory,
-    field_seconds,
     next_base,
     open_plane,
-    pyramid_memory,
 )
 from ...processes import cores
 from ...render.span import Span, whole
+from .. import estimates
 from ..course import Parts
+from ..estimates import field_memory, field_seconds, pyramid_memory
 from ..protocol import Coded, Hooks, Source
 from ..workers import in_order, most_workers
 from .camera import MOST_GROWTH
@@ -40,8 +38,6 @@ from .motion import moved
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
-SAMPLE_MEMORY, WINDOW_MEMORY = 250.0, 300.0  # bytes of a fit for each pixel of a group, and for each of a window: tests/benchmarks/memory.py
-STEP, SAMPLE_STEP, TAIL = 0.02, 1e-6, 8  # seconds of a step of a group, and for each sample of it; and the steps that follow a fit
 FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
@@ -150,16 +146,17 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     # The plane of a group that moves is larger than its frames.
     largest = max(LARGEST >> settings.halvings, math.prod(group)) // (frames * layout.grid[2])
     group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
-    return pyramid_memory(group, settings.halvings, sample=SAMPLE_MEMORY, windowed=WINDOW_MEMORY)
+    return pyramid_memory(group, settings.halvings, estimates.VIDEO_MEMORY)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     """See Medium; scenes are not looked for."""
     layout = source.layout
+    frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
+    groups = math.ceil(layout.grid[0] / frames)
     if settings.field != DEFAULT_FIELD:
-        return field_seconds(layout.grid, layout.channels, settings)
-    groups = math.ceil(layout.grid[0] / max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout))))
-    return groups * FIT_SECONDS + (steps_of(settings, layout) + TAIL) * (groups * STEP + SAMPLE_STEP * layout.samples)
+        return groups * field_seconds((-(-layout.grid[0] // groups), *layout.grid[1:]), settings)
+    return estimates.VIDEO.seconds(steps_of(settings, layout), layout.samples, fits=groups)
 
 
 def _joint(plane: Plane, last: tuple[Float32Array, Float32Array] | None, frames: Frames) -> tuple[int, tuple[Float32Array, Float32Array]]:
