@@ -24,7 +24,7 @@ from i2compress.fit.perceptual import DISTORTIONS
 from i2compress.fit.problem import Problem, Start
 from i2compress.fit.pyramid import PyramidFit
 from i2compress.fit.schedule import Schedule
-from i2compress.fit.steering import Steering
+from i2compress.fit.steering import SizeSteering
 from i2compress.media.image.encode import pyramid_spec
 
 CPU = torch.device("cpu")
@@ -116,7 +116,9 @@ def test_what_a_recorded_step_reads_stays_where_it_is(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["visual", "opacity", "windows", "volume", "magnitudes", "start"])
-@pytest.mark.xfail(reason="since longer fits have another schedule and qualities are steered as well, recordings on a CPU differ: not understood yet")
+@pytest.mark.xfail(
+    reason="since longer fits have another schedule and qualities are steered as well, recordings on a CPU differ: not understood yet", strict=False
+)
 def test_recorded_steps_are_those_that_are_made_anew_bit_for_bit(case: str) -> None:
     with uncompiled():
         tape = Tape()
@@ -139,13 +141,15 @@ def test_windows_alike_share_a_recording_and_others_do_not() -> None:
         assert all(plain._where(number) is plain.places[number] for number in range(4))
 
 
-@pytest.mark.xfail(reason="since longer fits have another schedule and qualities are steered as well, recordings on a CPU differ: not understood yet")
+@pytest.mark.xfail(
+    reason="since longer fits have another schedule and qualities are steered as well, recordings on a CPU differ: not understood yet", strict=False
+)
 def test_a_recorded_fit_that_is_steered_is_the_one_that_is_made_anew() -> None:
     with uncompiled():
         fits = []
         for tape in (None, Tape()):
             run = begun("planes", tape)
-            run.problem.steering = Steering(run.problem, 700.0)
+            run.problem.steering = SizeSteering(run.problem, 700.0)
             fitted = run.run()
             again = run.again(760.0)
             fits.append((fitted, again, run.problem.lam))
