@@ -5,6 +5,7 @@ Skipped without one. With I2COMPRESS_TEST_DEVICE=cpu all of it runs on a CPU by 
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from i2compress.field import layer_kernel
 from i2compress.field.layer_kernel import uncompiled
 from i2compress.fit import fit_signal
 from i2compress.fit.graphs import CudaRecorder, Graphs
+from i2compress.fit.parallel import cpu_threads
 from i2compress.fit.perceptual import DISTORTIONS
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
@@ -45,7 +47,7 @@ def passes() -> Iterator[None]:
     if ON_GPU:
         yield
     else:
-        with uncompiled():
+        with uncompiled(), cpu_threads(1):  # a recording has no threads of its own for the weights
             yield
 
 
@@ -68,21 +70,25 @@ def begun(tune: str, *, side: int | None = None, recorded: bool = True) -> Pyram
 
 
 @pytest.mark.parametrize("tune", ["psnr", "visual"])
-def test_a_fit_agrees_with_that_of_the_cpu_within_noise(tune: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    signal, settings = Signal(values=scene(), bit_depth=8), EncodeSettings(lam=1e-3, steps=80, tune=tune, start="none", threads=1)
+def test_fits_agree_with_those_of_the_cpu_within_noise(tune: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On average: other random numbers alone change the loss of one such short fit by up to 7 %."""
+    signal, cpu = Signal(values=scene(), bit_depth=8), torch.device("cpu")
+    settings = EncodeSettings(lam=1e-3, steps=80, tune=tune, start="none", threads=1)
+    files = [[encode(signal, replace(settings, device=DEVICE, seed=seed)) for seed in range(4)]]
+    monkeypatch.setattr(layer_kernel, "_plain", False)  # the others are compiled, and so is what measures them
+    files.append([encode(signal, replace(settings, device="cpu", seed=seed)) for seed in range(4)])
+    measure, spec = DISTORTIONS[tune](signal.values, None, device=cpu), pyramid_spec((96, 128), 3, settings)
+    window = Problem(measure, spec, 1e-3, device=cpu, schedule=Schedule(steps=1)).windows[0]
     found = []
-    for device in (DEVICE, "cpu"):
-        made = encode(signal, EncodeSettings(**{**vars(settings), "device": device}))
-        monkeypatch.setattr(layer_kernel, "_plain", False)  # the second one is compiled
-        decoded = np.asarray(I2File.from_bytes(made.data, threads=1).render().values, np.float32)
-        measure = DISTORTIONS[tune](signal.values, None, device=torch.device("cpu"))
-        window = Problem(measure, pyramid_spec((96, 128), 3, settings), 1e-3, device=torch.device("cpu"), schedule=Schedule(steps=1)).windows[0]
-        distortion = float(measure(torch.from_numpy(np.moveaxis(decoded, -1, 0)[None].copy()), window))
-        found.append((distortion + 1e-3 * 8 * len(made.data) / (96 * 128), made.psnr, len(made.data)))
+    for made in files:
+        decoded = [np.asarray(I2File.from_bytes(each.data, threads=1).render().values, np.float32) for each in made]
+        distortions = [float(measure(torch.from_numpy(np.moveaxis(values, -1, 0)[None].copy()), window)) for values in decoded]
+        losses = [distortion + 1e-3 * 8 * len(each.data) / (96 * 128) for distortion, each in zip(distortions, made, strict=True)]
+        found.append((np.log(losses).mean(), np.mean([each.psnr for each in made]), np.log([len(each.data) for each in made]).mean()))
     (loss, psnr, size), (expected, right, usual) = found
-    assert loss == pytest.approx(expected, rel=0.06)
+    assert loss == pytest.approx(expected, abs=0.06)
     assert psnr == pytest.approx(right, abs=0.6)
-    assert size == pytest.approx(usual, rel=0.12)
+    assert size == pytest.approx(usual, abs=0.12)
 
 
 def test_what_is_fitted_is_decoded_on_the_cpu_symbol_for_symbol() -> None:
