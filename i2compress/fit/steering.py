@@ -1,4 +1,4 @@
-"""A fit that comes to a wanted size: lambda is moved while it goes on, by what the bits of its rounded state say of the end.
+"""A fit that comes to a wanted size or quality: lambda is moved while it goes on, by what its rounded state says of the end.
 
 The bits of a fit change until its end much the same in all fits, so what they are on the way tells what they will be. Lambda is moved in the first
 part of a fit, while that costs nothing: later, bits that were spent come back slowly, and are no use meanwhile. Where the file then is off, mostly
