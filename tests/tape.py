@@ -33,11 +33,11 @@ def tensors_in(*parts: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(parts) if isinstance(leaf, Tensor)]
 
 
-class Strict(TorchDispatchMode):
+class Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses what a CUDA graph cannot hold, and keeps what is asked for: names, shapes and numbers of the host."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.given: dict[int, StorageWeakRef] = {}  # memory that was there before and is read or written
         self._made: set[int] = set()
@@ -49,7 +49,7 @@ class Strict(TorchDispatchMode):
             raise AssertionError(f"{func} reads values")
         for tensor in tensors_in(args, kwargs):
             if storage_of(tensor) not in self._made:
-                self.given.setdefault(storage_of(tensor), StorageWeakRef(tensor.untyped_storage()))
+                self.given.setdefault(storage_of(tensor), StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
         found = func(*args, **(kwargs or {}))
         self._made |= {storage_of(tensor) for tensor in tensors_in(found)} - self.given.keys()
         if len({tensor.device for tensor in tensors_in(args, kwargs, found)}) > 1:
@@ -77,7 +77,8 @@ class Tape:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Work is done, and then undone: what was there before gets its values back, and so do generators."""
-        with _Taping() as taping:
+        taping = _Taping()
+        with taping:
             work()
         taping.undo()
         self.recorded += 1
@@ -87,9 +88,9 @@ class Tape:
         return self.recorded < self.room
 
 
-class _Taping(TorchDispatchMode):
+class _Taping(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
         self._made: set[int] = set()
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
