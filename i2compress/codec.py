@@ -292,7 +292,10 @@ def refine(
     source = matching(SignalSource(source) if isinstance(source, Signal) else source, file.layout)
     before = file.score(source)
     said = {name: value for name, value in file.medium.outline(data).settings.items() if (name, value) != ("start", "none")}  # there may be one now
-    asked = replace(EncodeSettings() if settings is None else settings, **said)  # type: ignore[arg-type]  # fields of it, by name
+    settings = EncodeSettings() if settings is None else settings
+    if settings.tune is not None:
+        said.pop("tune", None)
+    asked = replace(settings, **said)  # type: ignore[arg-type]  # fields of it, by name
     encoded = encode(source, asked, on_step=on_step, stop=stop, began=began, tracks=read_tracks(data))
     if encoded.coded.distortion_of is not None:
         rate = asked.rate_weight * 8 / source.layout.samples

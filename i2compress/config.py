@@ -15,8 +15,9 @@ DEFAULT_EFFORT = 5
 DEFAULT_FIELD = "pyramid"
 FIELDS = {"pyramid": 64, "siren": 2048, "fourier": 2048, "gabor": 2048}  # and the largest width
 SQUARES = "psnr"  # the tune that minimises the squared error
+TEXTURE = "texture"  # the one of "visual" with grain in place of the texture that is lost
 # What an encode is tuned for, the default first.
-TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES), Kind.AUDIO: ("hearing", "snr")}
+TUNES: Mapping[Kind, tuple[str, ...]] = {Kind.IMAGE: ("visual", "ssim", SQUARES, TEXTURE), Kind.AUDIO: ("hearing", "snr")}
 MAX_OUTPUT_RATE = 2**22
 WINDOW_SIDES = (1024, 96)  # of the windows of a large signal, of 2 and of 3 axes, before they are halved
 MOST_HALVINGS = 3  # of the parts that a source is fitted in: smaller ones cost more bytes and time than they save memory
@@ -308,6 +309,7 @@ class View:
         crop: (x, y, width, height) in source samples.
         bit_depth: 8 or 16 (of sound also 24 or 32); None for the source's.
         dither: of a picture: noise of one code value, the same on every machine, so that slow gradients have no contours.
+        no_grain: of a picture: without the noise in place of lost texture, where it has that; see media.image.grain.
         rate: of sound: samples a second; None for the source's.
         time: of sound and video: (from, to) in seconds; None for all of it.
         frames: of video: (from, to, step), any of them None, as in a slice; the step more than 0.
@@ -324,6 +326,7 @@ class View:
     crop: tuple[int, int, int, int] | None = None
     bit_depth: int | None = None
     dither: bool = False
+    no_grain: bool = False
     rate: int | None = None
     time: tuple[float, float] | None = None
     frames: tuple[int | None, int | None, int | None] | None = None

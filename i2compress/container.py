@@ -4,6 +4,7 @@
     'H' header      what the file holds; see Header
     'o'             what it was made from and how, two hashes: optional; see origin.py
     'c' 'e' 'x' 't' ICC profile, Exif, XMP, tags: optional, each at most once, zlib
+    'g'             grain of a picture, likewise; see media.image.grain
     'O' occupancy   which blocks are active, of a sparse pyramid only
     'W' weights     the field's weights, entropy coded
     'Y' latents     Header.streams of them, coarse to fine; the last one ends the file
@@ -52,6 +53,7 @@ CHUNKS = {
     "x": "xmp",
     "t": "tags",
     "s": "waveform",
+    "g": "grain",
     "W": "weights",
     "Y": "latents",
     "A": "sound",
@@ -64,7 +66,7 @@ CHUNKS = {
 }
 TRACK = "T"
 ORIGIN, ORIGIN_SIZE = "o", 16
-METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s"}
+METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s", "grain": "g"}
 
 
 class ChunkSize(NamedTuple):
@@ -84,7 +86,7 @@ class Container:
         weights: payload of the 'W' chunk.
         latents: payloads of the 'Y' chunks, coarse to fine; fewer than `header.streams` where the file was cut short.
         occupancy: payload of the 'O' chunk of a sparse pyramid; empty for other fields.
-        metadata: blobs by name, "icc", "exif", "xmp", "tags" or "waveform", each at most 16 MiB.
+        metadata: blobs by name, "icc", "exif", "xmp", "tags", "waveform" or "grain", each at most 16 MiB.
 
     Raises:
         MalformedError: more latents than the header says, or metadata of another name.

@@ -1,10 +1,12 @@
 """The floating-point half of docs/format.md (sections 8 and 9, integer scales), written from that page alone, in float64."""
 
 import math
+import zlib
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from reference_decoder import Grid, Header, Tensor
+from reference_decoder import Grid, Header, RangeDecoder, Tensor
 
 Array = npt.NDArray[np.float64]  # [channels, rows, columns]
 
@@ -71,14 +73,60 @@ def solved(header: Header, weights: dict[str, Tensor], h: Array) -> Array:
     return phi
 
 
-def picture(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid], scale: int = 1) -> npt.NDArray[np.int64]:
-    """Code values `[H, W, D]` at an integer scale."""
+def grain(payload: bytes, grid: tuple[int, ...]) -> Array:
+    """Section 9.1: what is added, `[1, H, W]`, from the chunk's payload."""
+    data = zlib.decompress(payload)
+    side, decoder = 2 ** data[0], RangeDecoder(data[5:])
+    rows, columns = (math.ceil(size / side) for size in grid)
+    level: dict[tuple[int, int], int] = {}
+    for cell in product(range(rows), range(columns)):
+        left, above = level.get((cell[0], cell[1] - 1)), level.get((cell[0] - 1, cell[1]))
+        near = [x for x in (left, above) if x is not None]
+        level[cell] = decoder.read(0, data[4]) + (sum(near) + len(near) // 2) // max(len(near), 1)
+        assert 0 <= level[cell] <= 15
+
+    def amplitude(row: int, column: int) -> float:
+        total = 0.0
+        for k, m in product(range(rows), range(columns)):
+            weight = 1.0
+            for place, middle, count in ((row, k, rows), (column, m, columns)):
+                at_block = min(max((place + 0.5) / side - 0.5, 0), count - 1)
+                weight *= max(0.0, 1 - abs(at_block - middle))
+            total += weight * (2 ** ((level[k, m] - 3) / 2) / 255 if level[k, m] else 0)
+        return total
+
+    def hashed(x: int) -> int:
+        x = (x ^ (x >> 16)) * 0x7FEB352D % 2**32
+        x = (x ^ (x >> 15)) * 0x846CA68B % 2**32
+        return x ^ (x >> 16)
+
+    height, width = grid
+    reach = 16
+    rows_of, columns_of = range(-reach, height + reach), range(-reach, width + reach)
+    n = np.array([[(hashed((j + hashed(i % 2**32)) % 2**32) >> 8) / 2**24 - 0.5 for j in columns_of] for i in rows_of])
+    total = np.zeros_like(n)
+    for k, gain in enumerate((4.328014, 12.694648, 28.920708)):
+        smooth = n
+        for axis in (0, 1):  # what wraps around is within `reach`
+            smooth = (np.roll(smooth, 2**k, axis) + 2 * smooth + np.roll(smooth, -(2**k), axis)) / 4
+        total += data[1 + k] / 256 * gain * (n - smooth)
+        n = smooth
+    strength = np.array([[amplitude(i, j) for j in range(width)] for i in range(height)])
+    found: Array = (strength * total[reach:-reach, reach:-reach])[None]
+    return found
+
+
+def picture(header: Header, weights: dict[str, Tensor], grids: dict[int, Grid], scale: int = 1, noise: bytes | None = None) -> npt.NDArray[np.int64]:
+    """Code values `[H, W, D]` at an integer scale; `noise` is the payload of the chunk 'g'."""
     h = features(header, weights, grids)
     out = np.zeros((header.grid[0] * scale, header.grid[1] * scale, header.channels))
     for p in range(scale):
         rows = moved(h, 1, (p + 0.5) / scale - 0.5)
         for q in range(scale):
             out[p::scale, q::scale] = np.moveaxis(solved(header, weights, moved(rows, 2, (q + 0.5) / scale - 0.5)), 0, -1)
+            if noise is not None:
+                own = moved(moved(grain(noise, header.grid), 1, (p + 0.5) / scale - 0.5), 2, (q + 0.5) / scale - 0.5)
+                out[p::scale, q::scale, : header.channels - (header.channels % 2 == 0)] += own[0][..., None]
     top = 2**header.bit_depth - 1
     return np.array(np.floor(np.clip(out, 0, 1) * top + 0.5), np.int64)
 

@@ -29,6 +29,7 @@ ASKED = {
     "max_size": View(max_size=4),
     "crop": View(crop=(0, 0, 1, 1)),
     "dither": View(dither=True),
+    "no_grain": View(no_grain=True),
     "rate": View(rate=4000),
     "time": View(time=(0.0, 1.0)),
     "frames": View(frames=(0, 1, None)),

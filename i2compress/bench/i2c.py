@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import media
-from ..config import EncodeSettings, View
+from ..config import TEXTURE, EncodeSettings, View
 from ..errors import SignalError
 from ..memory import keep_freed_memory
 from ..signal import Kind, Metadata, Signal, to_codes
@@ -208,6 +208,7 @@ PICTURES = (
     PICTURE,
     _picture("i2c-ssim", "i2c --tune ssim", "ssim"),
     _picture("i2c-psnr", "i2c --tune psnr", "psnr"),
+    _picture("i2c-texture", "i2c --tune texture", TEXTURE),
 )
 
 

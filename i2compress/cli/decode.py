@@ -54,6 +54,7 @@ Resolution = Annotated[int | None, typer.Option("--resolution", metavar="N", hel
 Box = Annotated[str | None, typer.Option("--box", metavar="X0,Y0,Z0,X1,Y1,Z1", help="Part of a shape, in its units.")]
 Normals = Annotated[bool, typer.Option("--normals", help="Of a shape: with a normal for each vertex, in PLY, OBJ and GLB.")]
 Depth = Annotated[int | None, typer.Option("--depth", metavar="8|16|24|32", help="Bits of the output's samples; the source's by default.")]
+NoGrain = Annotated[bool, typer.Option("--no-grain", help="Without the noise that --tune texture puts in place of lost texture.")]
 Dither = Annotated[bool, typer.Option("--dither", help="Noise of one code value, against contours in slow gradients.")]
 FileFormat = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="png, wav, mp4, ...; by the output's extension, else png, or the source's own.")
@@ -95,6 +96,7 @@ def decode(
     normals: Normals = False,
     depth: Depth = None,
     dither: Dither = False,
+    no_grain: NoGrain = False,
     no_audio: NoAudio = False,
     format: FileFormat = None,
     allow_partial: AllowPartial = False,
@@ -108,7 +110,7 @@ def decode(
         raise UsageError("--json and --output - both want standard output; give one")
     part, factor = None if crop is None else parse_crop(crop), None if scale is None else parse_scale(scale)
     view = View(scale=factor, size=None if size is None else parse_size(size), max_size=max_size, crop=part, bit_depth=depth, dither=dither)
-    view = replace(view, rate=rate, time=None if time is None else parse_time(time))
+    view = replace(view, no_grain=no_grain, rate=rate, time=None if time is None else parse_time(time))
     view = replace(view, frames=None if frames is None else parse_frames(frames), fps=None if fps is None else parse_fps(fps))
     view = replace(view, resolution=resolution, box=None if box is None else parse_box(box), normals=normals, no_audio=no_audio)
     _check_format(placing.output, format)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..config import CHECKED_POINTS, COORDINATE_STEPS, DEFAULT_FIELD, SQUARES, WINDOW_SIDES, EncodeSettings, coordinate_batch
+from ..config import CHECKED_POINTS, COORDINATE_STEPS, DEFAULT_FIELD, SQUARES, TEXTURE, WINDOW_SIDES, EncodeSettings, coordinate_batch
 from ..planes.coordinate import DEFAULT_LAYERS, DEFAULT_WIDTH
 
 
@@ -40,6 +40,7 @@ PICTURE = {
     SQUARES: Pace(step=0.015, step_sample=3e-7, tail=30),
     "ssim": Pace(step=0.015, step_sample=4e-7, tail=30),
     "visual": Pace(step=0.015, step_sample=5e-7, tail=30),
+    TEXTURE: Pace(sample=1e-6, step=0.015, step_sample=5e-7, tail=30),
 }
 COMPENSATION = 2.5  # seconds that the compensation of weights takes, whatever they are of
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel

@@ -1,7 +1,7 @@
 """The renderer: latents and weights in, samples at any resolution out."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,13 @@ class GridRenderer:
             raise UsageError("the frames of a field that moves cannot move once more")
         new = copy.copy(self)
         new._grid, new._solver = grid, MovingSolver(self._solver, offsets, grid)
+        return new
+
+    def over(self, made: Callable[[Source], Source]) -> "GridRenderer":
+        """The same, of the blocks that `made` makes of this one's."""
+        new = copy.copy(self)
+        new._source = made(self._source)
+        new._solver = BlockSolver(new._source, channels=self._channels, threads=self.threads)
         return new
 
     def bands(self, spans: Spans | None = None) -> Iterator[Float32Array]:

@@ -36,5 +36,5 @@ __all__ = [
 kind = Kind.IMAGE
 noun = "a picture"
 start = "H"
-options = frozenset({"scale", "size", "max_size", "crop", "dither", "start"})
+options = frozenset({"scale", "size", "max_size", "crop", "dither", "no_grain", "start"})
 aims = True

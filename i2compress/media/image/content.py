@@ -3,13 +3,14 @@
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import Limits, View
+from ...config import TEXTURE, Limits, View
 from ...errors import FormatError, MalformedError, UsageError
 from ...field.priors import HASHED, find_start
 from ...header import PYRAMIDS, Header
@@ -17,20 +18,23 @@ from ...kinds import Kind
 from ...planes import Cost, open_plane, plane_cost
 from ...planes.outline import describe_field, field_facts, field_settings
 from ...records import Json
+from ...render.renderer import GridRenderer
 from ...signal import Layout, Metadata
 from ..protocol import Outline
 from ..rectangle import CHANNELS, spans
 from .dither import dithered
+from .grain import GRAIN, Grain, Grained
 
 
 class Picture:
-    """A picture that was opened; see media.protocol.Content. `plane` holds its weights and latents."""
+    """A picture that was opened; see media.protocol.Content. `plane` holds its weights and latents, `grain` is None where it has none."""
 
     def __init__(self, content: container.Container, *, threads: int | None) -> None:
         self.plane = open_plane(content, threads=threads)
         self.layout = _layout(content.header)
         self.metadata = _metadata(content.metadata)
         self.complete = content.complete
+        self.grain = _grain(content)
 
     def output(self, view: View) -> Layout:
         """See Content."""
@@ -41,7 +45,10 @@ class Picture:
         down, across = spans(self.layout.grid, view)
         row, column = (round(span.start * span.out / span.size) for span in (down, across))
         depth = view.bit_depth or self.layout.bit_depth
-        for band in self.plane.renderer.bands((down, across)):
+        renderer = self.plane.renderer
+        if self.grain is not None and isinstance(renderer, GridRenderer) and not view.no_grain:
+            renderer = renderer.over(partial(Grained, grain=self.grain, colours=self.layout.channels - (self.layout.channels % 2 == 0)))
+        for band in renderer.bands((down, across)):
             values = np.clip(band, 0, 1)
             yield dithered(values, depth, row=row, column=column) if view.dither else values
             row += len(band)
@@ -93,8 +100,10 @@ def check_output(layout: Layout, limits: Limits) -> None:
 
 def outline(data: bytes) -> Outline:
     """See Medium."""
-    header = container.read(data).header
-    settings = {**field_settings(header), **_start_settings(header)}
+    content = container.read(data)
+    header = content.header
+    tune: dict[str, Json] = {"tune": TEXTURE} if GRAIN in content.metadata else {}  # the only one that a file shows
+    settings = {**field_settings(header), **_start_settings(header), **tune}
     return Outline(layout=_layout(header), lam=header.lam, what=describe_field(header), facts=field_facts(header), settings=settings)
 
 
@@ -113,6 +122,15 @@ def _start_settings(header: Header) -> dict[str, Json]:
 def output_format(head: bytes) -> str:
     """See Medium."""
     return "png"
+
+
+def _grain(content: container.Container) -> Grain | None:
+    if GRAIN not in content.metadata:
+        return None
+    if content.header.field not in PYRAMIDS:
+        raise MalformedError("the file has grain for a field that is no pyramid; it was written wrongly")
+    height, width = content.header.grid
+    return Grain.from_bytes(content.metadata[GRAIN], (height, width))
 
 
 def _metadata(blobs: Mapping[str, bytes]) -> Metadata:

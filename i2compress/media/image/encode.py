@@ -16,6 +16,7 @@ from ...config import (
     FEWEST_STEPS,
     SQUARES,
     STARTS,
+    TEXTURE,
     Aim,
     EncodeSettings,
     View,
@@ -33,6 +34,7 @@ from ...planes import (
     PlaneJob,
     code_tolerance,
     fit_pyramid,
+    open_plane,
 )
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout, Values
@@ -40,6 +42,7 @@ from .. import estimates
 from ..estimates import field_memory, field_seconds, pyramid_memory
 from ..protocol import Coded, Content, Hooks, Source
 from .foresee import lambda_of_bytes, lambda_of_psnr, lambda_of_ssimulacra2
+from .grain import GRAIN, Grain, lost_grain
 from .judge import judge_of
 
 MAX_LEVELS = 6
@@ -54,7 +57,7 @@ SPLIT = 2  # the first level with a grid for each channel: colours are smooth, a
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
 STEP_CODE, STEP_LAMBDA = 50, 1e-3
 # Where lambda begins that is moved towards a size, in what is foreseen for the squared error.
-MORE_LAMBDA = {SQUARES: 1.6, "visual": 1.0, "ssim": 0.9}
+MORE_LAMBDA = {SQUARES: 1.6, "visual": 1.0, TEXTURE: 1.0, "ssim": 0.9}
 ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
 INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
@@ -69,6 +72,8 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     values = np.ascontiguousarray(source.read(0, layout.grid[0]), np.float32)
     aim, importance = settings.aim, opacity_importance(values, layout)
     if aim is not None and aim.measure == "size":
+        if settings.tune == TEXTURE and (most := lost_grain(values, None, layout.channels in (2, 4))) is not None:
+            metadata[GRAIN] = most.to_bytes()  # its place; what is lost is known after the fit
         aim = aim._replace(value=max(1.0, aim.value - len(container.write_metadata(metadata))))
     job = PlaneJob(
         values=values,
@@ -94,6 +99,9 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
         fitted, measured = _fit(job, settings, spec, start), partial(_measured, job, spec)
     else:
         fitted, measured = fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), None
+    metadata.pop(GRAIN, None)
+    if settings.tune == TEXTURE and (grain := _grain(fitted.content, values, settings)) is not None:
+        metadata[GRAIN] = grain.to_bytes()
     data = container.write(replace(fitted.content, metadata=metadata))
     notes = () if hooks.stopped else hurried(fitted.steps, fitted.passes, settings, layout.samples)
     coded = Coded(
@@ -108,6 +116,12 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks, *, planes_fro
     if measured is None or job.distortion == SQUARES:
         return replace(coded, rate_weight=settings.rate_weight if fitted.lam is None else fitted.lam)
     return replace(coded, distortion_of=measured)
+
+
+def _grain(content: container.Container, values: Float32Array, settings: EncodeSettings) -> Grain | None:
+    """What noise is to stand for, of the picture that a file has without it."""
+    decoded = np.clip(open_plane(content, threads=settings.threads).renderer.render(), 0, 1)
+    return lost_grain(values, decoded, values.shape[-1] in (2, 4))
 
 
 def _first_lambda(values: Float32Array, aim: Aim, distortion: str) -> float:
@@ -149,7 +163,7 @@ def encode_seconds(source: Source, settings: EncodeSettings) -> float:
 def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:
     from ...fit import measured_distortion
 
-    decoded = np.concatenate([np.asarray(rows, np.float32) for rows in content.blocks(View())])
+    decoded = np.concatenate([np.asarray(rows, np.float32) for rows in content.blocks(View(no_grain=True))])
     return measured_distortion(job.distortion, job.values, decoded, spec, job.importance)
 
 
