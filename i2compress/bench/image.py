@@ -6,6 +6,7 @@ entry of the table, and a new measure is another.
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Option = str | int | float | bool | list[float] | dict[str, str]
 
+AVIF_SPEED = 4  # 0 is the slowest, 10 the fastest
 JPEG2000_LOWEST_DB = 20.0  # OpenJPEG is asked for a PSNR; qualities 0..100 ask for 20..50 dB
 JPEG2000_DB_STEP = 0.3
 
@@ -56,9 +58,9 @@ def _webp(work: Work) -> dict[str, Option]:
     return {"quality": work.quality, "method": 6}
 
 
-def _avif(work: Work, *, tune: str | None) -> dict[str, Option]:
+def _avif(work: Work, *, tune: str | None, speed: int = AVIF_SPEED) -> dict[str, Option]:
     chosen: dict[str, Option] = {} if tune is None else {"advanced": {"tune": tune}}
-    return {"quality": round(work.quality), "speed": 4, "subsampling": "4:4:4", "max_threads": work.threads or 0, **chosen}
+    return {"quality": round(work.quality), "speed": speed, "subsampling": "4:4:4", "max_threads": work.threads or 0, **chosen}
 
 
 def _jxl(work: Work) -> dict[str, Option]:
@@ -307,3 +309,13 @@ IMAGE = Benchmark(
     anchors=("avif-psnr", "avif", "jxl", "webp", "jpeg"),  # the strongest in PSNR first: flattering anchors help nobody
     slider=True,
 )
+
+
+def avif_at(speed: int, tune: str) -> Codec:
+    """AVIF with that tune at another speed, 0 (slowest) to 10; see tests.benchmarks.efforts."""
+    return replace(
+        IMAGE.codecs[f"avif-{tune}"],
+        name=f"avif-{tune} speed {speed}",
+        note=f"libavif, speed {speed}, 4:4:4, tune={tune}",
+        encode=partial(_encode, form="AVIF", options=partial(_avif, tune=tune, speed=speed)),
+    )
