@@ -7,7 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -28,7 +28,7 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
-def atomic_writer(path: _PathLike, *, force: bool = False) -> Iterator[BinaryIO]:
+def atomic_writer(path: _PathLike, *, force: bool = False, folders: bool = False) -> Iterator[BinaryIO]:
     """A binary file that appears under `path` once it is complete, and not at all after any exception.
 
     The bytes go to a hidden temporary file in the same folder, which is renamed at the end. A symbolic link is
@@ -37,6 +37,7 @@ def atomic_writer(path: _PathLike, *, force: bool = False) -> Iterator[BinaryIO]
     Args:
         path: the file to write.
         force: replace a file that is there already (its permissions are kept).
+        folders: make the folders that it lies in where they are missing; after an exception, those that were made and are empty are removed.
 
     Raises:
         OutputExistsError: `path` is there, now or when the writing is done, and not `force`.
@@ -44,7 +45,7 @@ def atomic_writer(path: _PathLike, *, force: bool = False) -> Iterator[BinaryIO]
         I2Error: the folder is missing or cannot be written to, or the disk is full.
     """
     target = Path(os.path.realpath(path))
-    with _said(path):
+    with _said(path), _made(target.parent) if folders else nullcontext():
         _check_target(target, path, force=force)
         if target.exists() and not target.is_file():
             with _opened(target, target, "wb") as device:
@@ -58,6 +59,20 @@ def atomic_writer(path: _PathLike, *, force: bool = False) -> Iterator[BinaryIO]
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder is there. After an exception, what was made for it is gone again, unless something else lies in it by then."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for place in missing:
+                place.rmdir()
+        raise
 
 
 def _check_target(target: Path, shown: _PathLike, *, force: bool) -> None:

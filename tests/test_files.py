@@ -27,6 +27,22 @@ def test_any_exception_removes_the_temporary_file(tmp_path: Path, error: type[Ba
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_folders_that_are_made_for_a_file_go_with_it(tmp_path: Path, error: type[BaseException]) -> None:
+    with atomic_writer(tmp_path / "x" / "y" / "a.i2", folders=True) as file:
+        file.write(b"abc")
+    assert (tmp_path / "x" / "y" / "a.i2").read_bytes() == b"abc"
+    (tmp_path / "empty").mkdir()
+    for place in ("x/z/b.i2", "empty/b.i2", "empty/y/b.i2", "new/y/b.i2"):
+        with pytest.raises(error), atomic_writer(tmp_path / place, folders=True) as file:
+            raise error
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["empty", "x", "x/y", "x/y/a.i2"]
+    with pytest.raises(error), atomic_writer(tmp_path / "new" / "b.i2", folders=True):
+        (tmp_path / "new" / "theirs").write_bytes(b"")
+        raise error
+    assert os.listdir(tmp_path / "new") == ["theirs"]
+
+
 def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
     target = tmp_path / "a.i2"
     target.write_bytes(b"old")

@@ -1,6 +1,7 @@
 """The plan of a run: where each output goes, and what is refused or left out before any work starts."""
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,9 +42,9 @@ def plan(selection: Selection, placing: Placing, running: Running, *, takes: Cal
         refuse_terminal()
     for folder in sorted({os.path.dirname(target) or os.curdir for _, target in pairs if target != STDIO}):
         if placing.output_dir is not None:
-            _make_folder(folder)
+            _check_folder(folder)
         sweep(folder)
-    return [_job(source, target, placing.policy) for source, target in pairs]
+    return [_job(source, target, placing) for source, target in pairs]
 
 
 def is_ours(entry: Input, running: Running) -> bool:
@@ -99,7 +100,7 @@ def write_output(job: Job, data: bytes, *, verify: bool = False) -> None:
     if job.target == STDIO:
         write_stdout(data)
         return
-    with atomic_writer(job.target, force=job.replace) as file:
+    with atomic_writer(job.target, force=job.replace, folders=job.folders) as file:
         file.write(data)
     if verify and read_input(job.target) != data:
         raise I2Error(f"{job.target} reads back differently from what was written; check the disk and encode again")
@@ -168,32 +169,44 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _make_folder(folder: str) -> None:
+def _check_folder(folder: str) -> None:
+    """Raises UsageError for a folder that is not there and cannot be made, which is done when the first file is written to it."""
+    what = None
     try:
-        os.makedirs(folder, exist_ok=True)
+        if not stat.S_ISDIR(os.stat(folder).st_mode):
+            what = "it is a file"
+    except FileNotFoundError:
+        above = next(place for place in Path(os.path.realpath(folder)).parents if place.exists())
+        if not os.access(above, os.W_OK):
+            what = f"{above} cannot be written to"
     except OSError as error:
-        raise UsageError(f"the folder {folder} cannot be made ({error.strerror}); choose another one") from error
+        what = error.strerror
+    if what is not None:
+        raise UsageError(f"the folder {folder} cannot be made ({what}); choose another one")
 
 
-def _job(source: str, target: str, policy: Existing) -> Job:
+def _job(source: str, target: str, placing: Placing) -> Job:
     there = target != STDIO and os.path.isfile(target)
-    job = Job(source=source, target=target, replace=policy in (Existing.OVERWRITE, Existing.UPDATE))
-    if there and policy is Existing.SKIP:
+    again = placing.policy in (Existing.OVERWRITE, Existing.UPDATE)
+    job = Job(source=source, target=target, replace=again, folders=placing.output_dir is not None)
+    if there and placing.policy is Existing.SKIP:
         return replace(job, skipped="it exists already")
-    return replace(job, refused=_refusal(target, replaceable=job.replace))
+    return replace(job, refused=_refusal(job))
 
 
-def _refusal(target: str, *, replaceable: bool) -> I2Error | None:
+def _refusal(job: Job) -> I2Error | None:
     """What atomic_writer would say in the end, said before minutes of work."""
+    target = job.target
     if target == STDIO:
         return None
     parent = os.path.dirname(os.path.realpath(target))
     if os.path.isdir(target):
         return UsageError(f"{target} is a directory; give a file name, or the directory with --output-dir")
-    if not os.path.isdir(parent):
-        return UsageError(f"{target} cannot be written: the folder {parent} does not exist; create it first")
+    if not os.path.isdir(parent):  # that one that is to be made can be is known by now
+        said = f"{target} cannot be written: the folder {parent} does not exist; create it first"
+        return None if job.folders else UsageError(said)
     if not os.access(parent, os.W_OK):
         return I2Error(f"the folder {parent} cannot be written to; choose another one")
-    if os.path.isfile(target) and not replaceable:
+    if os.path.isfile(target) and not job.replace:
         return OutputExistsError(f"{target} exists already; add --force to replace it or choose another name")
     return None

@@ -177,7 +177,7 @@ def _decode_one(job: Job, desk: Desk, *, wish: _Wish) -> Tally:
         medium.check_output(whole, wish.limits)
     check_memory(data, wish.max_memory, wish.view, held=_held(layout, wish.format or Path(job.target).suffix))
     target, form = (sys.stdout.buffer, wish.format or _own_format(data)) if job.target == STDIO else (job.target, wish.format)
-    with media.open_writer(target, layout, format=form, metadata=file.metadata, force=job.replace) as writer:
+    with media.open_writer(target, layout, format=form, metadata=file.metadata, force=job.replace, folders=job.folders) as writer:
         if wish.view.bit_depth not in (None, writer.layout.bit_depth):
             raise UsageError(f"--depth is {wish.view.bit_depth}, and {job.target} would hold {writer.layout.bit_depth} bits; choose another --format")
         left_out = media.accompany(writer, tracks)

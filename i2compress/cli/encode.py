@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..checkpoints import kept
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, SURFACES, TUNES, EncodeSettings, Target
+from ..config import EncodeSettings
 from ..container import read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
 from . import batch
-from .options import Device, EncodeRunning, Existing, Placing, Running, Selection, parse_bitrate, parse_bytes, parse_duration, spread
+from .encode_options import Fitting
+from .options import EncodeRunning, Existing, Placing, Running, Selection, spread
 from .output import Json, Output, beside, duration, figures, rate, size, track_records
 from .run import parts_at_once, run_jobs, share_memory, share_out
 from .work import Desk, Job, Tally, Transcript, read_input, readable_once
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 LEAST_MEMORY = 600_000_000  # bytes of a process that encodes something small
 Stop = Callable[[], bool]
-TUNES_TEXT = "; ".join(f"of {kind.name.lower()} {', '.join(names)}" for kind, names in TUNES.items())
 
 
 class OnInterrupt(str, Enum):
@@ -42,45 +42,6 @@ class OnInterrupt(str, Enum):
     FINALIZE = "finalize"
 
 
-Quality = Annotated[float | None, typer.Option("-q", "--quality", metavar="0..100", help=f"More is better; {DEFAULT_QUALITY:g} by default.")]
-Lambda = Annotated[float | None, typer.Option("--lambda", metavar="L", help="Rate weight of the loss D + L R, instead of -q.")]
-Effort = Annotated[int, typer.Option("-e", "--effort", metavar="1..9", envvar="I2C_EFFORT", help="More is slower and smaller.")]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimiser steps, instead of the effort's.")]
-TimeLimit = Annotated[
-    float | None, typer.Option("--time-limit", metavar="TIME", parser=parse_duration, help="Bring the fit to its end: 90, 60s, 2m.")
-]
-Bitrate = Annotated[
-    float | None, typer.Option("--bitrate", metavar="RATE", parser=parse_bitrate, help="Of sound, instead of -q: 24k, 24000 bits a second.")
-]
-TargetSize = Annotated[str | None, typer.Option("--target-size", metavar="SIZE", help="At most so many bytes, instead of -q: 20k, 1.5M.")]
-Bpp = Annotated[float | None, typer.Option("--bpp", metavar="BITS", help="At most so many bits a sample of the whole file, instead of -q.")]
-TargetPsnr = Annotated[
-    float | None,
-    typer.Option("--target-psnr", metavar="DB", help="At least so much, instead of -q. Pictures then have --tune psnr by default."),
-]
-TargetSsimulacra2 = Annotated[
-    float | None,
-    typer.Option("--target-ssimulacra2", metavar="S", help="Of pictures: at least so much, 70 is high, 50 medium; instead of -q."),
-]
-StartOption = Annotated[str, typer.Option("--start", metavar="NAME", help=f"Of pictures: {', '.join(STARTS)}, or a start that i2c train wrote.")]
-Grid = Annotated[int | None, typer.Option("--grid", metavar="N", help="Of a shape: distances along its longest side; by -q.")]
-Surface = Annotated[
-    str | None,
-    typer.Option("--surface", metavar="NAME", help=f"Of a shape in a coordinate field, what it is fitted to: {', '.join(SURFACES)}."),
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of everything random.")]
-Explicit = Annotated[bool, typer.Option("--explicit", help="The explicit twin of the field, to compare.")]
-Width = Annotated[int | None, typer.Option("--width", metavar="N", help="Channels of the implicit layer.")]
-Field = Annotated[str, typer.Option("--field", metavar="NAME", help=f"{', '.join(FIELDS)}: the codec's own, or a coordinate network.")]
-Layers = Annotated[int | None, typer.Option("--layers", metavar="N", help="Layers of a coordinate field.")]
-InputScale = Annotated[int | None, typer.Option("--input-scale", metavar="N", help="Highest frequency of a coordinate field at first.")]
-Contract = Annotated[bool, typer.Option("--contract/--no-contract", help="Keep a coordinate field's implicit layer a contraction.")]
-Raw = Annotated[str | None, typer.Option("--raw", metavar="WxH@FPS:i420", help="The inputs are bare samples: 176x144@30:i420.")]
-Strip = Annotated[bool, typer.Option("--strip", help="Leave ICC, Exif, XMP and tags out.")]
-TuneOption = Annotated[
-    str | None, typer.Option("--tune", metavar="NAME", help=f"What errors weigh, the default first: {TUNES_TEXT}; psnr and snr: all alike.")
-]
-NoAudio = Annotated[bool, typer.Option("--no-audio", help="Of a video: leave its sound out.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read the written file back. The PSNR shown is always that of the decoded file.")]
 Interrupt = Annotated[OnInterrupt, typer.Option("--on-interrupt", help="What Ctrl-C does: write nothing, or the best so far.")]
 
@@ -90,44 +51,13 @@ def encode(
     *,
     selection: Selection,
     placing: Placing,
-    quality: Quality = None,
-    lam: Lambda = None,
-    effort: Effort = DEFAULT_EFFORT,
-    steps: Steps = None,
-    start: StartOption = "auto",
-    time_limit: TimeLimit = None,
-    bitrate: Bitrate = None,
-    target_size: TargetSize = None,
-    bpp: Bpp = None,
-    target_psnr: TargetPsnr = None,
-    target_ssimulacra2: TargetSsimulacra2 = None,
-    tune: TuneOption = None,
-    field: Field = DEFAULT_FIELD,
-    explicit: Explicit = False,
-    width: Width = None,
-    layers: Layers = None,
-    input_scale: InputScale = None,
-    contract: Contract = True,
-    grid: Grid = None,
-    surface: Surface = None,
-    strip: Strip = False,
-    no_audio: NoAudio = False,
-    raw: Raw = None,
-    seed: Seed = 0,
-    device: Device = "auto",
+    fitting: Fitting,
     verify: Verify = True,
     on_interrupt: Interrupt = OnInterrupt.ABORT,
     running: EncodeRunning,
 ) -> None:
     """Encode pictures, sound, video and shapes: photo.png becomes photo.i2. Every argument is an input."""
-    target = Target(size=None if target_size is None else parse_bytes(target_size), bpp=bpp, psnr=target_psnr, ssimulacra2=target_ssimulacra2)
-    if sum(value is not None for value in (quality, lam, bitrate, target if target.given else None)) > 1:
-        raise UsageError("--quality, --lambda, --bitrate and targets such as --target-size exclude each other; give one")
-    quality = DEFAULT_QUALITY if quality is None else quality
-    fit = EncodeSettings(quality=quality, lam=lam, effort=effort, steps=steps, time_limit=time_limit, explicit=explicit)
-    fit = replace(fit, field=field, width=width, layers=layers, input_scale=input_scale, contract=contract)
-    fit = replace(fit, bitrate=bitrate, target=target, start=start, tune=tune, grid=grid, surface=surface, no_audio=no_audio)
-    settings = replace(fit, device=device, threads=running.threads, seed=seed, strip=strip)
+    settings = fitting.settings(running)
     if running.as_json and placing.output == STDIO:
         raise UsageError("--json and --output - both want standard output; give one")
     if placing.rm and not verify:
@@ -135,10 +65,10 @@ def encode(
     out = Output("encode", as_json=running.as_json, quiet=running.quiet, debug=running.debug)
     jobs = batch.plan(selection, placing, running, takes=is_medium, name=lambda source, whole: default_output(source, "encode", whole=whole))
     _refuse_foreign_name(placing.output)
-    devices = _devices(device, running, len(jobs))
+    devices = _devices(fitting.device, running, len(jobs))
     memory, workers = share_memory(running, len(jobs), least=LEAST_MEMORY, workers=len(devices) or None)
     settings = replace(settings, max_memory=memory, jobs=parts_at_once(running, len(jobs)))
-    wish = _Wish(settings=settings, verify=verify, devices=devices, raw=raw)
+    wish = _Wish(settings=settings, verify=verify, devices=devices, raw=fitting.raw)
     with _stop_on_signals(on_interrupt is OnInterrupt.FINALIZE) as stop:
         code = run_jobs(
             jobs,
@@ -147,10 +77,10 @@ def encode(
             out,
             placing=placing,
             prepare=partial(_prepared, settings=settings) if placing.policy is Existing.UPDATE else lambda job: job,
-            weigh=partial(works, settings=settings, raw=raw),
+            weigh=partial(works, settings=settings, raw=fitting.raw),
             stop=stop,
             workers=workers,
-            gpu=device != "cpu",
+            gpu=fitting.device != "cpu",
         )
     raise typer.Exit(code)
 

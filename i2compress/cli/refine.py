@@ -9,7 +9,7 @@ import typer
 from ..config import DEFAULT_EFFORT, EncodeSettings
 from ..errors import ExitCode
 from ..files import STDIO, atomic_writer
-from .encode import Effort, Seed, Steps, Strip, TimeLimit, TuneOption
+from .encode_options import Effort, Seed, Steps, Strip, TimeLimit, TuneOption
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Json, Output, duration, figures, size
 from .presets import Preset

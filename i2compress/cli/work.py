@@ -26,6 +26,7 @@ class Job:
         target: to write; the source itself for a verb that writes nothing.
         data: the bytes of a source that can be read only once, or only elsewhere.
         replace: the target may be there already.
+        folders: those that the target lies in are made where they are missing.
         refused: why its work will not be started.
         skipped: why there is nothing to do.
         origin: what the target is to say that it was made from; None for nothing.
@@ -35,6 +36,7 @@ class Job:
     target: str
     data: bytes | None = None
     replace: bool = False
+    folders: bool = False
     refused: I2Error | None = None
     skipped: str = ""
     origin: bytes | None = None

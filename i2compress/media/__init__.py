@@ -184,7 +184,7 @@ def _unknown(head: bytes) -> str:
 
 @contextmanager
 def open_writer(
-    target: Target, layout: Layout, *, format: str | None = None, metadata: Metadata | None = None, force: bool = False
+    target: Target, layout: Layout, *, format: str | None = None, metadata: Metadata | None = None, force: bool = False, folders: bool = False
 ) -> Iterator[Sink]:
     """A context manager whose `write(values)` takes the samples of one file from start to end along the first axis.
 
@@ -197,6 +197,7 @@ def open_writer(
         format: name or extension of a format; None: by the extension of the path.
         metadata: written where the format can carry it.
         force: replace a file that is there already.
+        folders: make the folders that it lies in where they are missing.
 
     Raises:
         UsageError: an unknown format, one that cannot hold the signal, or samples that do not add up to the layout.
@@ -204,12 +205,12 @@ def open_writer(
         SignalError: the metadata or the signal is too large for the format.
     """
     if isinstance(target, (str, os.PathLike)) and is_numbered(target, layout):
-        yield NumberedSink(target, layout, partial(open_writer, format=format, force=force))
+        yield NumberedSink(target, layout, partial(open_writer, format=format, force=force, folders=folders))
         return
     form, metadata = _chosen(target, format, layout), metadata or Metadata()
     create = medium_of(layout.kind).create
     if isinstance(target, (str, os.PathLike)):
-        with atomic_writer(target, force=force) as file, create(file, form, layout, metadata) as sink:
+        with atomic_writer(target, force=force, folders=folders) as file, create(file, form, layout, metadata) as sink:
             yield sink
     else:
         with create(target, form, layout, metadata) as sink:

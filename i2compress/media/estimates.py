@@ -100,7 +100,7 @@ FIELD = FieldPace(
     kinds={"gabor": 1.4},
 )
 # On points with normals, where a step solves them anew and differentiates their gradients once more.
-CLOUD = replace(FIELD, channel=4 * FIELD.channel, product=4 * FIELD.product, checked=FIELD.checked / 4, rendered=FIELD.rendered / 4)
+CLOUD = replace(FIELD, channel=7 * FIELD.channel, product=7 * FIELD.product, checked=FIELD.checked / 7, rendered=FIELD.rendered / 7)
 
 
 def field_seconds(grid: tuple[int, ...], settings: EncodeSettings, *, batch: int | None = None, pace: FieldPace | None = None) -> float:
@@ -129,14 +129,17 @@ def fits(settings: EncodeSettings, *, aims: bool) -> float:
 
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops
 # Bytes of the fit of a pyramid for each sample of its plane, and for each of its largest window.
-PICTURE_MEMORY = (140.0, 620.0)
-VIDEO_MEMORY = (250.0, 300.0)
-AIMED_MEMORY = 45.0  # and for each pixel of a fit that comes to a size or a quality: what its last part is made once more from, and the same of that
+PICTURE_MEMORY = (215.0, 280.0)
+VIDEO_MEMORY = (220.0, 250.0)
+VIDEO_BESIDE, GROUP_BESIDE = 70e6, 120e6  # beside that the library that reads video, and what is kept of groups before one, where there are several
+# And for each pixel of a fit that comes to a size or a quality: what its last part is made once more from, and what is left of a whole fit before it.
+AIMED_MEMORY = 290.0
 COMPENSATION_MEMORY, COMPENSATED_SAMPLE = 460e6, 1200.0  # that the compensation of weights takes at most, and for each pixel
 SOUND_MEMORY, LOOK_MEMORY = 280.0, 40.0  # for each sample of a segment, and of the loudest part
-SHAPE_MEMORY = 8000.0  # for each sample that the surface crosses
+SHAPE_MEMORY = 14000.0  # for each sample that the surface crosses
+SHAPE_BESIDE = 80e6  # the libraries of meshes, beside a coordinate field
 # Of a coordinate field, its batches; for each value; for each weight: tensor, gradient, moments and bases.
-FIELD_MEMORY, FIELD_SAMPLE, FIELD_WEIGHT = 50e6, 90.0, 64.0
+FIELD_MEMORY, FIELD_SAMPLE, FIELD_WEIGHT = 60e6, 90.0, 64.0
 
 
 def pyramid_memory(grid: tuple[int, ...], halvings: int, memory: tuple[float, float]) -> float:

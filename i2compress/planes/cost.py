@@ -19,7 +19,7 @@ MIXED = 6e-11  # seconds for each product of a mixing matrix
 ELEMENT = 6e-9  # seconds for each channel of a pyramid's layer, in which its filter is
 SINE = 1.5e-8  # the same of a coordinate field, in which a sine or a product is
 CALL = 1e-4  # for each block at each phase, however small it is
-BYTES = 40  # of memory for each latent, features and what the entropy decoder holds with them
+BYTES = 24  # of memory for each latent, features and what the entropy decoder holds with them
 BAND = 12  # bytes for each value of a band of the output: solved, reduced, rounded
 
 

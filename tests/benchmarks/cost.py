@@ -1,18 +1,22 @@
 """Estimates of what work takes beside what it took, in seconds of one core: python -m tests.benchmarks.cost, or with --encodes [FILE...]
 
-Without it, views are decoded. With it, pictures, sound and video that are made here are encoded, in pyramids and in coordinate fields, and each file:
-meshes on two grids, others as they are. Other work on the machine makes them take up to twice as long.
+Without it, views are decoded. With it, pictures, sound and video that are made here are encoded, in pyramids and in coordinate fields, or each file:
+shapes on two grids, and in coordinate fields of all that they can be fitted to, others as they are. Other work on the machine makes them take up to
+twice as long.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from i2compress import EncodeSettings, Signal, View, codec, media
+from i2compress.config import SURFACES
+from i2compress.errors import UsageError
 from i2compress.kinds import Kind
 from i2compress.media.protocol import Resampling, Source
 from i2compress.media.table import medium_of, medium_of_file
@@ -110,7 +114,9 @@ def encode_table(paths: list[Path]) -> None:
             grids = GRIDS if isinstance(source, Resampling) else (None,)
             shares += [encodes(path.name, source, replace(PLAIN, grid=grid)) for grid in grids]
             if isinstance(source, Resampling):
-                shares += [encodes(path.name, source, replace(SIREN, grid=GRIDS[0]))]
+                for surface in SURFACES:
+                    with suppress(UsageError):  # points and surfaces are not fitted to the same
+                        shares.append(encodes(path.name, source, replace(SIREN, grid=GRIDS[0], surface=surface)))
     print(f"| {len(shares)}, least and most | | | | {min(shares):.2f}, {max(shares):.2f} |")
 
 

@@ -146,6 +146,36 @@ def test_a_signal_ends_a_batch_cleanly(kind: signal.Signals, code: int, jobs: st
     assert i2tmp() == [] and outputs() and len(outputs()) < 4
 
 
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_signal_leaves_no_empty_folder_that_the_batch_made(kind: signal.Signals, jobs: str, environment: dict[str, str]) -> None:
+    for name in "abcd":
+        os.mkdir(name)
+        picture(f"{name}/0.png")
+    os.makedirs("out/kept")
+    environment["FAKE_SECONDS"] = "0.5"
+    with _batch(environment, jobs, *"abcd", "-r") as running:
+        _wait(lambda: Path("out/a/0.i2").exists())
+        running.send_signal(kind)
+        stderr = running.communicate(timeout=20)[1]
+    assert b"not begun" in stderr, stderr
+    folders = [path for path in Path("out").iterdir() if not any(path.iterdir())]
+    assert folders == [Path("out/kept")]
+
+
+def test_files_that_fail_leave_no_folder_that_the_batch_made_for_them(shell: Shell) -> None:
+    os.makedirs("in/good")
+    os.makedirs("in/bad/below")
+    picture("in/good/a.png")
+    picture("in/bad/large.png", 300, 300)
+    Path("in/bad/below/b.png").write_bytes(b"no picture")
+    done = shell("ulimit -f 64; i2c encode in -r -O out -j2")
+    assert done.returncode == 1 and b"1 of 3 files done, 2 failed" in done.stderr, done.stderr
+    assert sorted(str(path) for path in Path("out").rglob("*")) == ["out/good", "out/good/a.i2"]
+    assert shell("i2c decode out/good/a.i2 -O there --format jxl").returncode != 0
+    assert not Path("there").exists()
+
+
 def test_finalize_ends_what_is_under_way_and_begins_nothing(environment: dict[str, str]) -> None:
     for number in range(5):
         picture(f"{number}.png")

@@ -143,7 +143,8 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     sample, windowed = estimates.PICTURE_MEMORY
     sample += estimates.AIMED_MEMORY * settings.target.given
     fit = pyramid_memory(layout.grid, settings.halvings, (sample, windowed))
-    if layout.samples > COMPENSATED_UP_TO:
+    steps = effort_steps(settings.effort, layout.samples) if settings.steps is None else settings.steps
+    if steps < COMPENSATED_FROM or layout.samples > COMPENSATED_UP_TO:
         return fit
     # Follows the fit, whose windows are gone then, and looks at so many samples at once at most.
     compensation = min(estimates.COMPENSATION_MEMORY, estimates.COMPENSATED_SAMPLE * layout.samples)

@@ -26,7 +26,10 @@ from ..protocol import Outline
 from .chunk import Place, decode_place, layout_of
 from .colours import PLANES, from_planes, known
 
-SECONDS, MEMORY = 5e-7, 30  # of one core, and bytes, for each value of an output: a mesh of 13 million took 6.5 s and 380 MB
+SECONDS = 5e-7  # of one core for each value of an output
+# Bytes of the libraries of meshes, of the compiled loops of sparse pyramids, and for each sample of a side's square of a grid, of the file and of the
+# output, as only what is near a surface is solved: tests/benchmarks/memory.py.
+LIBRARIES, LOOPS, CODED, SOLVED = 60e6, 50e6, 3500.0, 4500.0
 SMOOTH = 1.5  # samples of the file's grid: what distances are cut to before they are averaged for a coarser one
 
 
@@ -186,9 +189,11 @@ def cost(data: bytes, view: View) -> Cost:
     layout = layout_of(header, place)
     parts = spans(layout, view)
     if header.field not in SPARSE:
-        return plane_cost(header, parts)
+        found = plane_cost(header, parts)
+        return replace(found, memory=LIBRARIES + found.memory)
     distances = math.prod(max(part.size, part.out) for part in parts)
-    return Cost(memory=MEMORY * distances * layout.channels, seconds=SECONDS * distances * layout.channels)
+    near = CODED * layout.samples ** (2 / 3) + SOLVED * distances ** (2 / 3)
+    return Cost(memory=LIBRARIES + LOOPS + near * layout.channels, seconds=SECONDS * distances * layout.channels)
 
 
 def describe(layout: Layout) -> str:

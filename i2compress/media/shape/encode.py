@@ -128,7 +128,7 @@ def _weight(source: Source, *, sparse: bool) -> float:
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
     """See Medium: of a sparse pyramid, by the samples that its surface crosses."""
     if settings.field != DEFAULT_FIELD:
-        return field_memory(_grid(source, settings), 1, settings)
+        return estimates.SHAPE_BESIDE + field_memory(_grid(source, settings), 1, settings)
     return estimates.FIT_MEMORY + estimates.SHAPE_MEMORY * _surface(source, settings)
 
 

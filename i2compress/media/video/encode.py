@@ -63,13 +63,15 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     steps = passes = 0
     converged, least = True, math.inf
     with closing(groups.fitted()) as all_fitted:
-        for start, group in zip(header.starts[:-1], all_fitted, strict=True):
+        for start in header.starts[:-1]:
+            group = next(all_fitted)
             fitted, frames = group.plane, group.frames
             plane = moved(open_plane(fitted.content, threads=groups.threads, base=group.base), frames.values.shape[:3], frames.path)
             limit, last = _joint(plane, None if start in scenes else last, frames)
             parts.append(write_group(Group(content=fitted.content, follows=ALONE if group.base is None else FIRST, limit=limit, path=frames.path)))
             steps, passes, converged = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged
             least = min(least, fitted.passes)
+            del group, fitted, frames, plane  # before the next one is fitted
     hurried = settings.time_limit is not None and not hooks.stopped and least < min(FEWEST_STEPS, steps_of(settings, layout))
     notes = (HURRIED.format(FEWEST_STEPS),) if hurried and settings.field == DEFAULT_FIELD else ()
     data = b"".join(parts)
@@ -94,8 +96,9 @@ class _Groups:
     def fitted(self) -> Generator[FittedGroup, None, None]:
         """All of them, in their order; to be closed."""
         first = self._part(0, None)(Hooks(on_step=self._on_step(0), stop=self._hooks.stop))
-        yield first
         base = next_base(first.plane.weights) if self._settings.field == DEFAULT_FIELD else None
+        yield first
+        del first  # which is large
         others = (self._part(number, base) for number in range(1, len(self._header.lengths)))
         yield from in_order(
             others, at_once=self._at_once, threads=self.threads or 1, on_step=lambda number: self._on_step(number + 1), stop=self._hooks.stop
@@ -146,7 +149,8 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     # The plane of a group that moves is larger than its frames.
     largest = max(LARGEST >> settings.halvings, math.prod(group)) // (frames * layout.grid[2])
     group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
-    return pyramid_memory(group, settings.halvings, estimates.VIDEO_MEMORY)
+    beside = estimates.VIDEO_BESIDE + estimates.GROUP_BESIDE * (layout.grid[0] > frames)
+    return beside + pyramid_memory(group, settings.halvings, estimates.VIDEO_MEMORY)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
@@ -172,7 +176,7 @@ def _joint(plane: Plane, last: tuple[Float32Array, Float32Array] | None, frames:
     if last is not None:
         first, importance = decoded_frames(plane, 0, count, shape), None if weights is None else weights[:count]
         limit = best_limit(first, last[0], wanted[:count], last[1], importance, len(wanted))
-    return limit, (decoded_frames(plane, len(wanted) - 1, 1, shape)[0], wanted[-1])
+    return limit, (decoded_frames(plane, len(wanted) - 1, 1, shape)[0], wanted[-1].copy())
 
 
 def decoded_frames(plane: Plane, start: int, count: int, shape: tuple[int, ...]) -> Float32Array:
