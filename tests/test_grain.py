@@ -88,7 +88,7 @@ def test_chunks_that_no_encoder_writes_are_refused() -> None:
 def test_what_is_measured_is_the_texture_that_is_lost_and_no_edge() -> None:
     source = textured(128, 256)
     flat = np.where(np.arange(256)[:, None] < 128, np.float32(0.5), source)
-    found = lost_grain(source, flat, opacity=False)
+    found = lost_grain(source, flat, opacity=False, side_log2=4)
     assert found is not None
     shares = np.square(np.array(found.shares) / 256).sum()
     of_white = np.sqrt((12 / np.square(GAINS)).sum())  # what all bands have of white noise of 1; the noise that they are made of has 12**-0.5
@@ -97,7 +97,7 @@ def test_what_is_measured_is_the_texture_that_is_lost_and_no_edge() -> None:
     assert lost_grain(source, source, opacity=False) is None
     blurred = flat.copy()
     blurred[62:66, 128:] = 0.35  # an edge that is not sharp
-    edge = lost_grain(flat, blurred, opacity=False)
+    edge = lost_grain(flat, blurred, opacity=False, side_log2=4)
     assert edge is None or AMPLITUDES[edge.levels].max() < 0.1 * np.abs(flat - blurred).max()
 
 
