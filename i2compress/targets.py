@@ -194,13 +194,17 @@ def _first(goal: _Goal, layout: Layout) -> float:
 
 
 def _next(goal: _Goal, tried: "list[_Try]") -> float:
-    """ln(lambda) at which the line through the two tries nearest the target meets it; with one try, the usual slope."""
-    near = sorted(tried, key=lambda entry: abs(entry.found - goal.wanted))[:2]
-    slope = SLOPES[goal.name]
+    """ln(lambda) at which a line meets the target: through the nearest tries on either side of it, or the two nearest; with one try, the usual slope."""
+    order, slope = sorted(tried, key=lambda entry: abs(entry.found - goal.wanted)), SLOPES[goal.name]
+    beyond_it = [entry for entry in order if (entry.found > goal.wanted) != (order[0].found > goal.wanted)]
+    near = [order[0], *(beyond_it or order[1:])[:1]]
     if len(near) == 2 and near[0].asked != near[1].asked:
         rise = (near[1].found - near[0].found) / (near[1].asked - near[0].asked)
         slope = rise if 3 * slope < rise < slope / 3 else slope  # two tries close together say little about the slope
     found = near[0].asked + min(max((goal.wanted - near[0].found) / slope, -FURTHEST), FURTHEST)
+    if beyond_it and (near[1].asked - near[0].asked) * (goal.wanted - near[0].found) * slope > 0:
+        low, high = sorted(entry.asked for entry in near)
+        return found if low < found < high else (low + high) / 2
     if len(tried) < TRUSTED or any(goal.met(entry.found) for entry in tried):
         return found
     # Fits come out by chance, and where all of some have missed, a small step may miss again: beyond all of them.

@@ -110,6 +110,17 @@ def test_a_quality_is_met_from_above(psnr: float) -> None:
     assert psnr <= searched(Target(psnr=psnr), Coder()).figures["psnr"] <= psnr + 0.2
 
 
+def test_between_a_file_that_is_too_large_and_one_that_is_too_small_is_the_next() -> None:
+    sizes, tries = iter([2686, 3187, 6751, 3900]), list[float]()  # of a video, the two smallest of which are nearest to the size
+
+    def coder(settings: EncodeSettings) -> Attempt:
+        tries.append(math.log(settings.rate_weight))
+        return Attempt(coded=Coded(data=bytes(next(sizes)), steps=1, passes=1), figures={})
+
+    assert len(searched(Target(size=4000), coder).coded.data) == 3900
+    assert tries[2] < tries[3] < tries[1] < tries[0]
+
+
 def test_bits_a_sample_are_a_size() -> None:
     assert 0.97 * 3072 <= len(searched(Target(bpp=8.0), Coder()).coded.data) <= 3072
 
