@@ -194,7 +194,7 @@ def _first(goal: _Goal, layout: Layout) -> float:
 
 
 def _next(goal: _Goal, tried: "list[_Try]") -> float:
-    """ln(lambda) at which a line meets the target: through the nearest tries on either side of it, or the two nearest; with one try, the usual slope."""
+    """ln(lambda) at which a line meets the target: by the nearest tries on either side of it, or the two nearest; of one try, by the usual slope."""
     order, slope = sorted(tried, key=lambda entry: abs(entry.found - goal.wanted)), SLOPES[goal.name]
     beyond_it = [entry for entry in order if (entry.found > goal.wanted) != (order[0].found > goal.wanted)]
     near = [order[0], *(beyond_it or order[1:])[:1]]
