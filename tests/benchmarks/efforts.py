@@ -58,7 +58,7 @@ def published(path: Path, names: list[str]) -> Iterator[Point]:
             )  # fmt: skip
 
 
-def plot(rows: list[dict[str, float | str]], line: float | None, title: str) -> bytes:
+def plot(rows: list[dict[str, float | str]], line: float | None, title: str, anchor: str) -> bytes:
     """BD-rate over seconds, a curve for each family of codecs."""
     figure = new_figure(7.0, 4.2, dpi=130)
     axes = figure.add_subplot()
@@ -71,7 +71,7 @@ def plot(rows: list[dict[str, float | str]], line: float | None, title: str) -> 
         axes.axhline(line, linestyle=":", color="#000000", label="Cool-chic 5.0, as published")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel="seconds of one core for an encode", ylabel=f"bytes at equal {title}, against AVIF [%]")
+    axes.set(xlabel="seconds of one core for an encode", ylabel=f"bytes at equal {title}\nagainst {anchor} [%]")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -116,7 +116,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['codec']:24} {row['seconds']:8.1f} s {row['rate']:+7.1f} %")
     print(f"published {line}")
-    write_file(given.out / f"efforts-{given.tune}.png", plot(rows, line, metric.title))
+    write_file(given.out / f"efforts-{given.tune}.png", plot(rows, line, metric.title, anchor))
     write_file(given.out / f"efforts-{given.tune}.json", json.dumps({"rows": rows, "published": line, **metadata()}, indent=1, default=str) + "\n")
 
 
