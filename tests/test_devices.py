@@ -41,7 +41,6 @@ MOST_OPERATIONS = {
     "psnr": 720,
     "ssim": 920,
     "visual": 1450,
-    "texture": 1450,
 }  # of a step by tune, views left out: each is a launch, which is what small pictures wait for
 aten = torch.ops.aten
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ..arrays import Float32Array
-from ..config import SQUARES, TEXTURE
+from ..config import SQUARES
 from ..field.layer_kernel import compiles
 from .distortion import Distortion, SquaredError
 from .ms_ssim import MsSsim
@@ -166,6 +166,5 @@ DISTORTIONS: Mapping[str, Callable[..., Distortion]] = {
     SQUARES: SquaredError,
     "ssim": partial(Perceptual, recipe=SSIM),
     "visual": partial(Perceptual, recipe=VISUAL),
-    TEXTURE: partial(Perceptual, recipe=VISUAL),
 }
-"""By tune: made of the values, their importance and a device; see SquaredError."""
+"""By tune, but for that of texture, whose fit is that of "visual": made of the values, their importance and a device; see SquaredError."""

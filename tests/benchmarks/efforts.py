@@ -102,7 +102,6 @@ def main() -> None:
     for failure in failures:
         print(failure.task.codec.name, failure.error)
     anchor = tasks[0].codec.name
-    line = None
     if given.published is not None and measure == "psnr-rgb":
         points += published(given.published, [file.name for file in files])
     found = {entry.codec: entry.rate for entry in against(points, anchor, [metric], overlap=IMAGE.least_overlap)}

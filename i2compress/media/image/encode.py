@@ -57,7 +57,7 @@ SPLIT = 2  # the first level with a grid for each channel: colours are smooth, a
 # lambdas it goes with the square root, as the best step of a uniform quantiser does (D in proportion to its square, dD/dR = -lambda).
 STEP_CODE, STEP_LAMBDA = 50, 1e-3
 # Where lambda begins that is moved towards a size, in what is foreseen for the squared error.
-MORE_LAMBDA = {SQUARES: 1.6, "visual": 1.0, TEXTURE: 1.0, "ssim": 0.9}
+MORE_LAMBDA = {SQUARES: 1.6, "visual": 1.0, "ssim": 0.9}
 ITERATION_PART = (512, 512)  # rows and columns on which the decoder's iterations are counted
 INPUT_SCALE = (256, 512)  # input scale of coordinate fields: (Implicit)^2's, and the side of the pictures that it is for
 
@@ -171,7 +171,8 @@ def _measured(job: PlaneJob, spec: PyramidSpec, content: Content) -> float:
 def distortion_of(settings: EncodeSettings) -> str:
     """What is made small, by its name in fit.perceptual; in a coordinate field the squared error. Raises UsageError where it is asked for more."""
     if settings.field == DEFAULT_FIELD:
-        return settings.tune_of(Kind.IMAGE)
+        tune = settings.tune_of(Kind.IMAGE)
+        return "visual" if tune == TEXTURE else tune  # its grain follows the fit
     if settings.tune not in (None, SQUARES):
         raise UsageError(f"--tune {settings.tune} is for pyramid fields; a {settings.field} field takes {SQUARES}: leave --field or --tune out")
     return SQUARES
