@@ -290,6 +290,9 @@ def read_latents(payloads: list[bytes], header: Header, weights: dict[str, Tenso
         decoder = RangeDecoder(payload)
         for level in range(len(context.levels) - 1 if number == 0 else last, last - 1, -1):
             grid = grids[level] = {}
+            if not payload:
+                grid.update((at, 0) for at, _ in coding_order(header.shape_of(level), header.tile, header.neighbours))
+                continue
             for at, inside in coding_order(header.shape_of(level), header.tile, header.neighbours):
                 near = []
                 for dy, dx in OFFSETS[: header.neighbours]:

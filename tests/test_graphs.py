@@ -43,6 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     "volume": {"grid": (6, 18, 20), "levels": 3, "steady": 1},
     "magnitudes": {"context_inputs": MAGNITUDES, "channels": 1, "levels": 1},
     "start": {"side": 64},
+    "silent": {"levels": 2, "silent": 0.4, "lam": 1.0},
 }
 
 
@@ -57,14 +58,15 @@ def begun(case: str, recorder: Tape | None = None) -> PyramidFit:
     """A fit before its first step; inside `uncompiled`."""
     changes = dict(CASES[case])
     tune, side, windows = (changes.pop(name, other) for name, other in (("tune", "psnr"), ("side", 28), ("windows", None)))
+    silent, lam = changes.pop("silent", None), changes.pop("lam", 1e-3)
     grid, channels = changes.pop("grid", (side, side + 4)), changes.pop("channels", 3)
     values = np.random.default_rng(0).random((*grid, channels), np.float32)
     if case == "start":
         spec, start = pyramid_spec(grid, channels, EncodeSettings(lam=1e-3), planes_from=0), Start(prior=shipped().number)
     else:
         spec, start = PyramidSpec(grid=grid, channels=channels, **{"width": 4, "levels": 4, "hidden": 4, **changes}), None
-    schedule = Schedule(steps=20, refresh_every=2, window_sides=None if windows is None else (windows, windows))
-    problem = Problem(DISTORTIONS[tune](values, None, device=CPU), spec, 1e-3, device=CPU, schedule=schedule, start=start)
+    schedule = Schedule(steps=20, refresh_every=2, window_sides=None if windows is None else (windows, windows), silent_from=silent)
+    problem = Problem(DISTORTIONS[tune](values, None, device=CPU), spec, lam, device=CPU, schedule=schedule, start=start)
     return PyramidFit(problem, seed=0, on_step=None, stop=None, recorder=recorder)
 
 
@@ -123,19 +125,21 @@ def test_what_a_recorded_step_reads_stays_where_it_is(case: str) -> None:
         assert not [reference for reference in given.values() if reference.expired()]
 
 
-@pytest.mark.parametrize("case", ["visual", "opacity", "windows", "volume", "magnitudes", "start"])
+@pytest.mark.parametrize("case", ["visual", "opacity", "windows", "volume", "magnitudes", "start", "silent"])
 def test_recorded_steps_are_those_that_are_made_anew_bit_for_bit(case: str) -> None:
     with uncompiled():
         tape = Tape()
         plain, recorded = begun(case), begun(case, tape)
-        shares = [*np.linspace(0, 0.85, 4 * len(plain.cores) + 1), *np.linspace(0.9, 1, 4 * len(plain.cores))]
+        steps = 8 if case == "silent" else 4
+        shares = [*np.linspace(0, 0.85, steps * len(plain.cores) + 1), *np.linspace(0.9, 1, 4 * len(plain.cores))]
         for done, share in enumerate(shares):
             for run in (plain, recorded):
                 run.done = done
                 run.step(float(share))
             assert all(torch.equal(a, b) for a, b in zip(state(plain), state(recorded), strict=True)), done
     kinds = 3 if case == "windows" else 1  # of four windows, the two in the middle are alike
-    assert tape.recorded == 2 * kinds + 1  # moved and frozen, and the bases
+    assert (plain.problem.silent > 0) == (case == "silent")
+    assert tape.recorded == (2 + (case == "silent")) * kinds + 1  # moved (with all grids and with fewer) and frozen, and the bases
 
 
 def test_windows_alike_share_a_recording_and_others_do_not() -> None:

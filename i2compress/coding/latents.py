@@ -2,7 +2,8 @@
 
 Index 0 is the finest grid; each after it is along every axis as long as the one before or half as long, rounded up. One stream holds a
 contiguous range of levels, coarsest first, each in its coding order; a stream of finer levels needs the grids
-of all coarser ones.
+of all coarser ones. Levels of zeros alone are a stream of no bytes: at low rates the finest grid is one, and a zero of it would still take
+about 1/1000 bit. Other levels are never one, as a decoder reads numbers under -LIMIT from nothing.
 """
 
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ def latent_bits(grids: Sequence[Grid], weights: ContextWeights, *, tile: int) ->
 
 
 def encode_latents(grids: Sequence[Grid], weights: ContextWeights, *, tile: int, levels: range | None = None) -> bytes:
-    """One stream of some levels.
+    """One stream of some levels, of no bytes where all of them are 0.
 
     Args:
         grids: the whole pyramid, finest first, 2 or 3 axes each, values at most 1023 in magnitude.
@@ -126,8 +127,11 @@ def encode_latents(grids: Sequence[Grid], weights: ContextWeights, *, tile: int,
         MalformedError: grids that do not fit the context model or each other.
     """
     _check_shapes([grid.shape for grid in grids], weights)
+    levels = range(len(grids)) if levels is None else levels
+    if not any(grids[level].any() for level in levels):
+        return b""
     predictor, encoder = Predictor(weights), LaplaceEncoder()
-    for level in reversed(range(len(grids)) if levels is None else levels):
+    for level in reversed(levels):
         state = _level(predictor, weights, level, grids[level].shape, grids[level + 1 :], tile)
         encoder.encode(*_predict_all(state, grids[level]))
     return encoder.to_bytes()
@@ -156,6 +160,8 @@ def decode_latents(
     levels = range(len(shapes)) if levels is None else levels
     if [grid.shape for grid in coarser] != list(shapes[levels.stop :]):
         raise MalformedError(f"coarser grids are {[g.shape for g in coarser]}; expected {list(shapes[levels.stop :])}")
+    if not data:
+        return [np.zeros(shapes[level], np.int32) for level in levels]
     predictor, decoder = Predictor(weights), LaplaceDecoder(data)
     known = list(coarser)
     for level in reversed(levels):

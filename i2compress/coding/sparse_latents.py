@@ -67,7 +67,7 @@ def _rounded(values: Float64Array) -> Float64Array:
 
 
 def encode_sparse(latents: Sequence[Int32Array], lattice: Lattice, weights: ContextWeights, *, levels: range | None = None) -> bytes:
-    """One stream of some levels.
+    """One stream of some levels, of no bytes where all of them are 0.
 
     Args:
         latents: `[N]` of every level, finest first, at most 1023 in magnitude.
@@ -75,8 +75,11 @@ def encode_sparse(latents: Sequence[Int32Array], lattice: Lattice, weights: Cont
         weights: the context model.
         levels: ascending range of levels to code; all where None.
     """
+    levels = range(len(latents)) if levels is None else levels
+    if not any(latents[level].any() for level in levels):
+        return b""
     predictor, encoder = Predictor(weights), LaplaceEncoder()
-    for level in reversed(range(len(latents)) if levels is None else levels):
+    for level in reversed(levels):
         coding = _Coding(predictor, lattice, level, sparse_features(weights, lattice, level, latents[level + 1 :]))
         symbols = latents[level][coding.order].astype(np.int64)
         coding.learn(0, symbols.size, symbols)
@@ -90,8 +93,10 @@ def decode_sparse(
     data: bytes, lattice: Lattice, weights: ContextWeights, *, levels: range | None = None, coarser: Sequence[Int32Array] = ()
 ) -> list[Int32Array]:
     """Mirror of encode_sparse; `coarser` are the latents of the levels after `levels`. Raises MalformedError for a stream that no encoder writes."""
-    predictor, decoder = Predictor(weights), LaplaceDecoder(data)
     levels = range(lattice.depth) if levels is None else levels
+    if not data:
+        return [np.zeros(lattice.levels[level].count, np.int32) for level in levels]
+    predictor, decoder = Predictor(weights), LaplaceDecoder(data)
     known = list(coarser)
     for level in reversed(levels):
         coding = _Coding(predictor, lattice, level, sparse_features(weights, lattice, level, known))

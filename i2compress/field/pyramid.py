@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import FloatingArray
-from .features_kernel import CompiledFeatures
+from .features_kernel import CompiledFeatures, Way
 from .layer_kernel import CompiledValues, suits
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
@@ -45,8 +45,8 @@ class PyramidField(nn.Module):
         window ends inside the signal its outermost features are wrong: see fit.windows for the halo this needs.
         """
         total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
-        if len(total) == 1 and shifts == [(level, level) for level in levels] and len(levels) > 1 and suits((*latents, self.tensors["up"])):
-            found: Tensor = CompiledFeatures.apply(levels, self._starts(origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
+        if len(total) == 1 and self.spec.levels > 1 and suits((*latents, self.tensors["up"])):
+            found: Tensor = CompiledFeatures.apply(levels, self._ways(origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
             return found
         first = len(latents) - 1
         while first:
@@ -62,13 +62,17 @@ class PyramidField(nn.Module):
             total = _Join.apply(total, *own)  # type: ignore[no-untyped-call]
         return total
 
-    def _starts(self, origins: Origins | None) -> list[tuple[int, int]]:
-        """By level, where the window of its grids begins in the doubled one of the next level."""
-        levels = self.spec.grid_levels
-        if origins is None:
-            return [(0, 0)] * (levels[-1])
-        first = [origins[levels.index(level)] for level in range(levels[-1] + 1)]
-        return [(fine[0] - 2 * coarse[0], fine[1] - 2 * coarse[1]) for fine, coarse in pairwise(first)]
+    def _ways(self, origins: Origins | None) -> list[Way]:
+        """By level, how the window of its grids comes of that of the next level."""
+        first = [self.spec.grid_levels.index(level) for level in range(self.spec.levels)]
+        axes, shifts = self.spec.axes, [self.spec.shifts[grid] for grid in first]
+        begins = [(0,) * axes] * len(first) if origins is None else [tuple(origins[grid]) for grid in first]
+        ways = []
+        for (fine, shift), (coarse, further) in pairwise(zip(begins, shifts, strict=True)):
+            twice = [after > before for before, after in zip(shift, further, strict=True)]
+            start = [at - (before << double) for at, before, double in zip(fine, coarse, twice, strict=True)]
+            ways.append(Way(start=(start[-3] if axes == 3 else 0, start[-2], start[-1]), doubled=(axes == 3 and twice[0], twice[-1])))
+        return ways
 
     def forward(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
         """Phi `[1, D, *grid]` on the source grid (or a window of it, as in `features`), not clipped."""

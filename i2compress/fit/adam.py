@@ -22,7 +22,11 @@ class Adam:
     Args:
         tensors: leaves on one device.
         betas: of the moments.
+
+    The first `resting` of the tensors do not move; they need no gradients.
     """
+
+    resting = 0
 
     def __init__(self, tensors: Sequence[Tensor], *, betas: tuple[float, float]) -> None:
         self.tensors, self.betas = list(tensors), betas
@@ -63,23 +67,24 @@ class Adam:
     @torch.no_grad()
     def move(self) -> None:
         """The rest of a step; the same operations at any."""
-        gradients = [tensor.grad for tensor in self.tensors if tensor.grad is not None]
-        assert len(gradients) == len(self.tensors)
+        tensors, means, squares, steps = (own[self.resting :] for own in (self.tensors, self._means, self._squares, self._steps))
+        gradients = [tensor.grad for tensor in tensors if tensor.grad is not None]
+        assert len(gradients) == len(tensors)
         first, second = self.betas
         rate, factor, root = self._numbers.values
         if self._fused:
-            torch._foreach_add_(self._steps, 1)
+            torch._foreach_add_(steps, 1)
             torch._fused_adam_(
-                self.tensors, gradients, self._means, self._squares, [], self._steps, lr=rate, beta1=first, beta2=second, weight_decay=0.0,
+                tensors, gradients, means, squares, [], steps, lr=rate, beta1=first, beta2=second, weight_decay=0.0,
                 eps=EPSILON, amsgrad=False, maximize=False,
             )  # fmt: skip
             return
-        torch._foreach_lerp_(self._means, gradients, 1 - first)
-        torch._foreach_mul_(self._squares, second)
-        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
-        spread = torch._foreach_sqrt(self._squares)
+        torch._foreach_lerp_(means, gradients, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+        spread = torch._foreach_sqrt(squares)
         torch._foreach_div_(spread, root)
         torch._foreach_add_(spread, EPSILON)
-        moves = torch._foreach_div(self._means, spread)
+        moves = torch._foreach_div(means, spread)
         torch._foreach_mul_(moves, factor)
-        torch._foreach_add_(self.tensors, moves)
+        torch._foreach_add_(tensors, moves)

@@ -196,9 +196,10 @@ class RateTerm(LossTerm):
         self.problem, self.latents = problem, latents
         sampled, self.measured = _sampled(problem, sampling), loss_windows(problem, sampling)
         self._seen = [(cut_all(latents, window), window) for window in sampled]
-        self._inputs: list[list[Tensor]] = []
+        self._coded = range(problem.silent, len(latents))
+        self._inputs: dict[int, list[Tensor]] = {}
         self._x = torch.empty(0)
-        counts = [math.prod(part.stop - part.start for part in window.core[g]) for g in range(len(latents)) for window in sampled]
+        counts = [math.prod(part.stop - part.start for part in window.core[g]) for g in self._coded for window in sampled]
         self._places = _chosen(sum(counts), sampling, problem.device)
         area = sum(math.prod(part.stop - part.start for part in window.core[0]) for window in sampled)
         self._scale = math.prod(problem.spec.grid) / area * sum(counts) / len(self._places)
@@ -209,11 +210,11 @@ class RateTerm(LossTerm):
         context = self.problem.context
         maps = self.problem.spec.context.maps_by_name
         if changed is None:
-            self._inputs = [self._of_grid(number) for number in range(len(self.latents))]
-        elif changed in maps:
+            self._inputs = {number: self._of_grid(number) for number in self._coded}
+        elif changed in maps and maps[changed] in self._coded:
             self._inputs[maps[changed]] = self._of_grid(maps[changed])
         if changed is None or changed in maps:
-            self._x = torch.cat([x for parts in self._inputs for x in parts], 1)[:, self._places]
+            self._x = torch.cat([x for parts in self._inputs.values() for x in parts], 1)[:, self._places]
         found = outputs([context.tensors[name] for name in NETWORK], self._x)
         if changed is None:
             self._fisher = fisher_information(found) * self._scale

@@ -65,7 +65,9 @@ class FittedPyramid:
 
 
 class Problem:
-    """A signal and the networks that are fitted to it. `steering` moves `lam`, where it is given one.
+    """A signal and the networks that are fitted to it.
+
+    `steering` moves `lam`, where it is given one; the first `silent` grids are 0, and their latents take no bits.
 
     Args:
         distortion: from the signal.
@@ -78,6 +80,7 @@ class Problem:
     """
 
     steering: "Steering | None" = None
+    silent = 0
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class Problem:
 
     def rate_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """R, bits a sample of the latents of the window's core, a differentiable scalar, for those that the window sees."""
-        bits: Tensor = self.context(latents, window)
+        bits: Tensor = self.context(latents, window, self.silent)
         samples = math.prod(part.stop - part.start for part in window.core[0]) * self.samples
         rate: Tensor = bits / samples
         return rate

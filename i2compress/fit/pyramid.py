@@ -102,6 +102,7 @@ class PyramidFit(TrainingLoop[_State]):
         shifts = problem.spec.shifts if recorded else []
         self._likeness: list[Hashable] = [likeness(window, shifts) if recorded else number for number, window in enumerate(problem.windows)]
         self._shared: dict[Hashable, Place] = {}
+        self._looked = problem.schedule.silent_from is None  # whether grids were looked for that are 0
         self._frozen = False
         self._numbers = Numbers(4, problem.device)  # temperature and stretch of the soft rounding, noise, and what the rate is differentiated times
         self._found = torch.zeros(2, device=problem.device)  # distortion and rate of the last step
@@ -164,9 +165,10 @@ class PyramidFit(TrainingLoop[_State]):
         leaves = [[leaf.detach() for leaf in leaves] for leaves, _ in self.cores]
         chance = {"generator": self.generator.get_state(), "order": self.order.bit_generator.state, "queue": self._queue}
         weights = {name: tensor.detach() for name, tensor in self.problem.weights().items()}
+        silent = {"silent": self.problem.silent, "looked": self._looked}
         steering = None if self.problem.steering is None else self.problem.steering.state()
         steered = {"steering": steering, "halfway": self._halfway, "beside": self.beside}
-        return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **steered, **chance}
+        return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **silent, **steered, **chance}
 
     def restore(self, state: dict[str, Any]) -> None:
         """See TrainingLoop.restore."""
@@ -183,6 +185,8 @@ class PyramidFit(TrainingLoop[_State]):
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
         self._queue = list(state["queue"])
+        self._looked = state["looked"]
+        self._silence(state["silent"])
         if self.problem.steering is not None:
             self.problem.steering.restore(state["steering"])
             self._halfway, self.beside = state["halfway"], state["beside"]
@@ -217,11 +221,14 @@ class PyramidFit(TrainingLoop[_State]):
 
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
+        if not self._looked and self.schedule.silent_from is not None and share >= self.schedule.silent_from:
+            self._looked = True
+            self._silence(next((number for number, grid in enumerate(self.rounded()[:-1]) if grid.any()), len(self.latents) - 1))
         number, frozen = self._next(), self.schedule.frozen(share)
         own, place = self.places[number], self._where(number)
         if frozen != self._frozen:  # what was recorded is not needed again
             self._frozen = frozen
-            self.graphs.clear(*(("step", key, not frozen) for key in (*range(len(self.places)), *self._shared)))
+            self._forget(not frozen)
         if place is not own:
             place.load(own, self.problem.distortion.held(own.window))
         self._prepare(share, place)
@@ -246,6 +253,22 @@ class PyramidFit(TrainingLoop[_State]):
             self._rescale(before)
         self._tell(share)
 
+    def _forget(self, frozen: bool) -> None:
+        """Give up the recordings of steps that are not made again."""
+        self.graphs.clear(*(("step", key, frozen) for key in (*range(len(self.places)), *self._shared)))
+
+    def _silence(self, silent: int) -> None:
+        """Have so many of the finest grids be 0 from here on: they are neither relaxed nor moved, and their latents take no bits."""
+        if silent == self.problem.silent:
+            return
+        self.problem.silent = silent
+        self._forget(self._frozen)
+        for grids in (self.latents, *(leaves for leaves, _ in self.cores)):
+            for grid in grids[:silent]:
+                grid.data.zero_()
+        for place in (*self.places, *self._shared.values()):
+            place.optimizer.resting = silent
+
     def _where(self, number: int) -> Place:
         """Where the steps of a window are made: where they are recorded, in memory that it shares with the windows that are like it."""
         own = self.places[number]
@@ -254,6 +277,7 @@ class PyramidFit(TrainingLoop[_State]):
         key = (self._likeness[number], self.problem.distortion.variant(own.window))
         if key not in self._shared:
             self._shared[key] = own.shared(key, self.problem.distortion.held(own.window))
+            self._shared[key].optimizer.resting = self.problem.silent
         return self._shared[key]
 
     def _prepare(self, share: float, place: Place) -> None:
@@ -315,7 +339,9 @@ class PyramidFit(TrainingLoop[_State]):
             for grid, part, leaf in zip(grids, place.window.inner, place.leaves, strict=True):
                 cut(grid, part).copy_(leaf)
         temperature, stretch, noise, _ = self._numbers.values
-        return apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(grids)], grids)
+        silent, moving = place.whole[: self.problem.silent], grids[self.problem.silent :]
+        seen = apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(moving)], moving)
+        return [*(torch.zeros_like(grid) for grid in silent), *seen]
 
     def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)

@@ -32,20 +32,23 @@ class ContextModel(nn.Module):
         self._known_places: dict[tuple[int, Shape], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
 
-    def forward(self, latents: Sequence[Tensor], window: Window | None = None) -> Tensor:
+    def forward(self, latents: Sequence[Tensor], window: Window | None = None, silent: int = 0) -> Tensor:
         """Bits of all latents, a scalar; of those in the window's core only, where given.
 
         Args:
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole signal.
+            silent: finest grids that are left out, fewer than there are.
         """
-        return network_bits(self._neighbours, [self.tensors[name] for name in NETWORK], self.grids(latents, window))
+        return network_bits(self._neighbours, [self.tensors[name] for name in NETWORK], self.grids(latents, window, silent))
 
-    def grids(self, latents: Sequence[Tensor], window: Window | None = None) -> list[GridInputs]:
-        """What the network reads of each grid of the latents; arguments as in `forward`."""
-        features = self._features(range(self.spec.context.maps), latents, window)
-        seen = apart([self.spec.context.reads.relaxed(values) for values in together(latents)], latents)
-        return [self._grid(values, seen[number], number, features.get(number), window) for number, values in enumerate(latents)]
+    def grids(self, latents: Sequence[Tensor], window: Window | None = None, silent: int = 0) -> list[GridInputs]:
+        """What the network reads of each grid of the latents that is not left out; arguments as in `forward`."""
+        features = self._features(range(silent, self.spec.context.maps), latents, window)
+        coded = latents[silent:]
+        seen = apart([self.spec.context.reads.relaxed(values) for values in together(coded)], coded)
+        pairs = zip(coded, seen, strict=True)
+        return [self._grid(values, near, number, features.get(number), window) for number, (values, near) in enumerate(pairs, silent)]
 
     def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> GridInputs:
         """What the network reads of one of them."""

@@ -117,6 +117,7 @@ class Schedule:
         frozen_from: the share from which on the latents are rounded and frozen, while the weights settle.
         settling_rate: from there on the weights' rates as shares of the first ones: at its beginning and at the end.
         least_rate: and what they are at least before.
+        silent_from: the share of its steps after which the finest grids that are 0 everywhere stay so, which cost neither time nor bytes; None for none.
         rho: what A and K are scaled to contract with.
         iterations, gradient: of the implicit layer, while fitting.
         window_sides: of the windows of a large signal, of 2 and of 3 axes; None where it is always fitted whole.
@@ -144,6 +145,7 @@ class Schedule:
     frozen_from: float = 0.9
     settling_rate: tuple[float, float] = (0.05, 0.005)
     least_rate: float = 0.02
+    silent_from: float | None = 0.5
     rho: float = 0.8
     iterations: int = 4
     gradient: Gradient = ONE_STEP
@@ -241,6 +243,7 @@ def started_schedule(settings: EncodeSettings) -> Schedule:
         window_sides=None,
         coarse=None,
         compensation=None,
+        silent_from=None,
     )
 
 
@@ -257,6 +260,7 @@ def sparse_schedule(settings: EncodeSettings, *, trained: bool) -> Schedule:
         window_sides=None,
         coarse=None,
         compensation=None,
+        silent_from=None,
     )
 
 

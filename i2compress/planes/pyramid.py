@@ -19,6 +19,7 @@ from ..errors import I2Error, MalformedError
 from ..field.priors import find_prior
 from ..field.spec import MAX_CONTRACTION, PRIOR_BITS, Arrays, PyramidSpec
 from ..field.weights import context_weights, dequantise, rendering_weights
+from ..header import MAX_STREAMS
 from ..render import Renderer
 from .plane import FittedPlane, Plane, PlaneJob
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SPLIT_BYTES = 4096  # latents of at least so many bytes are cut into streams, for partial decoding
 STREAMS = 3
+FRAMING = 6  # bytes of a chunk beside its payload
 ITERATION_LIMIT = 64
 AGAIN, HURRIED_AGAIN = 4, 1  # how often the last part of a fit that missed its aim is made once more, at most; and under a time limit
 
@@ -159,9 +161,12 @@ def _iterations(spec: PyramidSpec, groups: dict[str, WeightGroup], base: Arrays,
 
 
 def _streams(latents: list[Grid], context: ContextWeights, spec: PyramidSpec) -> int:
-    """In how many streams the latents are coded."""
-    few = len(latents) == 1 or latent_bits(latents, context, tile=spec.tile).sum() < 8 * SPLIT_BYTES
-    return 1 if few else min(STREAMS, len(latents))
+    """In how many streams the latents are coded: those that decode parts need, and one for each of the finest grids that then takes no bytes."""
+    bits = latent_bits(latents, context, tile=spec.tile)
+    few = bits.sum() < 8 * SPLIT_BYTES
+    silent = next((number for number, grid in enumerate(latents) if grid.any()), len(latents) - 1)
+    pay = [number + 1 for number in range(silent) if bits[: number + 1].sum() > 8 * FRAMING * (number + 1)]
+    return min(max(1 if few else STREAMS, 1 + max(pay, default=0)), len(latents), MAX_STREAMS)
 
 
 def stream_grids(grids: int, streams: int) -> list[range]:
