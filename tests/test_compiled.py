@@ -39,25 +39,38 @@ def values_and_gradients(grid: tuple[int, ...], width: int) -> tuple[Tensor, lis
     return found.detach(), list(torch.autograd.grad((found * wanted).sum(), leaves))
 
 
-def features_and_gradients(grid: tuple[int, int], dtype: torch.dtype, origins: list[tuple[int, int]] | None) -> list[Tensor]:
+def features_and_gradients(grid: tuple[int, ...], dtype: torch.dtype, origins: list[tuple[int, ...]] | None, kept: dict[str, int]) -> list[Tensor]:
     """Of three levels, the coarser ones with three grids each; of a window of a larger signal where there are origins."""
-    spec = PyramidSpec(grid=grid, channels=3, levels=3, width=2, planes=3, split=1)
+    spec = PyramidSpec(grid=grid, channels=3, levels=3, width=2, planes=3, split=1, **kept)
     field = PyramidField(spec, prior(0, spec)).to(dtype)
     generator = torch.Generator().manual_seed(0)
     taps = field.tensors["up"]
     taps.data += 0.1 * torch.randn(taps.shape, generator=generator)
     beyond = 0 if origins is None else 3  # samples that a window's coarser grids have and its finer ones do not need
-    shapes = [tuple(side + beyond * (level > 0) for side in shape) for shape, level in zip(spec.latent_shapes, spec.grid_levels, strict=True)]
+    shapes = [
+        tuple(side + beyond * (shift > 0) for side, shift in zip(shape, shifts, strict=True))
+        for shape, shifts in zip(spec.latent_shapes, spec.shifts, strict=True)
+    ]
     latents = [torch.randn(1, 1, *shape, generator=generator).to(dtype).requires_grad_() for shape in shapes]
     found = field.features(latents, None if origins is None else [origins[level] for level in spec.grid_levels])
     wanted = torch.randn(found.shape, generator=generator).to(dtype)
     return [found.detach(), *torch.autograd.grad((found * wanted).sum(), [taps, *latents])]
 
 
-@pytest.mark.parametrize("origins", [None, [(7, 6), (3, 2), (1, 0)]])
-@pytest.mark.parametrize("grid", [(37, 51), (8, 300), (5, 4)])
-def test_the_compiled_features_and_their_gradients_are_those_of_float64(grid: tuple[int, int], origins: list[tuple[int, int]] | None) -> None:
-    for ours, exact in zip(*(features_and_gradients(grid, dtype, origins) for dtype in (torch.float32, torch.float64)), strict=True):
+PICTURES: list[tuple[tuple[int, ...], dict[str, int]]] = [((37, 51), {}), ((8, 300), {}), ((5, 4), {})]
+VOLUMES: list[tuple[tuple[int, ...], dict[str, int]]] = [((6, 19, 70), {}), ((9, 8, 11), {"sharp": 2}), ((3, 14, 9), {"steady": 1}), ((1, 6, 7), {})]
+
+
+@pytest.mark.parametrize(
+    ("grid", "kept", "origins"),
+    [(*case, origins) for case in PICTURES for origins in (None, [(7, 6), (3, 2), (1, 0)])]
+    + [(*case, None) for case in VOLUMES]
+    + [((6, 19, 70), {}, [(5, 7, 6), (2, 3, 2), (1, 1, 0)]), ((9, 8, 11), {"sharp": 2}, [(5, 7, 6), (2, 3, 2), (1, 3, 2)])],
+)
+def test_the_compiled_features_and_their_gradients_are_those_of_float64(
+    grid: tuple[int, ...], kept: dict[str, int], origins: list[tuple[int, ...]] | None
+) -> None:
+    for ours, exact in zip(*(features_and_gradients(grid, dtype, origins, kept) for dtype in (torch.float32, torch.float64)), strict=True):
         torch.testing.assert_close(ours.double(), exact, rtol=0, atol=2e-6 * float(exact.abs().max()))
 
 
