@@ -43,7 +43,7 @@ def sources() -> dict[str, tuple[Codes, dict[str, object]]]:
         "started-gray-alpha": (shapes(20, 70, 2, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 60}),
         "started-small": (shapes(17, 19, 3, 255).astype(np.uint8), {"start": "trained", "steps": 40, "tune": "psnr", "quality": 95}),
         "grained": (noisy[:45, :50].clip(0, 255).astype(np.uint8), {"tune": "texture", "quality": 5}),
-        "silent": (shapes(90, 100, 3, 255).astype(np.uint8), {"lam": 0.02}),
+        "silent": (shapes(120, 520, 1, 255).astype(np.uint8), {"lam": 0.03, "steps": 100}),
         "pixel": (np.full((1, 1, 2), 200, np.uint8), {"steps": 5}),
     }
 
