@@ -1,8 +1,8 @@
 """Seconds of one step of the fit and of its parts, on several numbers of threads and with several tunes in turns.
 
-    python -m tests.benchmarks.step PICTURE [--lambda 1e-3] [--threads 1,2] [--tunes psnr,visual] [--rounds 5] [--out step.json]
+    python -m tests.benchmarks.step PICTURE|VIDEO [--lambda 1e-3] [--threads 1,2] [--tunes psnr,visual] [--rounds 5] [--out step.json]
 
-Medians over the rounds; a first one warms up and is not counted. Elapsed, and in brackets those of the processor.
+Medians over the rounds; a first one warms up and is not counted. Elapsed, and in brackets those of the processor. A video is one group.
 """
 
 import argparse
@@ -20,8 +20,10 @@ from i2compress.fit.perceptual import DISTORTIONS
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
 from i2compress.fit.schedule import Schedule
+from i2compress.kinds import Kind
 from i2compress.media import read
 from i2compress.media.image.encode import pyramid_spec
+from i2compress.media.video import group
 from i2compress.memory import keep_freed_memory
 
 
@@ -59,8 +61,11 @@ def main() -> None:
 
 def begun(picture: Path, lam: float, tune: str) -> PyramidFit:
     """A fit of the picture, before its first step."""
-    signal = read(picture)
-    spec = pyramid_spec(signal.grid, signal.channels, EncodeSettings(lam=lam))
+    signal, settings = read(picture), EncodeSettings(lam=lam)
+    if signal.kind == Kind.VIDEO:
+        spec = group.pyramid_spec(signal.grid, signal.channels, settings, longest=len(signal.values))
+    else:
+        spec = pyramid_spec(signal.grid, signal.channels, settings)
     device = torch.device("cpu")
     problem = Problem(DISTORTIONS[tune](signal.values, None, device=device), spec, lam, device=device, schedule=Schedule(steps=1000))
     return PyramidFit(problem, seed=0, on_step=None, stop=None)
@@ -74,7 +79,7 @@ def parts(run: PyramidFit) -> dict[str, Callable[[], object]]:
         "step": lambda: run.step(0.1),
         "rate": lambda: problem.rate_on(latents, window).backward(),  # type: ignore[no-untyped-call]
         "distortion": lambda: problem.distortion_on(latents, window).backward(),  # type: ignore[no-untyped-call]
-        "distortion: interpolation": lambda: problem.field.features(latents).sum().backward(),  # type: ignore[no-untyped-call]
+        "distortion: interpolation": lambda: problem.field.features(latents, window.origins).sum().backward(),  # type: ignore[no-untyped-call]
     }
 
 
