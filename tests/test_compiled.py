@@ -139,7 +139,7 @@ def test_threads_that_help_change_no_bit() -> None:
     def found() -> list[Tensor]:
         values, gradients = values_and_gradients((200, 300), 16)
         measures = [part for measure in (Ssimulacra2, MsSsim) for part in measured(measure, (200, 300), torch.float32)]
-        return [values, *gradients, *features_and_gradients((200, 300), torch.float32, None), blur(values), *measures]
+        return [values, *gradients, *features_and_gradients((200, 300), torch.float32, None, {}), blur(values), *measures]
 
     alone = found()
     with ThreadPoolExecutor(3) as threads, helped_by(threads, 3):
