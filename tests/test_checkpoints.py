@@ -86,13 +86,13 @@ def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file
     told: list[tuple[str, int]] = []
     whole = codec.encode(signal, settings, on_step=lambda info: told.append((info.phase, info.step)))
     begins = [number for number, (phase, step) in enumerate(told) if phase == "fit" and told[number - 1][0] != "fit"][1:]
-    assert whole.coded.steps == 48 and len(begins) == 3  # the last eight steps, three times
+    assert whole.coded.steps == 56 and len(begins) == 4  # the last eight steps, four times
     interrupted(signal, settings, begins[repeat] + into)
     steps: list[int] = []
     with kept(b"origin", every=0):
         again = codec.encode(signal, settings, on_step=lambda info: steps.append(info.step) if info.phase == "fit" else None)
     assert again.data == whole.data and again.coded.steps == whole.coded.steps
-    assert len(steps) == 8 * (3 - repeat) - into + 1  # the first run is not made again, nor what was of the repeated part
+    assert len(steps) == 8 * (4 - repeat) - into + 1  # the first run is not made again, nor what was of the repeated part
 
 
 def test_finished_groups_of_a_video_are_not_fitted_again_and_leave_no_states_of_their_fits(state: Path) -> None:

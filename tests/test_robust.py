@@ -196,9 +196,9 @@ def test_decoding_does_not_load_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("grid", [(1 << 15, 1 << 15), (1 << 20, 1 << 10), (1 << 13, 1 << 13)])
 @pytest.mark.parametrize("verb", ["decode", "verify", "info"])
 def test_a_header_that_claims_a_huge_picture_fails_in_a_sentence_without_the_memory(verb: str, grid: tuple[int, int], tmp_path: Path) -> None:
-    """2**26 points are within what this version decodes; there the first, small grid shows that its stream is empty."""
+    """2**26 points are within what this version decodes; there the first, small grid shows that its stream is nothing but zeros."""
     content = read((GOLDEN / "rgb.i2").read_bytes())
-    (tmp_path / "huge.i2").write_bytes(write(replace(content, header=replace(content.header, grid=grid), latents=(b"",))))
+    (tmp_path / "huge.i2").write_bytes(write(replace(content, header=replace(content.header, grid=grid), latents=(b"\0",))))
     trusted = [] if verb == "info" else ["--any-cost"]
     done = i2c(verb, "huge.i2", *trusted, folder=tmp_path, limit=address_space(1 << 30))
     assert done.returncode == (0 if verb == "info" else 5), done.stderr
