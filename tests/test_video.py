@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import av
 import numpy as np
@@ -175,13 +176,15 @@ def test_bare_planes_are_read_as_they_are_described(tmp_path: Path) -> None:
             pass
 
 
-def test_a_scene_begins_a_group_and_long_scenes_are_cut_evenly() -> None:
+def test_a_scene_begins_a_group_and_long_scenes_are_cut_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_video(coded()).header.lengths == (5, 4) and read_video(coded()).groups[1].limit == 0
-    still = media.SignalSource(Signal(values=np.zeros((70, 4, 4, 1), np.float32), kind=Kind.VIDEO, rate=25))
+    still = media.SignalSource(Signal(values=np.zeros((290, 4, 4, 1), np.float32), kind=Kind.VIDEO, rate=25))
     scenes = groups.scene_starts(still)
-    lengths = groups.group_lengths(still.layout, scenes)
-    assert scenes == [] and (lengths == (23, 23, 24) or sum(lengths) == 70)
-    assert max(groups.group_lengths(still.layout, scenes, longest=100, largest=160)) == 10
+    assert scenes == [] and groups.group_lengths(still, scenes, SETTINGS) == (96, 97, 97)
+    assert groups.group_lengths(still, [90, 270], SETTINGS) == (90, 90, 90, 20)
+    assert max(groups.group_lengths(still, scenes, replace(SETTINGS, field="siren"))) == 29
+    monkeypatch.setattr(groups, "LARGEST", 160)
+    assert max(groups.group_lengths(still, scenes, SETTINGS)) == 10
 
 
 @pytest.mark.parametrize(
@@ -316,7 +319,8 @@ def still() -> tuple[Signal, bytes]:
     for number, frame in enumerate(values):
         frame[8:12, number % 20 : number % 20 + 5] = 1
     signal = Signal(values=values, kind=Kind.VIDEO, rate=25)
-    return signal, codec.encode(signal, replace(SETTINGS, steps=30)).data
+    with patch.object(groups, "LONGEST", 32):
+        return signal, codec.encode(signal, replace(SETTINGS, steps=30)).data
 
 
 def without_joints(data: bytes) -> bytes:
@@ -368,7 +372,8 @@ def test_a_first_group_that_fades_is_refused() -> None:
         I2File.from_bytes(data.replace(payload(data, 0), payload(data, 0, b"\x10"), 1))
 
 
-def test_groups_that_are_fitted_at_the_same_time_make_the_same_file() -> None:
+def test_groups_that_are_fitted_at_the_same_time_make_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "LONGEST", 32)
     signal, told = Signal(values=from_codes(frames(100, 16, 20)), kind=Kind.VIDEO, rate=25), list[float]()
     few = replace(SETTINGS, steps=3)
     alone = codec.encode(signal, few).data
@@ -379,7 +384,8 @@ def test_groups_that_are_fitted_at_the_same_time_make_the_same_file() -> None:
         EncodeSettings(jobs=0)
 
 
-def test_any_group_is_reached_by_way_of_the_weights_that_its_own_are_differences_from() -> None:
+def test_any_group_is_reached_by_way_of_the_weights_that_its_own_are_differences_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "LONGEST", 32)
     signal = Signal(values=from_codes(frames(100, 16, 20)), kind=Kind.VIDEO, rate=25)
     data = codec.encode(signal, replace(SETTINGS, steps=3)).data
     whole, places = I2File.from_bytes(data, threads=1).render().values, (99, 30, 60, 5)

@@ -31,7 +31,7 @@ from .camera import MOST_GROWTH
 from .colour import Colour
 from .format import ALONE, FIRST, SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
 from .group import FittedGroup, Frames, GroupFit, frames_of, steps_of
-from .groups import LARGEST, LONGEST, group_lengths, scene_starts
+from .groups import group_lengths, largest_group, longest_group, scene_starts
 from .joints import FRAMES, best_limit
 from .motion import moved
 
@@ -53,7 +53,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         layout=layout,
         colour=colour,
         source=SOURCES.index(source.format) if source.format in SOURCES else 0,
-        lengths=group_lengths(layout, scenes, largest=LARGEST >> settings.halvings),
+        lengths=group_lengths(source, scenes, settings),
         lam_code=code_of(settings.rate_weight),
     )
     tags = None if settings.strip else source.metadata.tags
@@ -142,12 +142,12 @@ def _at_once(source: Source, settings: EncodeSettings, groups: int) -> int:
 def encode_memory(source: Source, settings: EncodeSettings) -> float:
     """See Medium."""
     layout = source.layout
-    frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
+    frames = longest_group(layout, settings)
     group = (frames, *layout.grid[1:])
     if settings.field != DEFAULT_FIELD:
         return field_memory(group, layout.channels, settings)
     # The plane of a group that moves is larger than its frames.
-    largest = max(LARGEST >> settings.halvings, math.prod(group)) // (frames * layout.grid[2])
+    largest = max(largest_group(settings), math.prod(group)) // (frames * layout.grid[2])
     group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
     beside = estimates.VIDEO_BESIDE + estimates.GROUP_BESIDE * (layout.grid[0] > frames)
     return beside + pyramid_memory(group, settings.halvings, estimates.VIDEO_MEMORY)
@@ -156,7 +156,7 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:
     """See Medium; scenes are not looked for."""
     layout = source.layout
-    frames = max(1, min(LONGEST, (LARGEST >> settings.halvings) // pixels(layout), layout.grid[0]))
+    frames = longest_group(layout, settings)
     groups = math.ceil(layout.grid[0] / frames)
     if settings.field != DEFAULT_FIELD:
         return groups * field_seconds((-(-layout.grid[0] // groups), *layout.grid[1:]), settings)

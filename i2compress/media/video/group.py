@@ -16,7 +16,7 @@ from ...signal import Layout
 from ..protocol import Hooks
 from .camera import brightness, camera_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
-from .groups import LARGEST
+from .groups import largest_group
 from .motion import Path, laid, nearest
 
 MAX_LEVELS = 5  # that halve rows and columns
@@ -49,7 +49,7 @@ class Frames:
 def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings) -> Frames:
     """What is fitted of frames `[n, H, W, C]` of a source, of one scene."""
     values = to_luma(values, colour) if colour.yuv else values
-    path = camera_path(brightness(values, colour), LARGEST >> settings.halvings) if settings.field == DEFAULT_FIELD else ()
+    path = camera_path(brightness(values, colour), largest_group(settings)) if settings.field == DEFAULT_FIELD else ()
     return Frames(values=values, importance=importance(values, layout, colour), path=path)
 
 

@@ -1,4 +1,8 @@
-"""Where groups of pictures begin: at scene cuts, and inside a scene often enough that a group fits into memory."""
+"""Where groups of pictures begin: at scene cuts, and inside a scene often enough that a group fits into memory.
+
+What stands still is told once in a group, and its weights are too, so groups are long; but the plane of a group whose camera moves holds all that it
+sees, so there they are short; and a coordinate field, whose weights are all that there is, gets no more of them for more frames.
+"""
 
 import itertools
 import math
@@ -7,10 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ...config import DEFAULT_FIELD, EncodeSettings
 from ...signal import Layout
 from ..protocol import Source
+from .camera import brightness, camera_path
+from .colour import Colour, to_luma
+from .motion import STEPS
 
-LONGEST = 32  # frames of a group
+LONGEST = 128  # frames of a group
+FAR = 1 / 32  # of the rows or columns, over which a camera moves in a short group, so that a long one would be too large
+SHORT = 32  # and of one whose camera moves, or in a coordinate field
 LARGEST = 1 << 24  # and samples of it, but for a frame that has more by itself
 AT_ONCE = 1 << 22  # samples that are looked at together
 CELL = 8  # side of the blocks whose means are compared
@@ -22,16 +32,43 @@ def scene_starts(source: Source) -> list[int]:
     return cuts(differences(source))
 
 
-def group_lengths(layout: Layout, scenes: Sequence[int], *, longest: int = LONGEST, largest: int = LARGEST) -> tuple[int, ...]:
-    """Frames of each group, all of a scene about equally long; `scenes` as scene_starts gives them."""
-    pixels = layout.samples // layout.grid[0]
-    most = max(1, min(longest, largest // pixels))
-    edges = [0, *scenes, layout.grid[0]]
+def longest_group(layout: Layout, settings: EncodeSettings) -> int:
+    """Frames of a group at most."""
+    longest = LONGEST if settings.field == DEFAULT_FIELD else SHORT
+    return max(1, min(longest, largest_group(settings) // (layout.samples // layout.grid[0]), layout.grid[0]))
+
+
+def largest_group(settings: EncodeSettings) -> int:
+    """Samples of a group at most, but for a frame that has more by itself."""
+    return LARGEST >> settings.halvings
+
+
+def group_lengths(source: Source, scenes: Sequence[int], settings: EncodeSettings) -> tuple[int, ...]:
+    """Frames of each group, all of a scene about equally long. Frames of long scenes are read once.
+
+    Args:
+        source: of the frames.
+        scenes: as scene_starts gives them.
+        settings: the field, and in how small parts it is fitted.
+    """
+    most = longest_group(source.layout, settings)
     lengths: list[int] = []
-    for start, stop in itertools.pairwise(edges):
-        count = math.ceil((stop - start) / most)
+    for start, stop in itertools.pairwise([0, *scenes, source.layout.grid[0]]):
+        moves = min(most, stop - start) > SHORT and _moves(source, start, stop, largest_group(settings))
+        count = math.ceil((stop - start) / (SHORT if moves else most))
         lengths += [(stop - start) * (k + 1) // count - (stop - start) * k // count for k in range(count)]
     return tuple(lengths)
+
+
+def _moves(source: Source, start: int, stop: int, largest: int) -> bool:
+    """Whether the camera moves far in these frames: in half or more of the short groups that they could be."""
+    colour = Colour.from_bytes(source.metadata.colour)
+    found = []
+    for begin in range(start, stop, SHORT):
+        values = np.asarray(source.read(begin, min(SHORT, stop - begin)), np.float32)
+        path = camera_path(brightness(to_luma(values, colour) if colour.yuv else values, colour), largest)
+        found.append(any(place[k] > STEPS * FAR * source.layout.grid[1 + k] for place in path for k in range(2)))
+    return 2 * sum(found) >= len(found)
 
 
 def differences(source: Source) -> npt.NDArray[np.float64]:
