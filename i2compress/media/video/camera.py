@@ -36,6 +36,13 @@ def camera_path(frames: Float32Array, largest: int) -> Path:
         frames: of one scene.
         largest: samples that their plane may have.
     """
+    path = found_path(frames)
+    samples = np.prod(plane_grid(frames.shape, path), dtype=np.float64)
+    return () if samples > min(largest, MOST_GROWTH * frames.size) else path
+
+
+def found_path(frames: Float32Array) -> Path:
+    """Where frames `[n, H, W]` of one scene lie, however large their plane; nothing where they are hardly more alike so."""
     if len(frames) < 2 or min(frames.shape[1:]) < SMALLEST:
         return ()
     places = [np.zeros(2)]
@@ -48,8 +55,7 @@ def camera_path(frames: Float32Array, largest: int) -> Path:
                 found.append(places[-back] + shift(frames[number - back], frames[number], begun - places[-back]))
         places.append(np.mean(found, 0))
     path = path_of([(round(y * STEPS), round(x * STEPS)) for y, x in places])
-    samples = np.prod(plane_grid(frames.shape, path), dtype=np.float64)
-    if not any(map(any, path)) or samples > min(largest, MOST_GROWTH * frames.size):
+    if not any(map(any, path)):
         return ()
     return path if _left(frames, path) < PAYS * _left(frames, ((0, 0),) * len(frames)) else ()
 

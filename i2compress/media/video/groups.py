@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ...config import DEFAULT_FIELD, EncodeSettings
 from ...signal import Layout
 from ..protocol import Source
-from .camera import brightness, camera_path
+from .camera import brightness, found_path
 from .colour import Colour, to_luma
 from .motion import STEPS
 
@@ -54,19 +54,19 @@ def group_lengths(source: Source, scenes: Sequence[int], settings: EncodeSetting
     most = longest_group(source.layout, settings)
     lengths: list[int] = []
     for start, stop in itertools.pairwise([0, *scenes, source.layout.grid[0]]):
-        moves = min(most, stop - start) > SHORT and _moves(source, start, stop, largest_group(settings))
+        moves = min(most, stop - start) > SHORT and _moves(source, start, stop)
         count = math.ceil((stop - start) / (SHORT if moves else most))
         lengths += [(stop - start) * (k + 1) // count - (stop - start) * k // count for k in range(count)]
     return tuple(lengths)
 
 
-def _moves(source: Source, start: int, stop: int, largest: int) -> bool:
+def _moves(source: Source, start: int, stop: int) -> bool:
     """Whether the camera moves far in these frames: in half or more of the short groups that they could be."""
     colour = Colour.from_bytes(source.metadata.colour)
     found = []
     for begin in range(start, stop, SHORT):
         values = np.asarray(source.read(begin, min(SHORT, stop - begin)), np.float32)
-        path = camera_path(brightness(to_luma(values, colour) if colour.yuv else values, colour), largest)
+        path = found_path(brightness(to_luma(values, colour) if colour.yuv else values, colour))
         found.append(any(place[k] > STEPS * FAR * source.layout.grid[1 + k] for place in path for k in range(2)))
     return 2 * sum(found) >= len(found)
 
