@@ -1,13 +1,14 @@
-"""What the steps of a video's fit give, with a fit on the halved video first and without.
+"""What the steps of a video's fit give, with a fit on the halved video first and without, or in shorter groups of pictures.
 
-    python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50]
+    python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--longest 32,128]
 
-Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of the
-processor, one thread.
+With --longest, each fit begins on the halved video, and groups have up to so many frames each. Parts of videos are named as
+`i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of the processor, one thread.
 """
 
 import argparse
 import time
+from itertools import product
 from unittest.mock import patch
 
 from i2compress import EncodeSettings, Signal
@@ -16,6 +17,7 @@ from i2compress.bench.i2c import read_video
 from i2compress.codec import encode
 from i2compress.fit.schedule import Coarse
 from i2compress.kinds import Kind
+from i2compress.media.video import groups
 from i2compress.media.video.colour import Colour, of_planes
 from i2compress.memory import keep_freed_memory
 from i2compress.signal import Metadata
@@ -33,19 +35,22 @@ def main() -> None:
     parser.add_argument("videos", nargs="+")
     parser.add_argument("--steps", default="150,300")
     parser.add_argument("--quality", type=float, default=50.0)
+    parser.add_argument("--longest", help="frames of a group, at most")
     options = parser.parse_args()
     keep_freed_memory()
-    print("| video | steps | halved first | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|")
+    lengths = [groups.LONGEST] if options.longest is None else [int(longest) for longest in options.longest.split(",")]
+    print("| video | steps | halved first | frames of a group | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|---:|")
     for path in options.videos:
         signal = signal_of(read_video(path))
         for steps in map(int, options.steps.split(",")):
             settings = EncodeSettings(quality=options.quality, steps=steps, threads=1)
-            for first in (False, True):
+            for first, longest in product((False, True) if options.longest is None else (True,), lengths):
                 began = time.process_time()
-                with patch.object(Coarse, "pays", Coarse.pays if first else lambda *_: False):
+                halves = patch.object(Coarse, "pays", Coarse.pays if first else lambda *_: False)
+                with halves, patch.object(groups, "LONGEST", longest):
                     made = encode(signal, settings)
                 figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
-                print(f"| {path.rpartition('/')[2]} | {steps} | {'yes' if first else 'no'} | {figures} |", flush=True)
+                print(f"| {path.rpartition('/')[2]} | {steps} | {'yes' if first else 'no'} | {longest} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
