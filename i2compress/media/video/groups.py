@@ -1,7 +1,7 @@
 """Where groups of pictures begin: at scene cuts, and inside a scene often enough that a group fits into memory.
 
 What stands still is told once in a group, and its weights are too, so groups are long; but the plane of a group whose camera moves holds all that it
-sees, so there they are short; and a coordinate field, whose weights are all that there is, gets no more of them for more frames.
+sees, so where it moves far they are short; and a coordinate field, whose weights are all that there is, gets no more of them for more frames.
 """
 
 import itertools
@@ -16,11 +16,11 @@ from ...signal import Layout
 from ..protocol import Source
 from .camera import brightness, found_path
 from .colour import Colour, to_luma
-from .motion import STEPS
+from .motion import plane_grid
 
 LONGEST = 128  # frames of a group
-FAR = 1 / 32  # of the rows or columns, over which a camera moves in a short group, so that a long one would be too large
-SHORT = 32  # and of one whose camera moves, or in a coordinate field
+SHORT = 32  # and of one whose camera moves as far as it may, or in a coordinate field
+ROOM = 1.25  # samples of the plane of a longer group as multiples of its frames': a step takes as much longer
 LARGEST = 1 << 24  # and samples of it, but for a frame that has more by itself
 AT_ONCE = 1 << 22  # samples that are looked at together
 CELL = 8  # side of the blocks whose means are compared
@@ -54,21 +54,28 @@ def group_lengths(source: Source, scenes: Sequence[int], settings: EncodeSetting
     most = longest_group(source.layout, settings)
     lengths: list[int] = []
     for start, stop in itertools.pairwise([0, *scenes, source.layout.grid[0]]):
-        moves = min(most, stop - start) > SHORT and _moves(source, start, stop)
-        count = math.ceil((stop - start) / (SHORT if moves else most))
-        lengths += [(stop - start) * (k + 1) // count - (stop - start) * k // count for k in range(count)]
+        longest = most
+        while max(found := _cut(start, stop, longest)) > SHORT and _moves_far(source, start, found):
+            longest = max(SHORT, longest // 2)
+        lengths += found
     return tuple(lengths)
 
 
-def _moves(source: Source, start: int, stop: int) -> bool:
-    """Whether the camera moves far in these frames: in half or more of the short groups that they could be."""
+def _cut(start: int, stop: int, most: int) -> list[int]:
+    """Frames start..stop - 1 in as few parts of at most so many as there can be, all about equally long: the length of each."""
+    count = math.ceil((stop - start) / most)
+    return [(stop - start) * (k + 1) // count - (stop - start) * k // count for k in range(count)]
+
+
+def _moves_far(source: Source, start: int, lengths: Sequence[int]) -> bool:
+    """Whether a camera moves so far that the plane of one of these groups, the first of which begins there, would be too large."""
     colour = Colour.from_bytes(source.metadata.colour)
-    found = []
-    for begin in range(start, stop, SHORT):
-        values = np.asarray(source.read(begin, min(SHORT, stop - begin)), np.float32)
-        path = found_path(brightness(to_luma(values, colour) if colour.yuv else values, colour))
-        found.append(any(place[k] > STEPS * FAR * source.layout.grid[1 + k] for place in path for k in range(2)))
-    return 2 * sum(found) >= len(found)
+    for begin, length in zip(itertools.accumulate(lengths, initial=start), lengths, strict=False):
+        values = np.asarray(source.read(begin, length), np.float32)
+        frames = brightness(to_luma(values, colour) if colour.yuv else values, colour)
+        if math.prod(plane_grid(frames.shape, found_path(frames))) > ROOM * frames.size:
+            return True
+    return False
 
 
 def differences(source: Source) -> npt.NDArray[np.float64]:
