@@ -8,6 +8,7 @@ finished, such as a group of pictures, leaves its result instead of the states o
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,6 +114,20 @@ def part() -> Iterator[Place | None]:
     if place.path.exists():
         for path in whole.folder.glob(f"{inner.prefix}*"):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def left_behind() -> Iterator[Path]:
+    """A folder for what one fit of an encode leaves to another: with the states, where those are kept, and gone once the encode is done."""
+    whole = _current.get()
+    if whole is None:
+        with tempfile.TemporaryDirectory(prefix="i2compress-") as folder:
+            yield Path(folder)
+        return
+    kept_folder = whole.folder / f"{whole.prefix}left"
+    kept_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    yield kept_folder
+    shutil.rmtree(kept_folder, ignore_errors=True)
 
 
 def reserved() -> Checkpoints | None:

@@ -148,7 +148,8 @@ def encode(
 
     def attempt(settings: EncodeSettings) -> Attempt:
         nonlocal done
-        first, done = done, (done + MOSTLY * (1 - done) if searches else 1.0)
+        work = 1.0 if settings.search is None else settings.search.work
+        first, done = done, (done + MOSTLY * work * (1 - done) if searches else 1.0)
         coded = medium.encode(source, settings, Hooks(on_step=course.of(len(running), (first, done)), stop=stop))
         coded = replace(coded, data=insert_tracks(coded.data, beside.packed), notes=(*beside.notes, *coded.notes))
         coded = coded if origin is None else replace(coded, data=insert_origin(coded.data, origin))

@@ -1,6 +1,7 @@
 """What a user can ask for, validated once, with every default written here and nowhere else."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,28 @@ class Aim(NamedTuple):
 
     measure: str
     value: float
+
+
+LAST_PART_BEGINS = 0.5  # the share of a whole fit at which its last part begins: later, lambda changes little, and earlier it costs more steps
+
+
+class Search(NamedTuple):
+    """What one fit of a search for a target is; see targets.meet.
+
+    Args:
+        folder: where whole fits leave the states that last parts begin at; each part of a source has one of its own in it.
+        share: of the usual steps that a fit makes; less than 1 of one that is only to say where the others begin, and leaves no state.
+        last_part: whether only the last part of the whole fit that left its state there is made, once more, under another lambda.
+    """
+
+    folder: str
+    share: float = 1.0
+    last_part: bool = False
+
+    @property
+    def work(self) -> float:
+        """What it takes, in whole fits."""
+        return 1 - LAST_PART_BEGINS if self.last_part else self.share
 
 
 # How far off its aim a fit may end, either way: in ln(bytes), dB and points.
@@ -198,6 +221,7 @@ class EncodeSettings:
         jobs: of video: groups of pictures that are fitted at the same time, each in a process of its own, which imports the main module anew: a
             script needs its `if __name__ == "__main__"`.
         aim: what the file is to come to, within AIM_ROOM; a lambda is where the fit begins then. None without a target, which sets it.
+        search: which fit of a search for a target this is. None without a target, which sets it.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -226,6 +250,7 @@ class EncodeSettings:
     halvings: int = 0
     jobs: int = 1
     aim: Aim | None = None
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         known = [tune for tunes in TUNES.values() for tune in tunes]
@@ -287,6 +312,12 @@ class EncodeSettings:
         if self.time_limit is None:
             return self
         return replace(self, time_limit=max(LEAST_TIME, self.time_limit - (time.monotonic() - began)))
+
+    def of_part(self, number: int) -> "EncodeSettings":
+        """The settings of the fit of one part of a source, such as a group of pictures."""
+        if self.search is None:
+            return self
+        return replace(self, search=self.search._replace(folder=os.path.join(self.search.folder, str(number))))
 
     def tune_of(self, kind: Kind) -> str:
         """The tune, given or the default of that kind of media."""

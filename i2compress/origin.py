@@ -9,7 +9,8 @@ from .config import EncodeSettings
 from .container import ORIGIN_SIZE
 
 PART = ORIGIN_SIZE // 2  # bytes of each of the two hashes
-ELSEWHERE = frozenset({"device", "threads", "halvings", "aim", "jobs"})  # settings that say where the work is done, or that others decide
+# Settings that say where the work is done, or that others decide.
+ELSEWHERE = frozenset({"device", "threads", "halvings", "aim", "search", "jobs"})
 LATER = frozenset({"max_memory", "no_audio", "surface"})  # settings of later: not said where not given, so that older files stay up to date
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from i2compress import EncodeSettings, Signal, checkpoints, codec
 from i2compress.checkpoints import Place, kept, state_folder
-from i2compress.config import Aim
+from i2compress.config import AIM_ROOM, Aim, Target
 from i2compress.kinds import Kind
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,10 @@ def test_a_fit_that_comes_to_a_size_goes_on_with_the_lambda_that_it_had(state: P
 
 
 @pytest.mark.parametrize(("repeat", "into"), [(0, 3), (0, 7), (1, 4)])
-def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file(repeat: int, into: int, state: Path) -> None:
+def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file(
+    repeat: int, into: int, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AIM_ROOM, "size", 1e-9)  # it always misses
     settings, signal = EncodeSettings(steps=24, threads=1, device="cpu", aim=Aim("size", 500.0), lam=1e-3, start="none"), source(Kind.IMAGE)
     told: list[tuple[str, int]] = []
     whole = codec.encode(signal, settings, on_step=lambda info: told.append((info.phase, info.step)))
@@ -93,6 +96,20 @@ def test_a_fit_that_is_interrupted_in_its_repeated_last_part_gives_the_same_file
         again = codec.encode(signal, settings, on_step=lambda info: steps.append(info.step) if info.phase == "fit" else None)
     assert again.data == whole.data and again.coded.steps == whole.coded.steps
     assert len(steps) == 8 * (4 - repeat) - into + 1  # the first run is not made again, nor what was of the repeated part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_search_for_a_size_of_a_video_that_is_interrupted_gives_the_same_file(share: float, state: Path) -> None:
+    settings, signal, made = EncodeSettings(steps=16, threads=1, device="cpu", target=Target(size=1300)), source(Kind.VIDEO), list[object]()
+    whole = codec.encode(signal, settings, on_step=made.append)
+    assert whole.coded.passes > 32
+    for _ in range(2):
+        interrupted(signal, settings, max(1, round(share * len(made)) // 2))
+    again: list[object] = []
+    with kept(b"origin", every=0):
+        assert codec.encode(signal, settings, on_step=again.append).data == whole.data
+    assert len(again) < len(made) and not list(state.iterdir())
 
 
 def test_finished_groups_of_a_video_are_not_fitted_again_and_leave_no_states_of_their_fits(state: Path) -> None:

@@ -144,6 +144,7 @@ def test_targets_take_more_than_one_fit(tmp_path: Path) -> None:
         works(jobs, settings)[0]
         for settings in (PLAIN, replace(PLAIN, target=Target(psnr=30.0)), replace(PLAIN, field="siren", target=Target(psnr=30.0)))
     )
+    assert estimates.fits(replace(PLAIN, target=Target(size=9999)), aims=False, continues=True) == estimates.CONTINUED_FITS
     assert aimed == pytest.approx(estimates.AIMED_FITS * plain)
     assert searched == pytest.approx(estimates.SEARCHED_FITS * works(jobs, SIREN)[0])
 

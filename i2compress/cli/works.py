@@ -46,7 +46,7 @@ def works(
             break
         with suppress(I2Error), media.open_source(jobs[number].source, raw=raw) as file:  # what is wrong with it is said when it is its turn
             medium = media.MEDIA[file.source.layout.kind]
-            seconds = medium.encode_seconds(file.source, settings) * estimates.fits(settings, aims=medium.aims)
+            seconds = medium.encode_seconds(file.source, settings) * estimates.fits(settings, aims=medium.aims, continues=bool(medium.continues))
             found[number] = seconds if settings.time_limit is None else min(seconds, settings.time_limit)
     if not found:
         return [float(count) for count in sizes]

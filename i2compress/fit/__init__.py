@@ -5,6 +5,7 @@ schedule: how a fit goes: a pyramid from nothing, one whose latents start at the
 distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur and pairs).
 rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
+last_part: the end of a fit, made once more by another one.
 wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
 parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, places, batched: what makes a step quick on a GPU.
@@ -32,6 +33,7 @@ from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import quantise_coordinates, starting_field
 from .distortion import MovedError, SquaredError
+from .last_part import spec_left
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
@@ -68,6 +70,7 @@ __all__ = [
     "measured_distortion",
     "pick_device",
     "pyramid_schedule",
+    "spec_left",
     "ssimulacra2",
     "started_schedule",
     "trained_schedule",
@@ -134,7 +137,7 @@ def fit_signal(
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    schedule = pyramid_schedule(settings, spec.grid) if schedule is None else schedule
+    schedule = (pyramid_schedule(settings, spec.grid) if schedule is None else schedule).shortened(settings.search)
     with _fitting(settings.threads):
         device = pick_device(settings.device)
         if on_step is not None and device.type == "cpu" and not known():
@@ -144,6 +147,7 @@ def fit_signal(
         if fractions is not None:
             measure = squares = MovedError(values, importance, fractions, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
+        problem.search = settings.search
         if aim is not None:
             problem.steering = SizeSteering(problem, aim.value) if judge is None else QualitySteering(problem, aim, judge)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)

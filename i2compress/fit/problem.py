@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..arrays import Float32Array, Int32Array, Shape
+from ..config import Search
 from ..field.priors import find_prior
 from ..field.pyramid import PyramidField
 from ..field.spec import Arrays, PyramidSpec
@@ -68,7 +69,8 @@ class FittedPyramid:
 class Problem:
     """A signal and the networks that are fitted to it.
 
-    `steering` moves `lam`, where it is given one; the first `silent` grids are 0, and their latents take no bits.
+    `steering` moves `lam`, where it is given one; `search` says which fit of a search this is; the first `silent` grids are 0, and their latents
+    take no bits.
 
     Args:
         distortion: from the signal.
@@ -82,6 +84,7 @@ class Problem:
 
     steering: "Steering | None" = None
     silent = 0
+    search: Search | None = None
 
     def __init__(
         self,
@@ -133,7 +136,7 @@ class Problem:
         return rate
 
     def weight_rate(self) -> Tensor | None:
-        """Bits a sample that the weights' differences from a trained prior or a base count in the loss, a differentiable scalar; None with neither."""
+        """Bits a sample that the weights' differences from a trained prior or a base count in the loss, a differentiable scalar; None: nothing."""
         if not self._counted:
             return None
         bits = torch.stack([weight_bits(tensor - self._origins[name]) for name, tensor in self.weights().items()]).sum()

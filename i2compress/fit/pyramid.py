@@ -20,7 +20,9 @@ from torch import Tensor
 
 from ..arrays import Float32Array
 from ..coding.laplace import LIMIT
+from ..config import LAST_PART_BEGINS
 from ..field.spatial import contract
+from . import last_part
 from .adam import Adam
 from .batched import apart, together
 from .coarse import halved_spec, joined, parted
@@ -245,6 +247,9 @@ class PyramidFit(TrainingLoop[_State]):
                 else:
                     self.weight_optimizer.refresh()
         self.weight_optimizer.done += 1
+        search = self.problem.search
+        if search is not None and search.share == 1 and not search.last_part and share >= LAST_PART_BEGINS:
+            last_part.leave(self, search)
         if self.problem.steering is not None:
             if share >= AGAIN_FROM and self._halfway is None:
                 self._halfway = self._here(self.done + 1)
@@ -365,6 +370,11 @@ def fit_pyramid(
 
     With several candidates each makes the first steps with its own seed and slightly other weights; the best goes on.
     """
+    if (search := problem.search) is not None and last_part.is_last_part(search):
+        last_part.take_schedule(problem, search)
+        run = PyramidFit(problem, seed=seed, on_step=on_step, stop=stop)
+        last_part.begin(run, search)
+        return run.run()
     began = time.monotonic()
     before = _begin_coarse(problem, seed, on_step, stop)
     if before:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..arrays import Shape
-from ..config import COMPENSATED_FROM, COMPENSATED_UP_TO, COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, effort_steps
+from ..config import COMPENSATED_FROM, COMPENSATED_UP_TO, COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, Search, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec
@@ -25,6 +25,8 @@ REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights
 # Steps of a fit of a picture that still takes many of them on the halved signal, moves A and K fast and freezes its latents early, and of one
 # that does so no more; see pyramid_schedule, and docs/results/speed.md for what that gives.
 FEW, MANY = 60, 250
+
+SHORTEST = 20  # steps of a fit that is to say anything of a longer one
 
 
 def cosine(share: float, begin: float, end: float) -> float:
@@ -198,6 +200,13 @@ class Schedule:
         first = replace(self, steps=max(1, round(self.coarse.steps * steps)), time_limit=limit, span=(0.0, 0.0), candidates=1, compensation=None)
         begin, end = self.span
         return first, replace(self, steps=steps, coarse=None, span=(begin + (end - begin) * self.coarse.joined, end))
+
+    def shortened(self, search: Search | None) -> "Schedule":
+        """Of a fit of a search for a target that makes a share of the steps."""
+        if search is None or search.share == 1:
+            return self
+        steps = min(self.steps, max(SHORTEST, round(search.share * self.steps)))
+        return replace(self, steps=steps, candidates=1, compensation=None)
 
     def window_side(self, axes: int) -> int | None:
         """Of the windows of a signal of 2 or 3 axes; None where there is one."""

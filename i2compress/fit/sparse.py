@@ -222,8 +222,10 @@ def sparse_problem(
     distances: Distances, spec: SparseSpec, lattice: Lattice, settings: EncodeSettings, *, device: torch.device, start: Start | None
 ) -> SparseProblem:
     """The problem of an encode with those settings."""
-    schedule = sparse_schedule(settings, trained=start is not None and start.prior > 0)
-    return SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=schedule, start=start)
+    schedule = sparse_schedule(settings, trained=start is not None and start.prior > 0).shortened(settings.search)
+    problem = SparseProblem(distances, spec, lattice, settings.rate_weight, device=device, schedule=schedule, start=start)
+    problem.search = settings.search
+    return problem
 
 
 def _tensor(rows: IndexArray, device: torch.device) -> Tensor:

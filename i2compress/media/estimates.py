@@ -117,14 +117,17 @@ def field_seconds(grid: tuple[int, ...], settings: EncodeSettings, *, batch: int
     return (FIELD if pace is None else pace).seconds(steps, coordinate_batch(samples) if batch is None else batch, samples, settings)
 
 
-AIMED_FITS, SEARCHED_FITS = 1.5, 3.0  # whole fits that a target takes, about: of media whose fits aim at it, and of others
+# Whole fits that a target takes, about: of media whose fits aim at it, of those whose last part is made again, and of others.
+AIMED_FITS, CONTINUED_FITS, SEARCHED_FITS = 1.5, 2.0, 3.0
 
 
-def fits(settings: EncodeSettings, *, aims: bool) -> float:
-    """Whole fits that an encode takes, about, of a kind of media whose fits aim at targets or not."""
+def fits(settings: EncodeSettings, *, aims: bool, continues: bool) -> float:
+    """Whole fits that an encode takes, about, of a kind of media whose fits aim at targets, or whose last part can be made again, or neither."""
     if not settings.target.given:
         return 1.0
-    return AIMED_FITS if aims and settings.field == DEFAULT_FIELD else SEARCHED_FITS
+    if settings.field != DEFAULT_FIELD:
+        return SEARCHED_FITS
+    return AIMED_FITS if aims else CONTINUED_FITS if continues else SEARCHED_FITS
 
 
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops

@@ -240,6 +240,10 @@ class Medium(Protocol):
     def aims(self) -> bool:
         """Whether its fits move lambda so that the file comes to a size; see EncodeSettings.aim."""
 
+    @property
+    def continues(self) -> frozenset[str]:
+        """Which way the last part of its fits can be made once more: "down" under a lower lambda, "up"; see EncodeSettings.search."""
+
     def sniff(self, head: bytes) -> bool:
         """Whether the first bytes are those of a file of this kind that can be read."""
 

@@ -90,9 +90,9 @@ def _fit(
     settle: Settle | None,
     base: Arrays | None,
 ) -> FittedPlane:
-    from ..fit import Start, fit_signal
+    from ..fit import Start, fit_signal, spec_left
 
-    start = Start() if start is None else start
+    start, spec = Start() if start is None else start, spec_left(spec, job.settings.search)
     result = fit_signal(
         job.values,
         spec,

@@ -57,8 +57,9 @@ class SparseJob:
 
 def fit_sparse_plane(job: SparseJob, spec: SparseSpec) -> FittedPlane:
     """Fit a sparse pyramid and code it; how many iterations the decoder makes is found here."""
-    from ..fit import Start, fit_sparse
+    from ..fit import Start, fit_sparse, spec_left
 
+    spec = spec_left(spec, job.settings.search)
     start = Start(latents=job.start, prior=TRAINED if trained_for(spec) else 0)
     result = fit_sparse(job.distances, spec, job.lattice, job.settings, start=start, on_step=job.on_step, stop=job.stop)
     groups, base = result.groups, sparse_prior(start.prior, spec)

@@ -12,6 +12,7 @@ from .source import create, open
 __all__ = [
     "aims",
     "check_output",
+    "continues",
     "cost",
     "create",
     "describe",
@@ -38,3 +39,4 @@ noun = "a picture"
 start = "H"
 options = frozenset({"scale", "size", "max_size", "crop", "dither", "no_grain", "start"})
 aims = True
+continues = frozenset[str]()

@@ -13,6 +13,7 @@ from .write import create
 __all__ = [
     "aims",
     "check_output",
+    "continues",
     "cost",
     "create",
     "describe",
@@ -39,3 +40,4 @@ noun = "a shape"
 start = "G"
 options = frozenset({"grid", "surface", "resolution", "box", "normals"})
 aims = False
+continues = frozenset({"down"})

@@ -89,7 +89,8 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     planes = _fit_sparse(source, settings, hooks) if sparse else [fit_coordinates(source, surface, settings, hooks)]
     fitted, colours = planes[0], planes[1:]
     renderer, frame = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0)
-    if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer):
+    judged = settings.search is None or settings.search.share == 1  # a short fit only says where others begin
+    if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) and judged:
         notes = lost_parts(source, renderer)
         frame = frame._replace(sharpen=ROUNDS if sharpening_pays(source.solid, renderer, layout.grid, frame) else 0)
         source.layout = replace(layout, frame=frame)
@@ -216,10 +217,10 @@ def _fit_sparse(source: Source, settings: EncodeSettings, hooks: Hooks) -> list[
     def hooks_of(number: int) -> Hooks:
         return replace(hooks, on_step=parts.of(number))
 
-    fitted, lattice = _fit_distances(source, settings, hooks_of(0))
+    fitted, lattice = _fit_distances(source, settings.of_part(0), hooks_of(0))
     planes = [fitted]
     for number in range(1, count):
-        planes.append(_fit_colour(source, lattice, number - 1, settings, hooks_of(number)))
+        planes.append(_fit_colour(source, lattice, number - 1, settings.of_part(number), hooks_of(number)))
     return planes
 
 

@@ -13,6 +13,7 @@ from .write import create
 __all__ = [
     "aims",
     "check_output",
+    "continues",
     "cost",
     "create",
     "describe",
@@ -39,3 +40,4 @@ noun = "sound"
 start = "A"
 options = frozenset({"bitrate", "rate", "time"})
 aims = False
+continues = frozenset[str]()

@@ -12,6 +12,7 @@ from .write import create
 __all__ = [
     "aims",
     "check_output",
+    "continues",
     "cost",
     "create",
     "describe",
@@ -38,3 +39,4 @@ noun = "a video"
 start = "V"
 options = frozenset({"scale", "size", "max_size", "crop", "time", "frames", "fps", "no_audio"})
 aims = False
+continues = frozenset({"down", "up"})

@@ -107,7 +107,7 @@ class _Groups:
     def _part(self, number: int, base: Arrays | None) -> GroupFit:
         header, began = self._header, time.monotonic()
         layout, lengths = header.layout, header.lengths
-        settings = replace(self._settings, threads=self.threads if number else self._settings.threads)
+        settings = replace(self._settings, threads=self.threads if number else self._settings.threads).of_part(number)
         if settings.time_limit is not None:  # shared with the groups that can only begin when this one is done
             left = settings.in_time(self._began).time_limit
             following = lengths[number :: self._at_once] if number else (lengths[0], *lengths[1 :: self._at_once])
