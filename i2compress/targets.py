@@ -171,7 +171,7 @@ class _Continued:
         return self._asked("whole", place, folder / str(len(wholes) + 1), wholes)
 
     def _rescue(self, wholes: "list[_Try]", folder: Path) -> "_Try | None":
-        """The time is over, and all that counts is that the file keeps to its target: a hurried fit at a lambda that is much safer, each time more."""
+        """The time is over, and all that counts is that the file keeps to its target: a hurried fit at a much safer lambda."""
         if len(wholes) > RESCUES or any(self._goal.met(entry.found) for entry in self._tried):
             return None
         ask = self._asked("whole", _safer(self._goal, self._tried[-1].found, self._tried[-1].asked), folder / str(len(wholes) + 1))
