@@ -44,7 +44,7 @@ PICTURE = {
 }
 COMPENSATION = 2.5  # seconds that the compensation of weights takes, whatever they are of
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
-VIDEO = Pace(fit=1.0, sample=1.1e-5, step=0.02, step_sample=1e-6)  # for each pixel of each frame
+VIDEO = Pace(fit=1.0, sample=1.1e-5, step=0.02, step_sample=6e-7)  # for each pixel of each frame
 SHAPE = Pace(fit=0.7, sample=8.5e-4, step=0.01, step_sample=4.3e-6)  # for each sample of the grid that the surface crosses
 GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
 TRIANGLE = 2.5e-5  # seconds for each triangle of a mesh

@@ -1,9 +1,11 @@
-"""What the steps of a video's fit give, with a fit on the halved video first and without, or in shorter groups of pictures.
+"""What the steps of a video's fit give, on the halved video first and without that, in groups of other lengths, and with weights that count less.
 
-    python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--longest 32,128]
+    python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--halved no,yes] [--longest 32,128]
+        [--counted 0,1]
 
-With --longest, each fit begins on the halved video, and groups have up to so many frames each. Parts of videos are named as
-`i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of the processor, one thread.
+--longest: frames of a group at most. --counted: the share of the bits of weights that are differences from those of the first group that counts
+while fitting. Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of
+the processor, one thread.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from i2compress import EncodeSettings, Signal
 from i2compress.bench.codec import Clip
 from i2compress.bench.i2c import read_video
 from i2compress.codec import encode
+from i2compress.fit import problem
 from i2compress.fit.schedule import Coarse
 from i2compress.kinds import Kind
 from i2compress.media.video import groups
@@ -35,22 +38,26 @@ def main() -> None:
     parser.add_argument("videos", nargs="+")
     parser.add_argument("--steps", default="150,300")
     parser.add_argument("--quality", type=float, default=50.0)
-    parser.add_argument("--longest", help="frames of a group, at most")
+    parser.add_argument("--halved", default="yes")
+    parser.add_argument("--longest", default=str(groups.LONGEST))
+    parser.add_argument("--counted", default=str(problem.COUNTED_FROM_BASE))
     options = parser.parse_args()
     keep_freed_memory()
-    lengths = [groups.LONGEST] if options.longest is None else [int(longest) for longest in options.longest.split(",")]
-    print("| video | steps | halved first | frames of a group | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|---:|")
+    kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted)]
+    print(
+        "| video | steps | halved first | frames of a group | weights count | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|---:|---:|"
+    )
     for path in options.videos:
         signal = signal_of(read_video(path))
-        for steps in map(int, options.steps.split(",")):
-            settings = EncodeSettings(quality=options.quality, steps=steps, threads=1)
-            for first, longest in product((False, True) if options.longest is None else (True,), lengths):
-                began = time.process_time()
-                halves = patch.object(Coarse, "pays", Coarse.pays if first else lambda *_: False)
-                with halves, patch.object(groups, "LONGEST", longest):
-                    made = encode(signal, settings)
-                figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
-                print(f"| {path.rpartition('/')[2]} | {steps} | {'yes' if first else 'no'} | {longest} | {figures} |", flush=True)
+        for steps, halved, longest, counted in product(*kinds):
+            settings = EncodeSettings(quality=options.quality, steps=int(steps), threads=1)
+            began = time.process_time()
+            halves = patch.object(Coarse, "pays", Coarse.pays if halved == "yes" else lambda *_: False)
+            shares = patch.object(problem, "COUNTED_FROM_BASE", float(counted))
+            with halves, shares, patch.object(groups, "LONGEST", int(longest)):
+                made = encode(signal, settings)
+            figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
+            print(f"| {path.rpartition('/')[2]} | {steps} | {halved} | {longest} | {counted} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
