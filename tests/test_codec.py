@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from i2compress.container import read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
 from i2compress.field.priors import find_prior
 from i2compress.field.weights import context_weights
+from i2compress.fit.rate import ContextModel
 from i2compress.media.image.encode import hurried, levels_for, pyramid_spec
 from i2compress.planes.pyramid import stream_grids
 from i2compress.signal import Metadata, to_codes
@@ -69,6 +71,20 @@ def test_the_file_is_as_large_as_the_estimate_and_a_constant() -> None:
     context = context_weights(plane.spec, groups, find_prior(content.header.prior, plane.spec))
     estimate = len(content.weights) + latent_bits(plane.latents, context, tile=plane.spec.tile).sum() / 8
     assert estimate <= len(result.data) <= 1.01 * estimate + 80
+
+
+def test_the_finest_grids_of_a_low_quality_are_silent_and_take_no_bytes() -> None:
+    source = Signal.from_codes(picture(256, 320))
+    settings = replace(FAST, lam=0.02, start="none", tune="psnr")
+    with patch.object(ContextModel, "forward", autospec=True, side_effect=ContextModel.forward) as rate:
+        result = encode(source, settings)
+    seen = [call.args[3] if len(call.args) > 3 else call.kwargs.get("silent", 0) for call in rate.call_args_list]
+    content, plane = read(result.data), I2File.from_bytes(result.data).content.plane
+    count = next(number for number, grid in enumerate(plane.latents) if grid.any())
+    empty = [not stream for stream in content.latents]
+    assert 0 < sum(empty) <= count < len(plane.latents) and not any(empty[: -sum(empty)])
+    assert seen[0] == 0 and 0 < max(seen) <= count
+    assert result.psnr > 20 and np.array_equal(I2File.from_bytes(result.data).render().values, i2compress.decode(result.data).values)
 
 
 def test_the_same_input_gives_the_same_file() -> None:

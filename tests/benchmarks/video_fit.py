@@ -44,9 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted)]
-    print(
-        "| video | steps | halved first | frames of a group | weights count | loss | PSNR | bytes | CPU s |\n|---|---:|---|---:|---:|---:|---:|---:|---:|"
-    )
+    names = ["video", "steps", "halved first", "frames of a group", "weights count", "loss", "PSNR", "bytes", "CPU s"]
+    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for path in options.videos:
         signal = signal_of(read_video(path))
         for steps, halved, longest, counted in product(*kinds):
