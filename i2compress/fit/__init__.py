@@ -5,7 +5,7 @@ schedule: how a fit goes: a pyramid from nothing, one whose latents start at the
 distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur and pairs).
 rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
-last_part: the end of a fit, made once more by another one.
+last_part: the end of a fit, made once more by another one. silent: grids that are 0.
 wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
 parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, places, batched: what makes a step quick on a GPU.

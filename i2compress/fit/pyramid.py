@@ -9,7 +9,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from .parallel import Pair, cpu_threads
 from .places import Place
 from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed, stretch_of
+from .silent import silent_grids, worthless_grids
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 from .windows import Window, cut, likeness
@@ -104,7 +105,7 @@ class PyramidFit(TrainingLoop[_State]):
         shifts = problem.spec.shifts if recorded else []
         self._likeness: list[Hashable] = [likeness(window, shifts) if recorded else number for number, window in enumerate(problem.windows)]
         self._shared: dict[Hashable, Place] = {}
-        self._looked = problem.schedule.silent_from is None  # whether grids were looked for that are 0
+        self._looks = 0  # for grids that are to be silent: one for those that are 0 while latents move, and one for those that are not worth it after
         self._frozen = False
         self._numbers = Numbers(4, problem.device)  # temperature and stretch of the soft rounding, noise, and what the rate is differentiated times
         self._found = torch.zeros(2, device=problem.device)  # distortion and rate of the last step
@@ -130,6 +131,7 @@ class PyramidFit(TrainingLoop[_State]):
             self.advance(1.0)
         self.keep()
         assert self.best is not None
+        self.problem.silent = silent_grids(self.best.latents)
         for name, tensor in self.problem.weights().items():
             tensor.data.copy_(self.best.weights[name])
         weights = {name: tensor.cpu().double().numpy() for name, tensor in self.best.weights.items()}
@@ -167,7 +169,7 @@ class PyramidFit(TrainingLoop[_State]):
         leaves = [[leaf.detach() for leaf in leaves] for leaves, _ in self.cores]
         chance = {"generator": self.generator.get_state(), "order": self.order.bit_generator.state, "queue": self._queue}
         weights = {name: tensor.detach() for name, tensor in self.problem.weights().items()}
-        silent = {"silent": self.problem.silent, "looked": self._looked}
+        silent = {"silent": self.problem.silent, "looks": self._looks}
         steering = None if self.problem.steering is None else self.problem.steering.state()
         steered = {"steering": steering, "halfway": self._halfway, "beside": self.beside}
         return {"weights": weights, "latents": self.latents, "leaves": leaves, "optimizers": optimizers, "best": best, **silent, **steered, **chance}
@@ -187,7 +189,7 @@ class PyramidFit(TrainingLoop[_State]):
         self.generator.set_state(state["generator"])
         self.order.bit_generator.state = state["order"]
         self._queue = list(state["queue"])
-        self._looked = state["looked"]
+        self._looks = state["looks"]
         self._silence(state["silent"])
         if self.problem.steering is not None:
             self.problem.steering.restore(state["steering"])
@@ -223,10 +225,11 @@ class PyramidFit(TrainingLoop[_State]):
 
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
-        if not self._looked and self.schedule.silent_from is not None and share >= self.schedule.silent_from:
-            self._looked = True
-            self._silence(next((number for number, grid in enumerate(self.rounded()[:-1]) if grid.any()), len(self.latents) - 1))
         number, frozen = self._next(), self.schedule.frozen(share)
+        if self.schedule.silent_from is not None and self._looks < (share >= self.schedule.silent_from) + frozen:
+            self._looks += 1
+            latents = self.rounded()
+            self._silence(worthless_grids(self.problem, latents, self._whole_loss) if frozen else silent_grids(latents))
         own, place = self.places[number], self._where(number)
         if frozen != self._frozen:  # what was recorded is not needed again
             self._frozen = frozen
@@ -356,11 +359,18 @@ class PyramidFit(TrainingLoop[_State]):
 
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
-        latents, problem = self.rounded(), self.problem
-        sample = problem.windows[:: max(1, len(problem.windows) // 4)]
-        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in sample]
-        loss = sum(d + problem.lam * r for d, r in parts) / len(parts)
+        latents, windows = self.rounded(), self.problem.windows
+        loss = self._loss(latents, windows[:: max(1, len(windows) // 4)])
         return loss, lambda: _State({name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}, latents)
+
+    def _whole_loss(self, latents: list[Tensor]) -> float:
+        return self._loss(latents, self.problem.windows)
+
+    def _loss(self, latents: list[Tensor], windows: Sequence[Window]) -> float:
+        """The mean over windows, of rounded latents."""
+        problem = self.problem
+        parts = [self.pair(partial(problem.distortion_of, latents, window), partial(problem.rate_of, latents, window)) for window in windows]
+        return sum(d + problem.lam * r for d, r in parts) / len(parts)
 
 
 def fit_pyramid(
