@@ -168,6 +168,9 @@ class _Continued:
             return None
         less = 0.0 if any(entry.kind == "last" for entry in self._tried) else LESS[goal.name]  # they did not make up for it
         place = _next(goal, wholes, wanted=goal.wanted - less, slope=self._slope)
+        if any(abs(place - entry.asked) < SAME for entry in wholes):  # one came out by chance on the wrong side of another: beyond both
+            way = math.copysign(STRIDE, (goal.wanted - less - whole.found) / self._slope)
+            place = way + (max if way > 0 else min)(entry.asked for entry in wholes)
         return self._asked("whole", place, folder / str(len(wholes) + 1), wholes)
 
     def _rescue(self, wholes: "list[_Try]", folder: Path) -> "_Try | None":

@@ -25,7 +25,7 @@ from i2compress.media.sound.waveform import INPUT_SCALE as SOUND_SCALE
 from i2compress.planes.coordinate import input_scale
 from i2compress.signal import Metadata, to_codes
 
-FAST = EncodeSettings(steps=40, lam=1e-4, threads=1, width=12, device="cpu")
+FAST = EncodeSettings(steps=80, lam=1e-4, threads=1, width=12, device="cpu")
 KINDS = [(kind, explicit) for kind in ("siren", "fourier", "gabor") for explicit in (False, True)]
 
 
@@ -48,7 +48,7 @@ def test_a_picture_comes_back_and_the_reported_psnr_is_that_of_the_file(kind: st
     error = np.mean((to_codes(file.render().values, 8) / 255.0 - picture().values) ** 2)
     assert result.psnr == pytest.approx(-10 * np.log10(error), abs=1e-4)
     assert result.psnr > 22
-    assert result.coded.converged and result.coded.steps == 40
+    assert result.coded.converged and result.coded.steps == 80
     assert result.sizes["weights"] <= len(result.data) <= result.sizes["weights"] + 60
     assert file.complete and file.content.plane.latents == []
 

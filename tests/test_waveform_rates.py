@@ -103,7 +103,7 @@ def fitted() -> tuple[bytes, Signal]:
     t = np.arange(2000) / RATE
     values = 0.5 * np.stack([np.sin(2 * np.pi * 200 * t), np.cos(2 * np.pi * 310 * t)], 1)
     wave = Signal(values=values.astype(np.float32), kind=Kind.AUDIO, bit_depth=24, rate=RATE)
-    return encode(wave, EncodeSettings(field="fourier", steps=150, width=24, input_scale=300, lam=1e-5, threads=1, device="cpu")), wave
+    return encode(wave, EncodeSettings(field="fourier", steps=250, width=24, input_scale=300, lam=1e-5, threads=1, device="cpu")), wave
 
 
 @pytest.mark.parametrize("rate", [16000, 11025, 4000])

@@ -6,7 +6,7 @@ one another from the middle outwards, each from its neighbour.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,8 @@ class FitTraining(Training):
         """A fit of `[3, H, W]` that begins at a prior."""
         values = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
         spec = trained_spec(code, (values.shape[0], values.shape[1]))
-        schedule = pyramid_schedule(EncodeSettings(steps=steps))
+        # All grids move to the end, so that what a start says of the finest is trained at every rate.
+        schedule = replace(pyramid_schedule(EncodeSettings(steps=steps)), silent_from=None)
         measure = DISTORTIONS[tune](values, None, device=self.device)
         return Problem(measure, spec, lambda_of(code), device=self.device, schedule=schedule, base=None if base is None else next_base(base))
 
