@@ -94,7 +94,7 @@ def test_training_lowers_the_held_out_loss(photos: list[Path], tmp_path: Path) -
 
 def test_training_by_fits_goes_on_as_if_it_had_not_stopped(photos: list[Path], tmp_path: Path) -> None:
     paths = split(photos)
-    how = FitSettings(steps=7, side=64, every=100, fit_steps=4)
+    how = FitSettings(steps=7, side=64, every=100, fit_steps=8)
     assert [how.place(step) for step in range(7)] == [(2, 0), (2, 1), (1, 0), (1, 1), (3, 0), (0, 0), (4, 0)]
     straight = train(paths, how, tmp_path / "a", device=CPU)
     asked: list[int] = []

@@ -78,6 +78,11 @@ __all__ = [
 ]
 
 
+COUNTED_FROM_BASE = (
+    1.0  # share of the bits of weights that counts where they are differences from another fit's of the same video; docs/results/video.md
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """Integers ready for the entropy coder, and the work that they took.
@@ -148,6 +153,8 @@ def fit_signal(
             measure = squares = MovedError(values, importance, fractions, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
         problem.search = settings.search
+        if base is not None:
+            problem.counted = COUNTED_FROM_BASE
         if aim is not None:
             problem.steering = SizeSteering(problem, aim.value) if judge is None else QualitySteering(problem, aim, judge)
         fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)

@@ -22,7 +22,6 @@ from .windows import Window, cut_all, windows
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 COUNTED = 0.5  # share of the bits of weights that counts while fitting: all of them keep weights from moving; measured, docs/results/training.md
-COUNTED_FROM_BASE = 1.0  # and where they are differences from another fit's of the same scene; measured, docs/results/video.md
 
 if TYPE_CHECKING:
     from .steering import Steering
@@ -70,7 +69,7 @@ class Problem:
     """A signal and the networks that are fitted to it.
 
     `steering` moves `lam`, where it is given one; `search` says which fit of a search this is; the first `silent` grids are 0, and their latents
-    take no bits.
+    take no bits; of the bits of weights the share `counted` is in the loss.
 
     Args:
         distortion: from the signal.
@@ -106,7 +105,7 @@ class Problem:
         self.windows = windows(spec, schedule.window_side(spec.axes))
         self.latent_shapes: Sequence[Shape] = spec.latent_shapes
         self._origins = {name: torch.from_numpy(value.astype(np.float32)).to(device) for name, value in self.prior.items()}
-        self._counted = COUNTED_FROM_BASE if base is not None else COUNTED if self.start.prior > 0 else 0.0
+        self.counted = COUNTED if self.start.prior > 0 else 0.0
         self.begin_at(self.start)
 
     def begin_at(self, start: Start) -> None:
@@ -137,10 +136,10 @@ class Problem:
 
     def weight_rate(self) -> Tensor | None:
         """Bits a sample that the weights' differences from a trained prior or a base count in the loss, a differentiable scalar; None: nothing."""
-        if not self._counted:
+        if not self.counted:
             return None
         bits = torch.stack([weight_bits(tensor - self._origins[name]) for name, tensor in self.weights().items()]).sum()
-        return self._counted * bits / (math.prod(self.spec.grid) * self.samples)
+        return self.counted * bits / (math.prod(self.spec.grid) * self.samples)
 
     def distortion_of(self, latents: list[Tensor], window: Window) -> float:
         """D of rounded latents `[1, 1, *grid_l]` of the whole signal, on one window."""

@@ -13,11 +13,10 @@ import time
 from itertools import product
 from unittest.mock import patch
 
-from i2compress import EncodeSettings, Signal
+from i2compress import EncodeSettings, Signal, fit
 from i2compress.bench.codec import Clip
 from i2compress.bench.i2c import read_video
 from i2compress.codec import encode
-from i2compress.fit import problem
 from i2compress.fit.schedule import Coarse
 from i2compress.kinds import Kind
 from i2compress.media.video import groups
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--quality", type=float, default=50.0)
     parser.add_argument("--halved", default="yes")
     parser.add_argument("--longest", default=str(groups.LONGEST))
-    parser.add_argument("--counted", default=str(problem.COUNTED_FROM_BASE))
+    parser.add_argument("--counted", default=str(fit.COUNTED_FROM_BASE))
     options = parser.parse_args()
     keep_freed_memory()
     kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted)]
@@ -52,7 +51,7 @@ def main() -> None:
             settings = EncodeSettings(quality=options.quality, steps=int(steps), threads=1)
             began = time.process_time()
             halves = patch.object(Coarse, "pays", Coarse.pays if halved == "yes" else lambda *_: False)
-            shares = patch.object(problem, "COUNTED_FROM_BASE", float(counted))
+            shares = patch.object(fit, "COUNTED_FROM_BASE", float(counted))
             with halves, shares, patch.object(groups, "LONGEST", int(longest)):
                 made = encode(signal, settings)
             figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
