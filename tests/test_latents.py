@@ -44,8 +44,8 @@ sizes = st.one_of(st.tuples(*[st.integers(1, 20)] * 2), st.tuples(*[st.integers(
 @given(sizes, st.integers(1, 6), st.integers(1, 13), st.integers(1, 12), st.sampled_from([0.3, 5.0, 400.0]), st.integers(0, 99))
 @example((2, 3), 1, 9, 1, 0.3, 75)  # 16 bytes of 138 bits
 def test_pyramids_survive_the_round_trip(size: tuple[int, ...], levels: int, neighbours: int, tile: int, spread: float, seed: int) -> None:
-    saved = []  # bits, in three messages
-    for number in range(seed, seed + 300, 100):
+    saved: list[float] = []  # bits, in three messages that are not all zeros
+    for number in range(seed, seed + 10_000, 100):
         weights = random_weights(levels, neighbours, seed=number)
         grids = random_grids(size, levels, seed=number, spread=spread)
         data = encode_latents(grids, weights, tile=tile)
@@ -54,9 +54,11 @@ def test_pyramids_survive_the_round_trip(size: tuple[int, ...], levels: int, nei
             assert data == b""
         else:
             saved.append(latent_bits(grids, weights, tile=tile).sum() - 8 * len(data))
+        if len(saved) == 3:
+            break
     # The coder ends with the shortest number in its last interval, which by chance is k bits shorter than it is small in one of 2^k messages.
-    assert min(saved, default=0) > -9
-    assert len(saved) < 3 or sorted(saved)[1] < 9
+    assert len(saved) == 3
+    assert min(saved) > -9 and sorted(saved)[1] < 9
 
 
 @given(st.integers(0, 5), st.integers(0, 5))

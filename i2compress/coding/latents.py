@@ -3,7 +3,7 @@
 Index 0 is the finest grid; each after it is along every axis as long as the one before or half as long, rounded up. One stream holds a
 contiguous range of levels, coarsest first, each in its coding order; a stream of finer levels needs the grids
 of all coarser ones. Levels of zeros alone are a stream of no bytes: at low rates the finest grid is one, and a zero of it would still take
-about 1/1000 bit. Other levels are never one, as a decoder reads numbers under -LIMIT from nothing.
+1/2900 bit or more. Other levels are never one, as a decoder reads numbers under -LIMIT from nothing.
 """
 
 from collections.abc import Sequence
