@@ -48,6 +48,7 @@ START = 4096  # bytes that are read at once where only the start of a file is wa
 
 CHUNKS = {
     "H": "header",
+    "M": "mesh",
     "c": "icc",
     "e": "exif",
     "x": "xmp",

@@ -20,7 +20,7 @@ NAMES = ("still", "moving", "gray")
 def test_the_golden_files_of_video_cover_the_format() -> None:
     assert {path.stem for path in GOLDEN.glob("*.i2")} == set(NAMES)
     files = {name: read_video((GOLDEN / f"{name}.i2").read_bytes()).groups for name in NAMES}
-    assert any(group.path and group.follows for group in files["moving"]) and not any(group.path for group in files["still"])
+    assert any(group.motion.path and group.follows for group in files["moving"]) and not any(group.motion.path for group in files["still"])
     assert any(group.limit for group in files["still"])
 
 

@@ -27,6 +27,7 @@ LAYERS = {
     "container": 1,
     "metrics": 1,
     "coords": 1,
+    "mesh": 1,
     "origin": 2,
     "field": 2,
     "coding": 2,

@@ -71,7 +71,7 @@ def coded(lengths: tuple[int, ...] = (5, 4)) -> bytes:
 def payload(data: bytes, number: int, first: bytes | None = None) -> bytes:
     """The chunk 'S' of a group, with another first byte where given."""
     group = read_video(data).groups[number]
-    return write_chunk("S", (first or bytes([joint_byte(group)])) + path_bytes(group.path))
+    return write_chunk("S", (first or bytes([joint_byte(group)])) + path_bytes(group.motion.path))
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "gray", "bgr0", "yuv420p10le", "yuv444p16le"])
@@ -326,7 +326,7 @@ def still() -> tuple[Signal, bytes]:
 def without_joints(data: bytes) -> bytes:
     """The same file, whose groups do not fade."""
     for group in read_video(data).groups:
-        path = path_bytes(group.path)
+        path = path_bytes(group.motion.path)
         alone = replace(group, limit=0)
         data = data.replace(write_chunk("S", bytes([joint_byte(group)]) + path), write_chunk("S", bytes([joint_byte(alone)]) + path))
     return data

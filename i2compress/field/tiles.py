@@ -63,6 +63,7 @@ KERNELS = (
     "fit/network_kernel.py",
     "fit/blur.py",
     "fit/measures_kernel.py",
+    "fit/moved_kernel.py",
     "fit/pairs.py",
     "coding/context_model.py",
     "coding/laplace.py",

@@ -32,8 +32,9 @@ from ..field.tiles import known
 from .analysis import trained_start
 from .compensate import quantise
 from .coordinate import quantise_coordinates, starting_field
-from .distortion import MovedError, SquaredError
+from .distortion import SquaredError
 from .last_part import spec_left
+from .moved import MovedError
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
@@ -112,7 +113,7 @@ def fit_signal(
     *,
     distortion: str = SQUARES,
     importance: Float32Array | None = None,
-    fractions: Float32Array | None = None,
+    moves: Float32Array | None = None,
     on_step: Callable[[StepInfo], None] | None = None,
     stop: Callable[[], bool] | None = None,
     schedule: Schedule | None = None,
@@ -129,7 +130,7 @@ def fit_signal(
         settings: lambda, steps, seed, device, threads, time limit.
         distortion: what is made small beside the rate, a name in perceptual.DISTORTIONS.
         importance: weights of the squared errors, of the shape of `values`.
-        fractions: `[frames, 2]`, how far the rows and columns of each frame lie beyond the grid's; None where none do. For SQUARES alone.
+        moves: `[2, *grid]`, how far beside each sample what it shows lies; see moved.MovedError. None where none does. For SQUARES alone.
         on_step: called after every step.
         stop: asked before every step; True ends the fit.
         schedule: steps and rates; None: those of a pyramid from nothing, by the settings.
@@ -149,8 +150,8 @@ def fit_signal(
             on_step(StepInfo(phase="compile", step=0, steps=1, loss=math.nan, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=math.nan))
         squares = SquaredError(values, importance, device=device)
         measure = DISTORTIONS[distortion](values, importance, device=device)
-        if fractions is not None:
-            measure = squares = MovedError(values, importance, fractions, device=device)
+        if moves is not None:
+            measure = squares = MovedError(values, importance, moves, device=device)
         problem = Problem(measure, spec, settings.rate_weight, device=device, schedule=schedule, start=start, base=base)
         problem.search = settings.search
         if base is not None:

@@ -11,17 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..arrays import Float32Array
-from ..coords import KEYS_HALO, keys_taps
 from .windows import Part, Window, cut
 
 
 class Distortion(Protocol):
     """Measures what a field makes of the windows of a signal, in units of the mean squared error of values in [0, 1].
 
-    `is_error` is whether it is the mean squared error itself, so that it has a PSNR.
+    `is_error` is whether it is the mean squared error itself, so that it has a PSNR; `reach` is how many samples along rows and columns it looks
+    beyond a window's core, but for a few.
     """
 
     is_error: bool
+    reach: int
 
     def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
         """The mean over the window's core, a scalar, differentiable by `output`: `[1, D, *whole]`, the values on all that the window sees.
@@ -52,6 +53,7 @@ class SquaredError:
     """
 
     is_error = True
+    reach = 0
 
     def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device) -> None:
         self._target = _channels_first(values, device)
@@ -93,43 +95,6 @@ class SquaredError:
             weighed = _pairs(self._target * self._importance) / new._importance
             new._target = torch.where(new._importance > 0, weighed, new._target)
         return new
-
-
-class MovedError(SquaredError):
-    """The squared error of frames that lie beside the places of the grid by parts of a sample.
-
-    Args:
-        values, importance, device: see SquaredError; frames first, their rows and columns at the nearest places.
-        fractions: `[frames, 2]` in [-1/2, 1/2], how far beyond those places the rows and columns of each lie.
-    """
-
-    def __init__(self, values: Float32Array, importance: Float32Array | None, fractions: Float32Array, *, device: torch.device) -> None:
-        super().__init__(values, importance, device=device)
-        taps = np.array([[keys_taps(float(fraction)) for fraction in pair] for pair in fractions], np.float32)
-        self._taps = torch.from_numpy(taps).to(device)
-
-    def __call__(self, output: Tensor, window: Window, held: Sequence[Tensor] | None = None) -> Tensor:
-        """See Distortion."""
-        *known, taps = self.held(window) if held is None else held
-        return super().__call__(_shifted(_shifted(output, taps[:, 0], 3), taps[:, 1], 4), window, known)
-
-    def held(self, window: Window) -> list[Tensor]:
-        """See Distortion."""
-        return [*super().held(window), self._taps[window.whole[0][0]]]
-
-    def halved(self) -> SquaredError:
-        """See Distortion: as if the frames lay at the nearest places, as a quarter of a sample is little there."""
-        plain = SquaredError.__new__(SquaredError)
-        plain._target, plain._importance = self._target, self._importance
-        return plain.halved()
-
-
-def _shifted(values: Tensor, taps: Tensor, axis: int) -> Tensor:
-    """Values `[1, D, T, H, W]` filtered along one of the last two axes with taps `[T, 5]`, other ones for each frame; edges replicated."""
-    sides = [KEYS_HALO if a == axis else 0 for a in (4, 3, 2) for _ in range(2)]
-    padded, size = F.pad(values, sides, mode="replicate"), values.shape[axis]
-    parts = [taps[:, k].view(1, 1, -1, 1, 1) * padded.narrow(axis, k, size) for k in range(taps.shape[1])]
-    return torch.stack(parts).sum(0)
 
 
 def _pairs(values: Tensor) -> Tensor:

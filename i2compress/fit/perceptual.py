@@ -62,6 +62,7 @@ class Perceptual:
     """
 
     is_error = False
+    reach = 0
 
     def __init__(self, values: Float32Array, importance: Float32Array | None = None, *, device: torch.device, recipe: Recipe) -> None:
         self._squares = SquaredError(values, importance, device=device)

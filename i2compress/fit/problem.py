@@ -102,7 +102,7 @@ class Problem:
         self.prior, self.based = (find_prior(self.start.prior, spec), self.start.prior > 0) if base is None else (base, True)
         self.field = PyramidField(spec, self.prior, iterations=schedule.iterations, gradient=schedule.gradient).to(device)
         self.context = ContextModel(spec, self.prior).to(device)
-        self.windows = windows(spec, schedule.window_side(spec.axes))
+        self.windows = windows(spec, schedule.window_side(spec.axes), distortion.reach)
         self.latent_shapes: Sequence[Shape] = spec.latent_shapes
         self._origins = {name: torch.from_numpy(value.astype(np.float32)).to(device) for name, value in self.prior.items()}
         self.counted = COUNTED if self.start.prior > 0 else 0.0

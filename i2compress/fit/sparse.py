@@ -57,6 +57,7 @@ class DistanceError:
     """
 
     is_error = False
+    reach = 0
 
     def __init__(self, distances: Distances, *, device: torch.device) -> None:
         self._wanted = torch.from_numpy(distances.values).to(device)

@@ -34,7 +34,8 @@ class StepInfo:
     """Where an encode stands.
 
     Args:
-        phase: "compile" (once, before the first fit after an install; of no steps), "fit", "quantise" or "verify".
+        phase: "compile" (once, before the first fit after an install; of no steps), "motion" (of videos, how parts of
+            frames move), "fit", "quantise" or "verify".
         step: steps done, of `steps`.
         steps: steps in all; an estimate under a time limit.
         loss: D + lambda R of the last step.

@@ -64,15 +64,16 @@ def cut_all(latents: Sequence[Tensor], window: Window) -> list[Tensor]:
     return [cut(grid, part) for grid, part in zip(latents, window.whole, strict=True)]
 
 
-def windows(spec: PyramidSpec, side: int | None) -> list[Window]:
+def windows(spec: PyramidSpec, side: int | None, reach: int = 0) -> list[Window]:
     """The windows of a signal; a single one, all of it, where it is no larger than one and a half cores.
 
     Args:
         spec: sizes of the field.
         side: of a core along each axis, about; None for a single window.
+        reach: samples that are seen on top of the halo, along the last two axes.
     """
     if side is None:
-        return [_window(spec, [(0, size) for size in spec.grid])]
+        return [_window(spec, [(0, size) for size in spec.grid], reach)]
     along = spec.context_inputs.cut_axis
     whole = [] if along is None else [size for axis, size in enumerate(spec.grid) if axis - spec.axes != along]
     if whole:
@@ -80,7 +81,7 @@ def windows(spec: PyramidSpec, side: int | None) -> list[Window]:
     strides = [1 << shift for shift in spec.shifts[-1]]
     sides = [max(stride, side // stride * stride) for stride in strides]
     cuts = [_cuts(size, sides[axis] if along in (None, axis - spec.axes) else size) for axis, size in enumerate(spec.grid)]
-    return [_window(spec, bounds) for bounds in product(*cuts)]
+    return [_window(spec, bounds, reach) for bounds in product(*cuts)]
 
 
 def _cuts(size: int, side: int) -> list[tuple[int, int]]:
@@ -90,11 +91,17 @@ def _cuts(size: int, side: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 
-def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]]) -> Window:
+def _window(spec: PyramidSpec, bounds: Sequence[tuple[int, int]], reach: int) -> Window:
     core = tuple(tuple(slice(low >> shift, -(-high >> shift)) for (low, high), shift in zip(bounds, shifts, strict=True)) for shifts in spec.shifts)
+    halos = [_halos(shifts, reach) for shifts in spec.shifts]
     whole = tuple(
-        tuple(slice(max(0, part.start - HALO), min(size, part.stop + HALO)) for part, size in zip(parts, shape, strict=True))
-        for parts, shape in zip(core, spec.latent_shapes, strict=True)
+        tuple(slice(max(0, part.start - halo), min(size, part.stop + halo)) for part, size, halo in zip(parts, shape, sides, strict=True))
+        for parts, shape, sides in zip(core, spec.latent_shapes, halos, strict=True)
     )
     inner = tuple(tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(cs, ws, strict=True)) for cs, ws in zip(core, whole, strict=True))
     return Window(whole, core, inner)
+
+
+def _halos(shifts: Sequence[int], reach: int) -> list[int]:
+    """Points that a window sees beside its core along each axis, of a grid of strides 2**shift."""
+    return [HALO + (-(-reach >> shift) if axis >= len(shifts) - 2 else 0) for axis, shift in enumerate(shifts)]

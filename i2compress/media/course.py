@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..fit import StepInfo
 
 # Where each phase of a fit begins and ends in what is told of it as a whole; any other phase is the whole of it.
-PHASES = {"compile": (0.0, 0.0), "fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
+PHASES = {"compile": (0.0, 0.0), "motion": (0.0, 0.0), "fit": (0.0, 0.9), "quantise": (0.9, 1.0)}
 UNITS = 10000  # that steps are counted in, of the whole
 
 

@@ -14,10 +14,10 @@ from ..header import encode_header
 Segment = TypeVar("Segment")
 
 
-def write_segment(payload: bytes, content: Container | None) -> bytes:
-    """The chunks of one segment; None for one without a plane."""
+def write_segment(payload: bytes, content: Container | None, mesh: bytes | None = None) -> bytes:
+    """The chunks of one segment; a content of None for one without a plane, and the payload of 'M' where it has one."""
     plane = b"" if content is None else write_chunk("H", encode_header(content.header)) + write_plane(content)
-    return write_chunk("S", payload) + plane
+    return write_chunk("S", payload) + (b"" if mesh is None else write_chunk("M", mesh)) + plane
 
 
 def read_segments(

@@ -44,7 +44,7 @@ class PlaneJob:
         tolerance: how far the decoded values may be from the fixed point, for a mean squared error.
         distortion: what is made small beside the rate, a name in fit.perceptual.DISTORTIONS; a coordinate field has the squared error only.
         importance: weights of the squared errors, of the shape of `values`; None where all are 1.
-        fractions: of a pyramid of three axes, `[frames, 2]` in [-1/2, 1/2]: how far the rows and columns of each frame lie beyond the grid's.
+        moves: of a pyramid of three axes, `[2, *grid]`: how far beside each sample what it shows lies, along rows and columns; see fit.moved.
         say_lambda: whether the header is to say lambda.
         aim: what the plane is to come to, of sizes its file without metadata; the lambda of the settings is where it begins.
         judge: of decoded values `[*grid, D]`, what an aim at a quality is at; None without one.
@@ -59,7 +59,7 @@ class PlaneJob:
     tolerance: Callable[[float], float]
     distortion: str = SQUARES
     importance: Float32Array | None = None
-    fractions: Float32Array | None = None
+    moves: Float32Array | None = None
     say_lambda: bool = True
     aim: Aim | None = None
     judge: Callable[[Float32Array], float] | None = None

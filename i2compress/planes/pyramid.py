@@ -99,7 +99,7 @@ def _fit(
         job.settings,
         distortion=job.distortion,
         importance=job.importance,
-        fractions=job.fractions,
+        moves=job.moves,
         on_step=job.on_step,
         stop=job.stop,
         schedule=schedule,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ..arrays import Float32Array
 from ..errors import MalformedError, UsageError
 from ..field.spec import PyramidSpec
+from ..mesh import Mesh
 from .blocks import BlockSolver, PyramidSource, Source
 from .convergence import Convergence, iterations_for
 from .layer import make_layer
@@ -38,17 +39,18 @@ class GridRenderer:
         self._axis = 3 - len(grid)  # the one along which bands follow each other
         self._solver: BlockSolver | MovingSolver = BlockSolver(source, channels=channels, threads=threads)
 
-    def moved(self, grid: tuple[int, ...], offsets: npt.NDArray[np.float64]) -> "GridRenderer":
+    def moved(self, grid: tuple[int, ...], offsets: npt.NDArray[np.float64], mesh: Mesh | None = None) -> "GridRenderer":
         """The same field of three axes, seen through frames that move over it; see moving.MovingSolver.
 
         Args:
             grid: frames, and rows and columns of each.
             offsets: `[frames, 2]`, where the first row and column of each frame lie in the field's grid.
+            mesh: how parts of the frames move besides; None where none do.
         """
         if not isinstance(self._solver, BlockSolver):
             raise UsageError("the frames of a field that moves cannot move once more")
         new = copy.copy(self)
-        new._grid, new._solver = grid, MovingSolver(self._solver, offsets, grid)
+        new._grid, new._solver = grid, MovingSolver(self._solver, offsets, grid, mesh)
         return new
 
     def over(self, made: Callable[[Source], Source]) -> "GridRenderer":

@@ -28,7 +28,7 @@ def digest(data: bytes) -> dict[str, list[object]]:
         plane = clip._plane(number)
         for name, arrays, kind in (("latents", plane.latents, "<i4"), ("weights", plane.weights.values(), "<f4")):
             found[name].append(hashlib.sha256(b"".join(array.astype(kind).tobytes() for array in arrays)).hexdigest())
-        found["paths"].append([list(place) for place in group.path])
+        found["paths"].append([list(place) for place in group.motion.path])
         found["joints"].append([int(group.follows), group.limit])
     return found
 

@@ -85,7 +85,7 @@ class Clip:
         if self._opened is None or self._opened[0] != number:
             group, grid = self._groups[number], (self.header.lengths[number], *self.layout.grid[1:])
             self._opened = None  # before there is another one
-            self._opened = number, moved(open_plane(group.content, threads=self._threads, base=self._base(number)), grid, group.path)
+            self._opened = number, moved(open_plane(group.content, threads=self._threads, base=self._base(number)), grid, group.motion)
         return self._opened[1]
 
     def _base(self, number: int) -> Arrays | None:
@@ -129,10 +129,10 @@ def cost(data: bytes, view: View) -> Cost:
     for number in np.unique(owners[owners < len(file.groups)]):
         time = _solved(found.places[owners == number] - starts[number], file.header.lengths[number], found.phases)[1]
         group = file.groups[number]
-        total = total.then(plane_cost(group.content.header, (time, *seen(rectangle, group.path))))
+        total = total.then(plane_cost(group.content.header, (time, *seen(rectangle, group.motion))))
         if group.limit and fades(found.places[owners == number] - starts[number], file.header.lengths[number]):
             before = file.groups[number - 1]
-            total = total.then(plane_cost(before.content.header, (_last(file.header.lengths[number - 1]), *seen(rectangle, before.path))))
+            total = total.then(plane_cost(before.content.header, (_last(file.header.lengths[number - 1]), *seen(rectangle, before.motion))))
     return replace(total, memory=LIBRARY + total.memory)
 
 

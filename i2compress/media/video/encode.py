@@ -30,7 +30,7 @@ from ..workers import in_order, most_workers
 from .camera import MOST_GROWTH
 from .colour import Colour
 from .format import ALONE, FIRST, SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
-from .group import FittedGroup, Frames, GroupFit, frames_of, steps_of
+from .group import FittedGroup, Frames, GroupFit, steps_of
 from .groups import group_lengths, largest_group, longest_group, scene_starts
 from .joints import FRAMES, best_limit
 from .motion import moved
@@ -66,9 +66,10 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
         for start in header.starts[:-1]:
             group = next(all_fitted)
             fitted, frames = group.plane, group.frames
-            plane = moved(open_plane(fitted.content, threads=groups.threads, base=group.base), frames.values.shape[:3], frames.path)
+            plane = moved(open_plane(fitted.content, threads=groups.threads, base=group.base), frames.values.shape[:3], frames.motion)
             limit, last = _joint(plane, None if start in scenes else last, frames)
-            parts.append(write_group(Group(content=fitted.content, follows=ALONE if group.base is None else FIRST, limit=limit, path=frames.path)))
+            follows = ALONE if group.base is None else FIRST
+            parts.append(write_group(Group(content=fitted.content, follows=follows, limit=limit, motion=frames.motion)))
             steps, passes, converged = steps + fitted.steps, passes + fitted.passes, converged and fitted.converged
             least = min(least, fitted.passes)
             del group, fitted, frames, plane  # before the next one is fitted
@@ -113,8 +114,7 @@ class _Groups:
             following = lengths[number :: self._at_once] if number else (lengths[0], *lengths[1 :: self._at_once])
             settings = replace(settings, time_limit=None if left is None else left * lengths[number] / sum(following))
         values = np.ascontiguousarray(self._source.read(header.starts[number], lengths[number]), np.float32)
-        frames = frames_of(values, layout, header.colour, settings)
-        return GroupFit(frames=frames, layout=layout, colour=header.colour, settings=settings, longest=max(lengths), base=base, began=began)
+        return GroupFit(values=values, layout=layout, colour=header.colour, settings=settings, longest=max(lengths), base=base, began=began)
 
     def _turns(self) -> list[int]:
         """Frames of what is fitted one after the other: the longest of the groups that are fitted at the same time, which come along together."""

@@ -5,6 +5,7 @@
         and ticks of each); runs of groups (a count, then length and frames of each), all varints
 'S'     bit 0: the weights are differences from those of the group before, with bit 7 of the first group; bits 1-6: up to which difference it
         fades over from the one before; then where its frames move over their plane, nothing where they do not (see motion.path_bytes)
+'M'     after 'S', where parts of the frames of a group move: how (see mesh.mesh_bytes)
 """
 
 import math
@@ -18,7 +19,8 @@ from ...kinds import MAX_RATE, Kind
 from ...signal import TICKS, Layout
 from .. import segments
 from .colour import Colour
-from .motion import Path, path_bytes, plane_grid, read_path
+from .mesh import mesh_bytes, read_mesh
+from .motion import STILL, Motion, path_bytes, plane_grid, read_path
 
 SOURCES = ("mp4", "mkv", "gif", "y4m")
 MAX_TICKS = TICKS * 86400  # of one frame
@@ -73,13 +75,13 @@ class Group:
         content: its plane.
         follows: what its weights are differences from: ALONE, those of the group BEFORE or those of the FIRST one.
         limit: how it fades over from the one before, 0..63; see joints.faded.
-        path: where its frames lie in the plane; empty where they are all of it. See motion.Path.
+        motion: how its frames move.
     """
 
     content: Container
     follows: int = ALONE
     limit: int = 0
-    path: Path = ()
+    motion: Motion = STILL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,8 @@ def _read_runs(cursor: Cursor, what: str, most: int, limit: int) -> tuple[int, .
 
 def write_group(group: Group) -> bytes:
     """The chunks of one group."""
-    return segments.write_segment(bytes([joint_byte(group)]) + path_bytes(group.path), group.content)
+    mesh = None if group.motion.mesh is None else mesh_bytes(group.motion.mesh)
+    return segments.write_segment(bytes([joint_byte(group)]) + path_bytes(group.motion.path), group.content, mesh)
 
 
 def joint_byte(group: Group) -> int:
@@ -189,13 +192,17 @@ def _group(reader: ChunkReader, chunk: tuple[str, memoryview], video: VideoHeade
         raise MalformedError(f"{reader.where} begins with {joint}; expected 0 in the first group: the file was written wrongly")
     if joint & _OF_FIRST and not joint & _DIFFERENCES:
         raise MalformedError(f"{reader.where} begins with {joint}; expected bit 7 beside bit 0 only: the file was written wrongly")
-    header = decode_header(reader.expect("H"))
-    grid = plane_grid((video.lengths[number], *video.layout.grid[1:]), path)
+    frames, mesh, chunk = (video.lengths[number], *video.layout.grid[1:]), None, reader.chunk()
+    if chunk[0] == "M":
+        mesh = read_mesh(Cursor(chunk[1], 0, reader.where, MalformedError, "the file was written wrongly"), frames)
+        chunk = reader.chunk()
+    header = decode_header(reader.accept(chunk, "H"))
+    grid = plane_grid(frames, path)
     if (header.grid, header.channels, header.kind) != (grid, video.layout.channels, Kind.VIDEO):
         raise MalformedError(f"{reader.where} has a plane of {header.grid}; expected {grid}: the file was written wrongly")
     content = reader.plane(header, reader.chunk(), metadata={}, allow_partial=False)
     follows = (FIRST if joint & _OF_FIRST else BEFORE) if joint & _DIFFERENCES else ALONE
-    return Group(content=content, follows=follows, limit=joint >> 1 & _MOST_LIMIT, path=path)
+    return Group(content=content, follows=follows, limit=joint >> 1 & _MOST_LIMIT, motion=Motion(path=path, mesh=mesh))
 
 
 def pixels(layout: Layout) -> int:

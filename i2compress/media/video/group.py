@@ -17,7 +17,8 @@ from ..protocol import Hooks
 from .camera import brightness, camera_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .groups import largest_group
-from .motion import Path, laid, nearest
+from .motion import STILL, Motion, laid, moves
+from .parts import found_mesh
 
 MAX_LEVELS = 5  # that halve rows and columns
 SLOW = (1, 2)  # levels after which one more halves time alone: what stands still is told there once for several frames
@@ -38,19 +39,25 @@ class Frames:
     Args:
         values: `[n, H, W, C]`, luma and chroma or other colours.
         importance: weights of their squared errors, of the same shape; None where all are 1.
-        path: where they lie in their plane; see motion.Path.
+        motion: how they move.
     """
 
     values: Float32Array
     importance: Float32Array | None
-    path: Path
+    motion: Motion = STILL
 
 
-def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings) -> Frames:
+def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings, hooks: Hooks) -> Frames:
     """What is fitted of frames `[n, H, W, C]` of a source, of one scene."""
     values = to_luma(values, colour) if colour.yuv else values
-    path = camera_path(brightness(values, colour), largest_group(settings)) if settings.field == DEFAULT_FIELD else ()
-    return Frames(values=values, importance=importance(values, layout, colour), path=path)
+    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), largest_group(settings), hooks)
+    return Frames(values=values, importance=importance(values, layout, colour), motion=motion)
+
+
+def found_motion(frames: Float32Array, largest: int, hooks: Hooks) -> Motion:
+    """How frames `[n, H, W]` of one scene move; see camera_path."""
+    path = camera_path(frames, largest)
+    return Motion(path=path, mesh=found_mesh(frames, path, hooks))
 
 
 def steps_of(settings: EncodeSettings, layout: Layout) -> int:
@@ -63,7 +70,7 @@ class GroupFit:
     """The fit of a group, which another process can make; see workers.Part.
 
     Args:
-        frames: of the group.
+        values: `[n, H, W, C]` of the source, the frames of the group.
         layout, colour: of the video.
         settings: lambda, steps, and the group's share of a time limit.
         longest: frames of the longest group of its video.
@@ -71,7 +78,7 @@ class GroupFit:
         began: the time.monotonic() from which its time limit counts, on whatever process of this machine.
     """
 
-    frames: Frames
+    values: Float32Array
     layout: Layout
     colour: Colour
     settings: EncodeSettings
@@ -81,8 +88,9 @@ class GroupFit:
 
     def __call__(self, hooks: Hooks) -> "FittedGroup":
         """Makes it."""
-        plane, follows = _fit(self, hooks)
-        return FittedGroup(plane=plane, frames=self.frames, base=self.base if follows else None)
+        frames = frames_of(self.values, self.layout, self.colour, self.settings, hooks)
+        plane, follows = _fit(self, frames, hooks)
+        return FittedGroup(plane=plane, frames=frames, base=self.base if follows else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +102,14 @@ class FittedGroup:
     base: Arrays | None
 
 
-def _fit(group: GroupFit, hooks: Hooks) -> tuple[FittedPlane, bool]:
+def _fit(group: GroupFit, frames: Frames, hooks: Hooks) -> tuple[FittedPlane, bool]:
     """The plane, and whether its weights are differences from those that the group was to begin at."""
     from ...fit import Start  # it takes seconds to import, and they count
 
-    frames, layout, colour, settings, base = group.frames, group.layout, group.colour, group.settings.in_time(group.began), group.base
-    values, weights, path = frames.values, frames.importance, frames.path
-    if path:
-        values, weights = laid(values, path), laid(np.ones_like(values) if weights is None else weights, path)
+    layout, colour, settings, base = group.layout, group.colour, group.settings.in_time(group.began), group.base
+    values, weights, motion = frames.values, frames.importance, frames.motion
+    if motion.path:
+        values, weights = laid(values, motion), laid(np.ones_like(values) if weights is None else weights, motion)
     job = PlaneJob(
         values=values,
         kind=Kind.VIDEO,
@@ -109,7 +117,7 @@ def _fit(group: GroupFit, hooks: Hooks) -> tuple[FittedPlane, bool]:
         settings=settings if settings.field != DEFAULT_FIELD else replace(settings, steps=steps_of(settings, layout)),
         tolerance=code_tolerance(layout.bit_depth),
         importance=weights,
-        fractions=nearest(path)[1] if path else None,
+        moves=moves(frames.values.shape[:3], motion) if motion else None,
         on_step=hooks.on_step,
         stop=hooks.stop,
     )

@@ -1,9 +1,9 @@
-"""Frames of a group that move over a plane larger than they are, as those of a camera do: where each lies, and the planes that are fitted.
+"""Frames of a group that move over a plane larger than they are, as those of a camera do, and whose parts move by themselves.
 
-Places are in eighths of a sample. In the file they are differences from frame to frame; section 15.5 of docs/format.md.
+Where each frame lies is in eighths of a sample, in the file as differences from frame to frame; section 15.5 of docs/format.md.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TypeAlias
 
@@ -13,12 +13,37 @@ import numpy.typing as npt
 from ...arrays import Float32Array, Shape
 from ...errors import MalformedError
 from ...header import MAX_AXIS, Cursor, encode_signed
+from ...mesh import Mesh
 from ...planes import Plane
 from ...render.renderer import GridRenderer
 from ...render.span import Spans
 
 STEPS = 8  # places of a sample
 Path: TypeAlias = tuple[tuple[int, int], ...]  # the first row and column of each frame, in eighths; empty where none moves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """How the frames of a group move.
+
+    Args:
+        path: where they lie in their plane; empty where they are all of it.
+        mesh: how their parts move besides; None where none do.
+    """
+
+    path: Path = ()
+    mesh: Mesh | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything moves."""
+        return bool(self.path) or self.mesh is not None
+
+    def places(self, frames: int) -> Path:
+        """Those of the path, the first row and column of each of so many frames where there is none."""
+        return self.path or ((0, 0),) * frames
+
+
+STILL = Motion()
 
 
 def plane_grid(grid: Shape, path: Path) -> Shape:
@@ -60,8 +85,9 @@ def nearest(path: Path) -> tuple[npt.NDArray[np.intp], Float32Array]:
     return whole.astype(np.intp), (offsets(path) - whole).astype(np.float32)
 
 
-def laid(values: Float32Array, path: Path) -> Float32Array:
+def laid(values: Float32Array, motion: Motion) -> Float32Array:
     """Frames `[n, H, W, C]` at the nearest samples of their plane, 0 where none lies."""
+    path = motion.places(len(values))
     grid = plane_grid(values.shape[:3], path)
     plane = np.zeros((*grid, values.shape[3]), np.float32)
     for frame, room, (row, column) in zip(values, plane, nearest(path)[0], strict=True):
@@ -69,17 +95,36 @@ def laid(values: Float32Array, path: Path) -> Float32Array:
     return plane
 
 
-def moved(plane: Plane, grid: Shape, path: Path) -> Plane:
+def moves(grid: Shape, motion: Motion) -> Float32Array:
+    """How far beside the samples at which `laid` puts the frames of `grid` what they show lies, `[2, *plane]`, in samples.
+
+    Along rows first: at each of the plane's rows and columns, those of the frame that lie there. Then along columns; see moving.MovingSolver.
+    """
+    path = motion.places(grid[0])
+    (_, height, width), (whole, part) = plane_grid(grid, path), nearest(path)
+    found = np.empty((2, grid[0], height, width), np.float32)
+    found[:] = part.T[:, :, None, None]
+    if (mesh := motion.mesh) is not None:
+        for frame, points in enumerate(mesh.at(np.arange(grid[0]))):
+            rows, columns = (np.arange(size) - origin for size, origin in zip((height, width), whole[frame], strict=True))
+            found[0, frame] += mesh.over(points[0], rows, columns - part[frame, 1])
+            found[1, frame] += mesh.over(points[1], rows, columns)
+    return found
+
+
+def moved(plane: Plane, grid: Shape, motion: Motion) -> Plane:
     """A plane of a group as its frames of `grid` see it."""
-    if not path:
+    if not motion:
         return plane
     if not isinstance(plane.renderer, GridRenderer):
         raise MalformedError("frames move over a plane of a field that cannot be seen so; expected a dense one: the file was written wrongly")
-    return replace(plane, renderer=plane.renderer.moved(grid, offsets(path)))
+    return replace(plane, renderer=plane.renderer.moved(grid, offsets(motion.places(grid[0])), motion.mesh))
 
 
-def seen(rectangle: Spans, path: Path) -> Spans:
+def seen(rectangle: Spans, motion: Motion) -> Spans:
     """The rows and columns of a plane that hold those of its frames."""
-    most = [-(-max((place[k] for place in path), default=0) // STEPS) for k in range(2)]
+    most = [-(-max((place[k] for place in motion.path), default=0) // STEPS) for k in range(2)]
+    if motion.mesh is not None:
+        most = [more + int(np.ceil(np.ptp(motion.mesh.values[:, k]))) for k, more in enumerate(most)]
     grown = [span.size + more for span, more in zip(rectangle, most, strict=True)]
     return tuple(replace(span, size=size, out=-(-span.out * size // span.size)) for span, size in zip(rectangle, grown, strict=True))

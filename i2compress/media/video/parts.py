@@ -1,0 +1,54 @@
+"""How parts of frames move by themselves: found before the fit (fit.registration), as integers of a mesh."""
+
+import math
+
+import numpy as np
+
+from ...arrays import Float32Array
+from ...mesh import STEPS, Mesh, linear
+from ..protocol import Hooks
+from .camera import PAYS
+from .mesh import FARTHEST
+from .motion import Path, offsets
+
+CELL, PACE = 32, 4  # samples and frames
+SMALLEST = 48  # sides of the smallest frames that have a mesh
+ITERATIONS = 8  # in which a displacement is inverted
+
+
+def found_mesh(frames: Float32Array, path: Path, hooks: Hooks) -> Mesh | None:
+    """How parts of frames `[n, H, W]` move that lie so in their plane; None where it does not pay to let them."""
+    if len(frames) < 2 or min(frames.shape[1:]) < SMALLEST:
+        return None
+    from ...fit import StepInfo  # it takes seconds to import, and they count
+    from ...fit.registration import register
+
+    if hooks.on_step is not None:
+        hooks.on_step(StepInfo(phase="motion", step=0, steps=1, loss=math.nan, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=math.nan))
+    found = register(frames, offsets(path or ((0, 0),) * len(frames)), cell=CELL, pace=PACE, stop=hooks.stop)
+    moves = np.stack([of_frame(moment, CELL) for moment in found.moves])
+    whole = np.rint(STEPS * moves).astype(np.int64).clip(-FARTHEST, FARTHEST)
+    return Mesh(cell=CELL, pace=PACE, moves=whole) if found.left <= PAYS and whole.any() else None
+
+
+def of_frame(moves: Float32Array, cell: int) -> Float32Array:
+    """Where in its plane what a frame shows is, from where in the frame what the plane shows is; `[2, rows, columns]` of a mesh's points each.
+
+    First rows, each where its column is after it has moved, then columns; see motion.moves.
+    """
+    rows, columns = (cell * np.arange(size, dtype=np.float32) for size in moves.shape[1:])
+    down, across = np.meshgrid(rows, columns, indexing="ij")
+    inverse = np.zeros_like(moves)
+    for _ in range(ITERATIONS):
+        inverse = -np.stack([_at(axis, down + inverse[0], across + inverse[1], cell) for axis in moves])
+    begun = across
+    for _ in range(ITERATIONS):
+        begun = across - _at(inverse[1], down, begun, cell)
+    return np.stack([_at(inverse[0], down, begun, cell), inverse[1]])
+
+
+def _at(points: Float32Array, rows: Float32Array, columns: Float32Array, cell: int) -> Float32Array:
+    """Bilinear values of a mesh's points `[rows, columns]` at places of any shape, beyond the outermost points theirs."""
+    down, across = (linear(places.ravel(), cell, size) for places, size in zip((rows, columns), points.shape, strict=True))
+    values: Float32Array = ((down @ points) * across).sum(1).reshape(rows.shape)
+    return values
