@@ -14,14 +14,14 @@ GOLDEN = Path(__file__).parent / "golden" / "video"
 sys.path.append(str(GOLDEN.parent))
 from make_video import SOME, digest  # noqa: E402
 
-NAMES = ("still", "moving", "gray")
+NAMES = ("still", "moving", "gray", "swaying")
 
 
 def test_the_golden_files_of_video_cover_the_format() -> None:
     assert {path.stem for path in GOLDEN.glob("*.i2")} == set(NAMES)
     files = {name: read_video((GOLDEN / f"{name}.i2").read_bytes()).groups for name in NAMES}
     assert any(group.motion.path and group.follows for group in files["moving"]) and not any(group.motion.path for group in files["still"])
-    assert any(group.limit for group in files["still"])
+    assert any(group.limit for group in files["still"]) and any(group.motion.mesh is not None for group in files["swaying"])
 
 
 @pytest.mark.parametrize("name", NAMES)
