@@ -1,7 +1,8 @@
-"""What the steps of a video's fit give, on the halved video first and without that, in groups of other lengths, and with weights that count less.
+"""What the steps of a video's fit give, on the halved video first and without that, in groups of other lengths, with weights that count less, and
+with frames whose parts do not move or whose planes are no larger than so many times the frames.
 
     python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--halved no,yes] [--longest 32,128]
-        [--counted 0,1]
+        [--counted 0,1] [--meshes no,yes] [--growth 2,4]
 
 --longest: frames of a group at most. --counted: the share of the bits of weights that are differences from those of the first group that counts
 while fitting. Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of
@@ -9,6 +10,7 @@ the processor, one thread.
 """
 
 import argparse
+import sys
 import time
 from itertools import product
 from unittest.mock import patch
@@ -19,7 +21,7 @@ from i2compress.bench.i2c import read_video
 from i2compress.codec import encode
 from i2compress.fit.schedule import Coarse
 from i2compress.kinds import Kind
-from i2compress.media.video import groups
+from i2compress.media.video import camera, groups, parts
 from i2compress.media.video.colour import Colour, of_planes
 from i2compress.memory import keep_freed_memory
 from i2compress.signal import Metadata
@@ -40,22 +42,26 @@ def main() -> None:
     parser.add_argument("--halved", default="yes")
     parser.add_argument("--longest", default=str(groups.LONGEST))
     parser.add_argument("--counted", default=str(fit.COUNTED_FROM_BASE))
+    parser.add_argument("--meshes", default="yes")
+    parser.add_argument("--growth", default=str(camera.MOST_GROWTH))
     options = parser.parse_args()
     keep_freed_memory()
-    kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted)]
-    names = ["video", "steps", "halved first", "frames of a group", "weights count", "loss", "PSNR", "bytes", "CPU s"]
+    kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted, options.meshes, options.growth)]
+    names = ["video", "steps", "halved first", "frames of a group", "weights count", "meshes", "growth", "loss", "PSNR", "bytes", "CPU s"]
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for path in options.videos:
         signal = signal_of(read_video(path))
-        for steps, halved, longest, counted in product(*kinds):
+        for steps, halved, longest, counted, meshes, growth in product(*kinds):
             settings = EncodeSettings(quality=options.quality, steps=int(steps), threads=1)
             began = time.process_time()
             halves = patch.object(Coarse, "pays", Coarse.pays if halved == "yes" else lambda *_: False)
             shares = patch.object(fit, "COUNTED_FROM_BASE", float(counted))
-            with halves, shares, patch.object(groups, "LONGEST", int(longest)):
+            moves = patch.object(sys.modules["i2compress.media.video.group"], "found_mesh", parts.found_mesh if meshes == "yes" else lambda *_: None)
+            planes = patch.object(camera, "MOST_GROWTH", float(growth))
+            with halves, shares, moves, planes, patch.object(groups, "LONGEST", int(longest)):
                 made = encode(signal, settings)
             figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
-            print(f"| {path.rpartition('/')[2]} | {steps} | {halved} | {longest} | {counted} | {figures} |", flush=True)
+            print(f"| {path.rpartition('/')[2]} | {steps} | {halved} | {longest} | {counted} | {meshes} | {growth} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 
 def digest(data: bytes) -> dict[str, list[object]]:
-    """Of each group: SHA-256 of its latents and weights, each array little-endian in C order, where its frames lie and how parts of them move, and how it fades over."""
+    """Of each group: SHA-256 of its latents and weights, each array little-endian in C order, how its frames move, and how it fades over."""
     from i2compress.codec import I2File
     from i2compress.media.video.format import read_video
 
