@@ -2,8 +2,9 @@
 
 A size is met within a fit where a kind of media can do that: pictures move lambda while they are fitted (EncodeSettings.aim), sound has a bitrate.
 Another fit is made only where one missed. Videos and shapes are fitted shortly first, which says about where lambda is to be, then whole, and then
-the last part of that fit is made once more under other lambdas, as often as it takes (EncodeSettings.search). Else a fit is made again. Lambda is
-where a straight line through what is known (ln lambda against ln bytes or dB) meets the target, as bench/search.py does for whole qualities.
+the last part of that fit is made once more under other lambdas, as often as it takes (EncodeSettings.search). What is a little too large then is only
+coded once more, with fewer bits for its weights, which takes no fit. Else a fit is made again. Lambda is where a straight line through what is known
+(ln lambda against ln bytes or dB) meets the target, as bench/search.py does for whole qualities.
 """
 
 import itertools
@@ -16,6 +17,7 @@ import numpy as np
 
 from .checkpoints import left_behind
 from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, Aim, EncodeSettings, Search, Target, View, lambda_of_quality
+from .container import chunk_sizes
 from .errors import TargetError, UsageError
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
@@ -48,6 +50,10 @@ LAST_SLOPES = {"size": (-0.1, -0.19), "psnr": (-0.4, -1.0)}  # and of last parts
 LAST_PARTS = 4  # of each whole fit, at most; all fits together take no longer than FITS whole ones
 TIMES = {"short": 0.12, "whole": 0.42, "last": 0.2}  # of a time limit, of a short and a whole fit and IN_TIME last parts; then come RESCUES
 IN_TIME = 1
+# The share of their bits that weights are given where a file is only coded once more: at once, and where no fit is left to make; how often of each
+# fit, and of how many fits then.
+AT_ONCE, AT_LAST = (0.75, 1.0), (0.5, 1.5)
+RECODED, RECODED_FITS = 3, 2
 LAST_REACH, SAME = 1.2, 1e-3  # how far ln(lambda) of a last part is from that of its whole fit, at most; and a difference in it that is none
 
 
@@ -117,7 +123,7 @@ def _tried(
 
 
 class _Continued:
-    """A search by short fits, a whole one, and its last part under other lambdas.
+    """A search by short fits, a whole one, its last part under other lambdas, and what these found coded with other bits for the weights.
 
     Args:
         settings: how to encode; lambda is the first guess.
@@ -144,6 +150,28 @@ class _Continued:
 
     def _next(self, folder: Path) -> "_Try | None":
         """What to try next; None: nothing."""
+        return self._coded_again(last=False) or self._fit(folder) or self._coded_again(last=True)
+
+    def _coded_again(self, *, last: bool) -> "_Try | None":
+        """What a fit has found, coded with other bits for its weights: of the newest one where that is a little too large, or the `last` resort."""
+        goal = self._goal
+        fits = [entry for entry in self._tried if entry.kind in ("whole", "last")]
+        if goal.name != "size" or self._limited:  # it cannot tell how long it takes
+            return None
+        bases = sorted(fits, key=lambda entry: abs(entry.found - goal.wanted))[:RECODED_FITS] if last else fits[-1:]
+        for base in bases:
+            made = [entry for entry in self._tried if entry.base == base.base and entry.asked == base.asked]
+            stuck = len(made) > RECODED or (len(made) > 2 and made[-1].found == made[-2].found)
+            if stuck or not (last or base.found > goal.limit):
+                continue
+            low, high = AT_LAST if last else AT_ONCE
+            share = made[-1].share + (math.exp(goal.wanted) - math.exp(made[-1].found)) / base.weights
+            if low <= share <= high and share != 1:
+                return replace(base, settings=replace(base.settings, search=base.base._replace(weights=share)), found=math.nan, made=None)
+        return None
+
+    def _fit(self, folder: Path) -> "_Try | None":
+        """The next fit; None: none is left to make."""
         goal = self._goal
         shorts, wholes = ([entry for entry in self._tried if entry.kind == kind] for kind in ("short", "whole"))
         if not shorts:
@@ -154,7 +182,8 @@ class _Continued:
             far = abs(place - shorts[-1].asked) > SHORT_REACH and len(shorts) < (1 if self._limited else SHORTS)
             short = self._asked("short", place, folder, shorts) if far else None
             return short or self._asked("whole", place, folder / "1")
-        whole, lasts = wholes[-1], self._tried[self._tried.index(wholes[-1]) + 1 :]
+        whole = wholes[-1]
+        lasts = [entry for entry in self._tried[self._tried.index(whole) + 1 :] if entry.kind == "last"]
         work = sum(entry.settings.search.work for entry in self._tried if entry.settings.search is not None)
         more_wholes = work + 1 <= FITS and not self._limited
         if len(wholes) == 1 and len(lasts) < IN_TIME if self._limited else len(lasts) < LAST_PARTS:
@@ -225,7 +254,27 @@ class _Try:
     def kind(self) -> str:
         """Of a search that continues: short, whole or last."""
         search = self.settings.search
-        return "whole" if search is None else "last" if search.last_part else "whole" if search.share == 1 else "short"
+        if search is None:
+            return "whole"
+        return "coded" if search.recoded else "last" if search.last_part else "whole" if search.share == 1 else "short"
+
+    @property
+    def base(self) -> Search:
+        """Of a search that continues: the fit that it is, or that it codes once more."""
+        assert self.settings.search is not None
+        return self.settings.search._replace(weights=1.0)
+
+    @property
+    def share(self) -> float:
+        """And the share of that fit's bits that its weights are given."""
+        assert self.settings.search is not None
+        return self.settings.search.weights
+
+    @property
+    def weights(self) -> int:
+        """Bytes of its weights."""
+        assert self.made is not None
+        return sum(chunk.size for chunk in chunk_sizes(self.made.coded.data) if chunk.type == "W")
 
     @property
     def short(self) -> bool:

@@ -27,7 +27,7 @@ from ..field.spec import MAX_CONTRACTION
 from .loss_terms import SAMPLING, Abandoned, DistortionTerm, LossTerm, RateTerm, Sampling, damped, loss_windows, samples
 from .parallel import Pair
 from .problem import FittedPyramid, Problem
-from .quantise import HEADER_BITS, Quantised, search
+from .quantise import Quantised, group_bits, search
 
 TRIAL_WINDOWS = 2  # on which the plain search measures the true loss
 DAMPING = 3.0  # a unit of damping is a factor so large
@@ -77,7 +77,7 @@ def compensated(
     if parts[0] is None or parts[1] is None:
         return None
     groups = {name: (parts[0] | parts[1])[name] for name in problem.prior}
-    return Quantised(groups=groups, bits=sum(_group_bits(group) for group in groups.values()))
+    return Quantised(groups=groups, bits=sum(group_bits(group) for group in groups.values()), moved=True)
 
 
 class PyramidTrial:
@@ -148,7 +148,7 @@ def _stage(term: LossTerm, number: int, at: tuple[int, int]) -> tuple[dict[str, 
             shapes = {name: term.prior[name].shape for name in names}
             groups, values = _quantise(start - prior, factors[unit], shapes, [term.max_exponent(name) for name in names], shift / SHIFTS_PER_OCTAVE)
             term.load(rest, values + prior)
-            found = term.cost() + sum(_group_bits(group) for group in groups.values())
+            found = term.cost() + sum(group_bits(group) for group in groups.values())
             tried[unit, shift] = found if math.isfinite(found) else math.inf, groups, values + prior
         return tried[unit, shift][0]
 
@@ -202,10 +202,6 @@ def _quantise(
         groups[name] = WeightGroup(symbols=symbols.reshape(shape), exponent=exponent)
         begin = end
     return groups, x
-
-
-def _group_bits(group: WeightGroup) -> float:
-    return weight_bits(group.symbols)[0] + HEADER_BITS
 
 
 def _begin(problem: Problem, fitted: FittedPyramid) -> list[Tensor]:
