@@ -166,6 +166,7 @@ class _Continued:
                 continue
             low, high = AT_LAST if last else AT_ONCE
             share = made[-1].share + (math.exp(goal.wanted) - math.exp(made[-1].found)) / base.weights
+            share = _between(goal, [(entry.share, entry.found) for entry in made], share)
             if low <= share <= high and share != 1:
                 return replace(base, settings=replace(base.settings, search=base.base._replace(weights=share)), found=math.nan, made=None)
         return None
@@ -211,12 +212,8 @@ class _Continued:
         return replace(ask, settings=replace(ask.settings, time_limit=RESCUE_TIME * self._settings.time_limit))
 
     def _last_place(self, made: "list[_Try]") -> float:
-        """ln(lambda) of the next last part: between the two on either side of the goal that are nearest to each other, where there are such."""
-        over, under = ([entry for entry in made if (entry.found > self._goal.wanted) == above] for above in (True, False))
-        if not over or not under:
-            return _next(self._goal, made, slope=self._last_slope)
-        a, b = min(itertools.product(over, under), key=lambda pair: abs(pair[0].asked - pair[1].asked))
-        return a.asked + (b.asked - a.asked) * (a.found - self._goal.wanted) / (a.found - b.found)
+        """ln(lambda) of the next last part."""
+        return _between(self._goal, [(entry.asked, entry.found) for entry in made], _next(self._goal, made, slope=self._last_slope))
 
     def _within_reach(self, whole: "_Try", lasts: "list[_Try]") -> bool:
         """Whether last parts can make up for what a whole fit has missed."""
@@ -414,6 +411,15 @@ def _next(goal: _Goal, tried: "list[_Try]", *, wanted: float | None = None, slop
     # Fits come out by chance, and where all of some have missed, a small step may miss again: beyond all of them.
     way, beyond = (1, max) if goal.name == "size" else (-1, min)
     return beyond(found, beyond(entry.asked for entry in tried) + way * STRIDE * (len(tried) - TRUSTED + 1))
+
+
+def _between(goal: _Goal, made: Sequence[tuple[float, float]], other: float) -> float:
+    """Of pairs of what was asked and found, between the two on either side of the goal that are nearest to each other; `other` where none are."""
+    over, under = ([pair for pair in made if (pair[1] > goal.wanted) == above] for above in (True, False))
+    if not over or not under:
+        return other
+    a, b = min(itertools.product(over, under), key=lambda pair: abs(pair[0][0] - pair[1][0]))
+    return a[0] + (b[0] - a[0]) * (a[1] - goal.wanted) / (a[1] - b[1])
 
 
 def _clamped(place: float) -> float:

@@ -17,7 +17,7 @@ from .quantise import Quantised, Trial, group_bits, load
 
 NEAREST = 0.5
 # Octaves by which the steps of a tensor become finer, and what a magnitude gets then before it is cut to an integer; first what there is.
-CHOICES = ((0, NEAREST), (0, 0.4), (0, 0.3), (-1, NEAREST), (-1, 0.4), (-1, 0.3), (-2, NEAREST), (1, NEAREST))
+CHOICES = ((0, NEAREST), (0, 0.42), (0, 0.34), (0, 0.26), (-1, NEAREST), (-1, 0.4), (-1, 0.3), (-2, NEAREST), (1, NEAREST))
 
 # What a bit less may save and cost, in bits: bits that are worth less only fill the file, and what is dearer spoils more than another fit costs.
 LEAST, MOST = 0.1, 4.0
