@@ -54,6 +54,7 @@ IN_TIME = 1
 # fit, and of how many fits then.
 AT_ONCE, AT_LAST = (0.75, 1.0), (0.5, 1.5)
 RECODED, RECODED_FITS = 3, 2
+FULL = "; more bits for its weights would not make it better"
 LAST_REACH, SAME = 1.2, 1e-3  # how far ln(lambda) of a last part is from that of its whole fit, at most; and a difference in it that is none
 
 
@@ -94,7 +95,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
     best = min(meeting, key=lambda entry: (entry.short, not goal.near(entry.found), entry.strayed, abs(entry.found - goal.limit)))
     assert best.made is not None  # it was made above
-    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
+    finer = any(entry.kind == "coded" and entry.share > 1 for entry in tried)
+    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found) + FULL * finer)
     fits = [entry.made.coded for entry in tried if entry.made is not None]
     steps, passes = sum(fit.steps for fit in fits), sum(fit.passes for fit in fits)
     return replace(best.made, coded=replace(best.made.coded, notes=notes, steps=steps, passes=passes))
@@ -167,7 +169,8 @@ class _Continued:
             low, high = AT_LAST if last else AT_ONCE
             share = made[-1].share + (math.exp(goal.wanted) - math.exp(made[-1].found)) / base.weights
             share = _between(goal, [(entry.share, entry.found) for entry in made], share)
-            if low <= share <= high and share != 1:
+            share = min(share, high) if last else share
+            if low <= share <= high and all(abs(share - entry.share) > SAME for entry in made):
                 return replace(base, settings=replace(base.settings, search=base.base._replace(weights=share)), found=math.nan, made=None)
         return None
 

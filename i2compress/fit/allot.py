@@ -102,12 +102,15 @@ def _walk(choices: dict[str, list[Choice]], budget: float) -> dict[str, Choice]:
     chosen, bits = {name: hull[0] for name, hull in hulls.items()}, sum(hull[0].bits for hull in hulls.values())
     steps = [(_price(*pair), name, *pair) for name, hull in hulls.items() for pair in itertools.pairwise(hull)]
     for price, name, now, then in sorted(steps, key=lambda step: step[0]):
-        if (bits <= budget and price > LEAST) or price > MOST:
+        if price > MOST or (bits <= budget and price > LEAST):
             break
-        room = budget - (bits - now.bits) if bits > budget else then.bits
-        enough = [choice for choice in choices[name] if then.bits <= choice.bits <= room]
-        chosen[name] = min(enough, key=lambda choice: choice.harm, default=then)  # the last step need not be on the hull
-        bits += chosen[name].bits - now.bits
+        last = price > LEAST and bits - now.bits + then.bits <= budget
+        if last:  # of all changes that are enough, the one that does least harm
+            rest = {of: budget - bits + taken.bits for of, taken in chosen.items()}
+            changes = [(choice.harm - chosen[of].harm, of, choice) for of in chosen for choice in choices[of] if choice.bits <= rest[of]]
+            _, name, then = min(changes, key=lambda change: change[0])
+        bits += then.bits - chosen[name].bits
+        chosen[name] = then
     return chosen
 
 
