@@ -79,7 +79,7 @@ MANY = {f"W{number}": 300 * 2.0**number for number in range(12)}
 def test_weights_take_the_share_of_their_bits(share: float) -> None:
     trial = Tensors(MANY)
     before = bits(plain(trial, best(trial)))
-    found = allotted(trial, best(trial), share, is_context=is_context)
+    found = allotted(trial, best(trial), share * before, is_context=is_context)
     assert (share - 0.015) * before <= found.bits == bits(found.groups) <= share * before
     for name, group in found.groups.items():  # what the trial is left with is what a decoder will see
         np.testing.assert_array_equal(trial.values[name], group.symbols * 2.0**-group.exponent)
@@ -89,7 +89,7 @@ def test_bits_are_taken_where_they_cost_least() -> None:
     trial = Tensors(MANY)
     exponents = best(trial) | {"W3": best(trial)["W3"] + 2}  # finer than it is worth
     before = plain(trial, exponents)
-    found = allotted(trial, exponents, 0.98, is_context=is_context)
+    found = allotted(trial, exponents, 0.98 * bits(before), is_context=is_context)
     saved = {name: group_bits(before[name]) - group_bits(group) for name, group in found.groups.items()}
     assert saved["W3"] > 0.8 * sum(saved.values()) > 0
 
@@ -100,29 +100,31 @@ def test_neither_are_bits_added_that_are_worth_nothing_nor_saved_that_are_worth_
     for name, group in before.items():
         trial.load(name, group.symbols * 2.0**-group.exponent)
     harm = sum(trial.harm(name) for name in MANY)
-    found = allotted(trial, best(trial), 0.1, is_context=is_context)
+    found = allotted(trial, best(trial), 0.0, is_context=is_context)
     more, fewer = sum(trial.harm(name) for name in MANY) - harm, bits(before) - found.bits
     assert fewer > 0.1 * bits(before) and 0 < more <= MOST * fewer
     trial = Tensors({"W": 30, "S": 60})
     fine = {name: exponent + 3 for name, exponent in best(trial).items()}
-    assert allotted(trial, fine, 1.5, is_context=is_context).bits < bits(plain(trial, fine))
+    before = plain(trial, fine)
+    assert allotted(trial, fine, 2 * bits(before), is_context=is_context).bits <= bits(before)
+    assert allotted(trial, best(trial), 2 * bits(before), is_context=is_context).bits > bits(plain(trial, best(trial)))
 
 
 def test_the_context_model_takes_what_makes_latents_and_it_smallest_together() -> None:
     trial = Tensors({"W": 3e3, "m": 3e3})
     fine = {"W": best(trial)["W"], "m": best(trial)["m"] + 1}
-    found = allotted(trial, fine, 1.0, is_context=is_context).groups["m"]
+    found = allotted(trial, fine, bits(plain(trial, fine)), is_context=is_context).groups["m"]
     assert found.exponent == best(trial)["m"]
 
 
-def test_what_a_decoder_would_refuse_stays_as_it_is() -> None:
+def test_what_a_decoder_would_refuse_is_not_done() -> None:
     coarser: dict[Sequence[str], set[str]] = {}
     for refused in ((), ("A", "K")):
         trial = Tensors({"A": 3e3, "K": 3e3, "W": 3e3}, refused=refused)
         before = plain(trial, best(trial))
-        found = allotted(trial, best(trial), 0.5, is_context=is_context).groups
+        found = allotted(trial, best(trial), 0.0, is_context=is_context).groups
         coarser[refused] = {name for name in found if not np.array_equal(found[name].symbols, before[name].symbols)}
-    assert coarser == {(): {"A", "K", "W"}, ("A", "K"): {"W"}}
+    assert coarser[()] == {"A", "K", "W"} and "W" in coarser["A", "K"] and len(coarser["A", "K"]) == 2
 
 
 def clip(frames: int = 6) -> Signal:

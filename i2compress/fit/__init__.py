@@ -34,7 +34,7 @@ from .analysis import trained_start
 from .compensate import PyramidTrial, quantise
 from .coordinate import quantise_coordinates, starting_field
 from .distortion import MovedError, SquaredError
-from .last_part import end_left, leave_end, spec_left
+from .last_part import End, end_left, leave_end, spec_left
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
@@ -158,9 +158,9 @@ def fit_signal(
             problem.counted = COUNTED_FROM_BASE
         if aim is not None:
             problem.steering = SizeSteering(problem, aim.value) if judge is None else QualitySteering(problem, aim, judge)
-        left = end_left(problem)
-        fitted, exponents = (fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop), None) if left is None else left
-    return _result(problem, fitted, squares, settings, on_step, exponents)
+        end = end_left(problem)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop) if end is None else end.fitted
+    return _result(problem, fitted, squares, settings, on_step, end)
 
 
 def _result(
@@ -169,16 +169,16 @@ def _result(
     squares: SquaredError,
     settings: EncodeSettings,
     on_step: Callable[[StepInfo], None] | None,
-    exponents: dict[str, int] | None = None,
+    end: End | None = None,
 ) -> Result:
-    """A fit quantised; `exponents` as in _coded_again, of one that was."""
+    """A fit quantised; where it is an `end` that was left, once more."""
     with _fitting(settings.threads):
         last = _Progress(on_step, fitted.steps, fitted.loss)
-        if exponents is None:
+        if end is None:
             quantised = quantise(problem, fitted, last)
             leave_end(problem, fitted, quantised)
         else:
-            quantised = _coded_again(problem, PyramidTrial(problem, fitted), exponents, last)
+            quantised = _coded_again(problem, PyramidTrial(problem, fitted), end, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         window = problem.windows[len(problem.windows) // 2]
         with torch.no_grad():
@@ -223,23 +223,22 @@ def fit_sparse(
     """
     with _fitting(settings.threads):
         problem = sparse_problem(distances, spec, lattice, settings, device=pick_device(settings.device), start=start)
-        left = end_left(problem)
-        fitted, exponents = (fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop), None) if left is None else left
+        end = end_left(problem)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop) if end is None else end.fitted
         trial, last = SparseTrial(problem, fitted), _Progress(on_step, fitted.steps, fitted.loss)
-        if exponents is None:
+        if end is None:
             quantised = search(trial, last, until=fitted.until)
             leave_end(problem, fitted, quantised)
         else:
-            quantised = _coded_again(problem, trial, exponents, last)
+            quantised = _coded_again(problem, trial, end, last)
     return Result(
         groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps, lam=problem.lam
     )
 
 
-def _coded_again(problem: Problem, trial: Trial, exponents: dict[str, int], last: "_Progress") -> Quantised:
-    """The weights of a fit that was quantised with those exponents of its steps, in the share of their bits that the search asks for."""
-    assert problem.search is not None  # it has left them
-    return allotted(trial, exponents, problem.search.weights, is_context=problem.spec.is_context, on_tensor=last)
+def _coded_again(problem: Problem, trial: Trial, end: End, last: "_Progress") -> Quantised:
+    """The weights of a fit that was quantised before."""
+    return allotted(trial, end.exponents, end.budget, is_context=problem.spec.is_context, on_tensor=last)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 A tensor may have other steps than it got, and be rounded towards its prior, which takes fewer bits than rounding to the nearest. What each of these
 choices does to the loss is measured one tensor at a time, the others as they are in the file. Then what costs least for each bit is done, one change
-after the other, until the budget is kept: a walk along the convex hulls of the tensors' choices (Shoham and Gersho 1988).
+after the other, until the budget is kept: a walk along the convex hulls of the tensors' choices (Shoham and Gersho 1988). Together changes can do
+more harm than alone, as when two tensors shrink the same values; so each is measured again where the walk has come to, and undone if it is too dear.
 """
 
 import itertools
@@ -13,17 +14,17 @@ import numpy as np
 
 from ..coding.laplace import LIMIT
 from ..coding.weights import WeightGroup
-from .quantise import Quantised, Trial, group_bits, load
+from .quantise import Quantised, Trial, group_bits, load, search
 
 NEAREST = 0.5
 # Octaves by which the steps of a tensor become finer, and what a magnitude gets then before it is cut to an integer; first what there is.
 CHOICES = ((0, NEAREST), (0, 0.42), (0, 0.34), (0, 0.26), (-1, NEAREST), (-1, 0.4), (-1, 0.3), (-2, NEAREST), (1, NEAREST))
+# What a bit more has to save and what a bit less may cost, in bits: bits that are worth less only fill the file, and what is dearer spoils more than
+# another fit costs.
+LEAST, MOST = 0.5, 4.0
 
-# What a bit less may save and cost, in bits: bits that are worth less only fill the file, and what is dearer spoils more than another fit costs.
-LEAST, MOST = 0.1, 4.0
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Choice:
     """One way to write a tensor: its bits, and what latents take more with it; and what its errors cost, in bits at the fit's lambda."""
 
@@ -35,19 +36,19 @@ class Choice:
 def allotted(
     trial: Trial,
     exponents: dict[str, int],
-    share: float,
+    budget: float,
     *,
     is_context: Callable[[str], bool],
     on_tensor: Callable[[int, int], None] | None = None,
 ) -> Quantised:
-    """The integers for a trial's weights in `share` of the bits that they take at given steps; its field is left holding the values of those.
+    """The integers for a trial's weights in so many bits; its field is left holding the values of those.
 
-    They take more than that where no choice is coarse enough, and less where finer ones make no errors less.
+    They take more than that where fewer would do much harm, and less where more would do no good.
 
     Args:
         trial: what is quantised.
         exponents: of the steps that its tensors have, by name.
-        share: of their bits, more than 0.
+        budget: bits of them all, and what latents take more with them than with those steps.
         is_context: whether a tensor belongs to the context model, and so only makes latents take other bits.
         on_tensor: called with the tensors that are done, and how many there are.
     """
@@ -55,6 +56,8 @@ def allotted(
     groups = {name: group for name, group in before.items() if group is not None}
     for name, group in groups.items():
         load(trial, name, group)
+    if len(groups) < len(before) or not all(trial.allows(name) for name in groups):  # they are differences from other weights than before
+        return search(trial, on_tensor)
     choices: dict[str, list[Choice]] = {}
     for name, group in groups.items():
         found = _choices(trial, name, group, context=is_context(name))
@@ -62,19 +65,13 @@ def allotted(
         load(trial, name, choices[name][0].group)  # of the field what there is
         if on_tensor is not None:
             on_tensor(len(choices), len(groups))
-    chosen = _walk(choices, share * sum(group_bits(group) for group in groups.values()))
-    for name, choice in chosen.items():
-        load(trial, name, choice.group)
-    refused = [name for name in groups if not trial.allows(name)]  # together, what each of them is allowed alone
-    result = {name: groups[name] if name in refused else choice.group for name, choice in chosen.items()}
-    for name in refused:
-        load(trial, name, result[name])
-    return Quantised(groups=result, bits=sum(group_bits(group) for group in result.values()))
+    chosen = _walk(trial, choices, budget)
+    return Quantised(groups=chosen, bits=sum(group_bits(group) for group in chosen.values()))
 
 
 def _choices(trial: Trial, name: str, group: WeightGroup, *, context: bool) -> list[Choice]:
     """All ways to write a tensor that a decoder takes; first the one that it is written in."""
-    now, found, unit = 0.0, list[Choice](), trial.samples / trial.lam
+    now, found = 0.0, list[Choice]()
     for finer, rounding in CHOICES:
         exponent = group.exponent + finer
         other = _rounded(trial, name, exponent, rounding) if 0 <= exponent <= trial.max_exponent(name) else None
@@ -82,41 +79,65 @@ def _choices(trial: Trial, name: str, group: WeightGroup, *, context: bool) -> l
             continue
         load(trial, name, other)
         if trial.allows(name):
-            cost = trial.loss(name) * unit
+            cost = _cost(trial, name)
             now = now if found else cost
             found.append(Choice(group=other, bits=group_bits(other) + (cost - now if context else 0.0), harm=0.0 if context else cost))
     return found
 
 
-def _hull(choices: Sequence[Choice]) -> list[Choice]:
-    """Those that are best under some price of a bit, from the least harm to the fewest bits."""
-    hull = [min(choices, key=lambda choice: (choice.harm, choice.bits))]
-    while fewer := [choice for choice in choices if choice.bits < hull[-1].bits]:
-        hull.append(min(fewer, key=lambda choice: (_price(hull[-1], choice), choice.bits)))
+def _walk(trial: Trial, choices: dict[str, list[Choice]], budget: float) -> dict[str, WeightGroup]:
+    """Where it comes to from the first choice of each tensor, which the trial holds: to no more bits than the budget, as far as that is worth it."""
+    chosen = {name: of_tensor[0] for name, of_tensor in choices.items()}
+    bits, refused = sum(choice.bits for choice in chosen.values()), set[Choice]()
+    fewer = bits > budget
+    for name, then in _steps(choices, fewer=fewer):
+        if fewer and bits <= budget:
+            break
+        if fewer and bits - chosen[name].bits + then.bits <= budget:
+            name, then = _last(chosen, choices, budget - bits, refused) or (name, then)
+        now = chosen[name]
+        saved, cost = now.bits - then.bits, _cost(trial, name)
+        if then in refused or (not fewer and bits - saved > budget):
+            continue
+        load(trial, name, then.group)
+        if trial.allows(name) and _cost(trial, name) - cost <= (MOST if fewer else LEAST) * saved:
+            chosen[name], bits = then, bits - saved
+        else:
+            refused.add(then)
+            load(trial, name, now.group)
+    return {name: choice.group for name, choice in chosen.items()}
+
+
+def _last(chosen: dict[str, Choice], choices: dict[str, list[Choice]], more: float, refused: set[Choice]) -> tuple[str, Choice] | None:
+    """Of all single changes after which there are at most so many bits more, below 0, the one that does least harm; None where there is none."""
+    enough = [(name, choice) for name, now in chosen.items() for choice in choices[name] if choice.bits - now.bits <= more and choice not in refused]
+    return min(enough, key=lambda change: change[1].harm - chosen[change[0]].harm, default=None)
+
+
+def _steps(choices: dict[str, list[Choice]], *, fewer: bool) -> list[tuple[str, Choice]]:
+    """Changes of tensors that are worth it, the best first, along the hulls of each one's choices."""
+    way, limit = (1, MOST) if fewer else (-1, -LEAST)
+    hulls = ((name, _hull(of_tensor, way)) for name, of_tensor in choices.items())
+    steps = [(way * _price(*pair), name, pair[1]) for name, hull in hulls for pair in itertools.pairwise(hull)]
+    return [(name, choice) for price, name, choice in sorted(steps, key=lambda step: step[0]) if price <= limit]
+
+
+def _hull(choices: Sequence[Choice], way: int) -> list[Choice]:
+    """From the first choice on, those that are best under some price of a bit: to fewer bits where `way` is 1, to more where it is -1."""
+    hull = [choices[0]]
+    while beyond := [choice for choice in choices if way * (hull[-1].bits - choice.bits) > 0]:
+        hull.append(min(beyond, key=lambda choice: (way * _price(hull[-1], choice), choice.bits)))
     return hull
 
 
-def _walk(choices: dict[str, list[Choice]], budget: float) -> dict[str, Choice]:
-    """One for each tensor: from the least harm on, what costs least for each bit first, until the bits are no more than the budget."""
-    hulls = {name: _hull(of_tensor) for name, of_tensor in choices.items()}
-    chosen, bits = {name: hull[0] for name, hull in hulls.items()}, sum(hull[0].bits for hull in hulls.values())
-    steps = [(_price(*pair), name, *pair) for name, hull in hulls.items() for pair in itertools.pairwise(hull)]
-    for price, name, now, then in sorted(steps, key=lambda step: step[0]):
-        if price > MOST or (bits <= budget and price > LEAST):
-            break
-        last = price > LEAST and bits - now.bits + then.bits <= budget
-        if last:  # of all changes that are enough, the one that does least harm
-            rest = {of: budget - bits + taken.bits for of, taken in chosen.items()}
-            changes = [(choice.harm - chosen[of].harm, of, choice) for of in chosen for choice in choices[of] if choice.bits <= rest[of]]
-            _, name, then = min(changes, key=lambda change: change[0])
-        bits += then.bits - chosen[name].bits
-        chosen[name] = then
-    return chosen
-
-
 def _price(now: Choice, then: Choice) -> float:
-    """What each bit less costs."""
+    """What each bit less costs, or each bit more saves."""
     return (then.harm - now.harm) / (now.bits - then.bits)
+
+
+def _cost(trial: Trial, name: str) -> float:
+    """The loss in bits as far as a tensor matters, its own left out."""
+    return trial.loss(name) * trial.samples / trial.lam
 
 
 def _rounded(trial: Trial, name: str, exponent: int, rounding: float) -> WeightGroup | None:

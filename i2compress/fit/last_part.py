@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from .pyramid import PyramidFit
 
 STATE, COURSE = "state.pt", "course.json"  # the second is there once both are
+
+
+class End(NamedTuple):
+    """What a fit has found, the exponents of its weights' steps, and the bits in which its weights are to be coded now."""
+
+    fitted: FittedPyramid
+    exponents: dict[str, int]
+    budget: float
+
 
 Spec = TypeVar("Spec", PyramidSpec, SparseSpec)
 
@@ -82,6 +91,7 @@ def leave_end(problem: Problem, fitted: FittedPyramid, quantised: Quantised) -> 
     end = {
         "weights": {name: torch.from_numpy(values) for name, values in weights.items()},
         "exponents": {name: group.exponent for name, group in quantised.groups.items()},
+        "bits": quantised.bits,
         "latents": [torch.from_numpy(grid) for grid in fitted.latents],
     }
     place = _end(problem, search)
@@ -90,15 +100,16 @@ def leave_end(problem: Problem, fitted: FittedPyramid, quantised: Quantised) -> 
     os.replace(place.with_suffix(".part"), place)
 
 
-def end_left(problem: Problem) -> tuple[FittedPyramid, dict[str, int]] | None:
-    """What the fit found that is only to be coded once more, and its weights' steps; None where a fit is to be made, or none has come to its end."""
+def end_left(problem: Problem) -> End | None:
+    """What the fit found that is only to be coded once more; None where a fit is to be made, or none has come to its end."""
     search = problem.search
     if search is None or not search.recoded or not (place := _end(problem, search)).exists():
         return None
     end = torch.load(place, weights_only=True, map_location="cpu")
     problem.silent = silent_grids(end["latents"])
     weights, latents = {name: tensor.numpy() for name, tensor in end["weights"].items()}, [grid.numpy() for grid in end["latents"]]
-    return FittedPyramid(weights=weights, latents=latents, loss=math.nan, steps=0), end["exponents"]
+    fitted = FittedPyramid(weights=weights, latents=latents, loss=math.nan, steps=0)
+    return End(fitted, end["exponents"], search.weights * end["bits"])
 
 
 def _end(problem: Problem, search: Search) -> Path:
