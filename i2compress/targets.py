@@ -176,8 +176,8 @@ class _Continued:
 
     def _fit(self, folder: Path) -> "_Try | None":
         """The next fit; None: none is left to make."""
-        goal = self._goal
-        shorts, wholes = ([entry for entry in self._tried if entry.kind == kind] for kind in ("short", "whole"))
+        goal, fits = self._goal, [self._as_coded(entry) for entry in self._tried if entry.kind != "coded"]
+        shorts, wholes = ([entry for entry in fits if entry.kind == kind] for kind in ("short", "whole"))
         if not shorts:
             return self._asked("short", self._first, folder)
         if not wholes:
@@ -187,14 +187,16 @@ class _Continued:
             short = self._asked("short", place, folder, shorts) if far else None
             return short or self._asked("whole", place, folder / "1")
         whole = wholes[-1]
-        lasts = [entry for entry in self._tried[self._tried.index(whole) + 1 :] if entry.kind == "last"]
+        lasts = fits[fits.index(whole) + 1 :]
         work = sum(entry.settings.search.work for entry in self._tried if entry.settings.search is not None)
         more_wholes = work + 1 <= FITS and not self._limited
         if len(wholes) == 1 and len(lasts) < IN_TIME if self._limited else len(lasts) < LAST_PARTS:
             place = self._last_place([whole, *lasts])
             if not more_wholes or (self._within_reach(whole, lasts) and abs(place - whole.asked) <= LAST_REACH):
                 place = min(max(place, whole.asked - LAST_REACH), whole.asked + LAST_REACH)
-                return self._asked("last", place, folder / str(len(wholes)), [whole, *lasts])
+                last = self._asked("last", place, folder / str(len(wholes)), [whole, *lasts])
+                if last is not None or not more_wholes:
+                    return last
         if self._limited:
             return self._rescue(wholes, folder)
         if not more_wholes:
@@ -205,6 +207,11 @@ class _Continued:
             way = math.copysign(STRIDE, (goal.wanted - less - whole.found) / self._slope)
             place = way + (max if way > 0 else min)(entry.asked for entry in wholes)
         return self._asked("whole", place, folder / str(len(wholes) + 1), wholes)
+
+    def _as_coded(self, fit: "_Try") -> "_Try":
+        """A fit with what came nearest to the goal of all that was coded of it."""
+        coded = [entry.found for entry in self._tried if entry.base == fit.base and entry.asked == fit.asked]
+        return replace(fit, found=min(coded, key=lambda found: abs(found - self._goal.wanted)))
 
     def _rescue(self, wholes: "list[_Try]", folder: Path) -> "_Try | None":
         """The time is over, and all that counts is that the file keeps to its target: a hurried fit at a much safer lambda."""

@@ -178,7 +178,7 @@ def _result(
             quantised = quantise(problem, fitted, last)
             leave_end(problem, fitted, quantised)
         else:
-            quantised = _coded_again(problem, PyramidTrial(problem, fitted), end, last)
+            quantised = _coded_again(problem, PyramidTrial(problem, fitted, windows=None), end, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         window = problem.windows[len(problem.windows) // 2]
         with torch.no_grad():

@@ -81,14 +81,20 @@ def compensated(
 
 
 class PyramidTrial:
-    """A pyramid whose tensors are quantised one by one; see quantise.Trial."""
+    """A pyramid whose tensors are quantised one by one; see quantise.Trial.
 
-    def __init__(self, problem: Problem, fitted: FittedPyramid, *, sampling: Sampling = SAMPLING) -> None:
+    Args:
+        problem, fitted: a fit and what it found.
+        sampling: where the loss is measured.
+        windows: on how many of its windows, at most; None: all of them.
+    """
+
+    def __init__(self, problem: Problem, fitted: FittedPyramid, *, sampling: Sampling = SAMPLING, windows: int | None = TRIAL_WINDOWS) -> None:
         self.problem = problem
         self.weights, self.prior, self.lam, self.samples = fitted.weights, problem.prior, problem.lam, samples(problem)
         self.max_exponent = problem.spec.max_exponent
         self._latents = _begin(problem, fitted)
-        self._windows = loss_windows(problem, sampling, TRIAL_WINDOWS)
+        self._windows = loss_windows(problem, sampling, windows)
 
     def load(self, name: str, value: Float64Array) -> None:
         """See Trial."""
