@@ -268,6 +268,29 @@ def test_weights_that_cannot_become_smaller_are_not_asked_for_ever() -> None:
     assert len(asked) < 60
 
 
+def test_a_last_part_that_would_be_made_twice_is_not_the_end_of_a_search() -> None:
+    """A clip of 64x48 at effort 1 ended 30 % below its size."""
+    coder, asked = sized(555, 843, 1156, 785, weights=40)
+    assert len(meet(replace(FAST, target=Target(size=800)), SignalSource(clip()), coder, Hooks()).coded.data) == 785
+    assert [search.work for search in asked] == [0.25, 1, 0.5, 1]
+
+
+def test_a_fit_counts_as_what_was_coded_of_it() -> None:
+    """One that is too large, and much smaller with any other bits for its weights, is gone on with under a lower lambda."""
+    lambdas: list[float] = []
+
+    def coder(settings: EncodeSettings) -> Attempt:
+        search = settings.search
+        assert search is not None
+        if not search.recoded:
+            lambdas.append(settings.rate_weight)
+        size = 755 if search.recoded else 790 if search.last_part else 843 if search.share == 1 else 800
+        return Attempt(coded=Coded(data=file_of(size, 250), steps=1, passes=20), figures={})
+
+    made = meet(replace(FAST, target=Target(size=800)), SignalSource(clip()), coder, Hooks())
+    assert len(made.coded.data) == 790 and lambdas[-1] < lambdas[-2]
+
+
 def test_a_measure_of_pictures_is_not_for_sound() -> None:
     with pytest.raises(UsageError, match="is for pictures"):
         encoded(wav(chord(0.1)), Target(ssimulacra2=70))
