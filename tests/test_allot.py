@@ -110,11 +110,13 @@ def test_neither_are_bits_added_that_are_worth_nothing_nor_saved_that_are_worth_
     assert allotted(trial, best(trial), 2 * bits(before), is_context=is_context).bits > bits(plain(trial, best(trial)))
 
 
-def test_the_context_model_takes_what_makes_latents_and_it_smallest_together() -> None:
+def test_the_context_model_comes_first_and_takes_no_less_than_what_makes_latents_and_it_smallest_together() -> None:
     trial = Tensors({"W": 3e3, "m": 3e3})
     fine = {"W": best(trial)["W"], "m": best(trial)["m"] + 1}
-    found = allotted(trial, fine, bits(plain(trial, fine)), is_context=is_context).groups["m"]
-    assert found.exponent == best(trial)["m"]
+    before = plain(trial, fine)
+    found = allotted(trial, fine, bits(before) - 5, is_context=is_context)
+    assert list(found.groups) == ["W", "m"] and np.array_equal(found.groups["W"].symbols, before["W"].symbols) and found.bits < bits(before)
+    assert allotted(trial, fine, 0.0, is_context=is_context).groups["m"].exponent == best(trial)["m"]
 
 
 def test_what_a_decoder_would_refuse_is_not_done() -> None:

@@ -1,9 +1,10 @@
 """The weights of a finished fit once more, in fewer or in more bits: what brings a file to a size without another fit.
 
 A tensor may have other steps than it got, and be rounded towards its prior, which takes fewer bits than rounding to the nearest. What each of these
-choices does to the loss is measured one tensor at a time, the others as they are in the file. Then what costs least for each bit is done, one change
-after the other, until the budget is kept: a walk along the convex hulls of the tensors' choices (Shoham and Gersho 1988). Together changes can do
-more harm than alone, as when two tensors shrink the same values; so each is measured again where the walk has come to, and undone if it is too dear.
+choices does to the loss is measured. The context model comes first, tensor after tensor: all that its errors cost is bits of latents, so what makes
+these and it smaller costs nothing. If that is not enough, what costs least for each bit of the field is done, one change after the other, until the
+budget is kept: a walk along the convex hulls of the tensors' choices (Shoham and Gersho 1988). Together changes can do more harm than alone, as when
+two tensors shrink the same values; so each is measured again where the walk has come to, and undone if it is too dear.
 """
 
 import itertools
@@ -58,15 +59,22 @@ def allotted(
         load(trial, name, group)
     if len(groups) < len(before) or not all(trial.allows(name) for name in groups):  # they are differences from other weights than before
         return search(trial, on_tensor)
-    choices: dict[str, list[Choice]] = {}
-    for name, group in groups.items():
-        found = _choices(trial, name, group, context=is_context(name))
-        choices[name] = [min(found, key=lambda choice: choice.bits)] if is_context(name) else found
-        load(trial, name, choices[name][0].group)  # of the field what there is
+    bits = sum(group_bits(group) for group in groups.values())
+    fewer = bits > budget
+    tables: dict[str, list[Choice]] = {}
+    for number, name in enumerate(sorted(groups, key=is_context, reverse=True)):
+        if fewer and is_context(name) and bits > budget:
+            found = _choices(trial, name, groups[name], context=True)
+            enough = [choice for choice in found if choice.bits - found[0].bits <= budget - bits]
+            taken = max(enough, key=_bits) if enough else min(found, key=_bits)
+            groups[name], bits = taken.group, bits + taken.bits - found[0].bits
+        elif not is_context(name) and (bits > budget or not fewer):
+            tables[name] = _choices(trial, name, groups[name], context=False)
+        load(trial, name, groups[name])
         if on_tensor is not None:
-            on_tensor(len(choices), len(groups))
-    chosen = _walk(trial, choices, budget)
-    return Quantised(groups=chosen, bits=sum(group_bits(group) for group in chosen.values()))
+            on_tensor(number + 1, len(groups))
+    groups |= _walk(trial, tables, budget - bits + sum(group_bits(groups[name]) for name in tables))
+    return Quantised(groups=groups, bits=sum(group_bits(group) for group in groups.values()))
 
 
 def _choices(trial: Trial, name: str, group: WeightGroup, *, context: bool) -> list[Choice]:
@@ -128,6 +136,10 @@ def _hull(choices: Sequence[Choice], way: int) -> list[Choice]:
     while beyond := [choice for choice in choices if way * (hull[-1].bits - choice.bits) > 0]:
         hull.append(min(beyond, key=lambda choice: (way * _price(hull[-1], choice), choice.bits)))
     return hull
+
+
+def _bits(choice: Choice) -> float:
+    return choice.bits
 
 
 def _price(now: Choice, then: Choice) -> float:
