@@ -50,10 +50,10 @@ LAST_SLOPES = {"size": (-0.1, -0.19), "psnr": (-0.4, -1.0)}  # and of last parts
 LAST_PARTS = 4  # of each whole fit, at most; all fits together take no longer than FITS whole ones
 TIMES = {"short": 0.12, "whole": 0.42, "last": 0.2}  # of a time limit, of a short and a whole fit and IN_TIME last parts; then come RESCUES
 IN_TIME = 1
-# The share of their bits that weights are given where a file is only coded once more: at once, and where no fit is left to make; how often of each
-# fit, and of how many fits then.
+# The share of their bits that weights are given where a file is only coded once more: at once, and where no fit is left to make; and how often of
+# each fit, at most.
 AT_ONCE, AT_LAST = (0.75, 1.0), (0.5, 1.5)
-RECODED, RECODED_FITS = 3, 2
+RECODED = 3
 FULL = "; more bits for its weights would not make it better"
 LAST_REACH, SAME = 1.2, 1e-3  # how far ln(lambda) of a last part is from that of its whole fit, at most; and a difference in it that is none
 
@@ -160,8 +160,9 @@ class _Continued:
         fits = [entry for entry in self._tried if entry.kind in ("whole", "last")]
         if goal.name != "size" or self._limited:  # it cannot tell how long it takes
             return None
-        bases = sorted(fits, key=lambda entry: abs(entry.found - goal.wanted))[:RECODED_FITS] if last else fits[-1:]
-        for base in bases:
+        bases = sorted(fits, key=lambda entry: abs(entry.found - goal.wanted))
+        over, under = ([entry for entry in bases if (entry.found > goal.limit) == above] for above in (True, False))
+        for base in (*over[:1], *under[:1]) if last else fits[-1:]:
             made = [entry for entry in self._tried if entry.base == base.base and entry.asked == base.asked]
             stuck = len(made) > RECODED or (len(made) > 2 and made[-1].found == made[-2].found)
             if stuck or not (last or base.found > goal.limit):
