@@ -42,16 +42,24 @@ class Search(NamedTuple):
         folder: where whole fits leave the states that last parts begin at; each part of a source has one of its own in it.
         share: of the usual steps that a fit makes; less than 1 of one that is only to say where the others begin, and leaves no state.
         last_part: whether only the last part of the whole fit that left its state there is made, once more, under another lambda.
+        weights: other than 1: no fit is made, but what a fit that was otherwise the same has left there is coded once more, with weights in that
+            share of the bits that they took.
     """
 
     folder: str
     share: float = 1.0
     last_part: bool = False
+    weights: float = 1.0
 
     @property
     def work(self) -> float:
         """What it takes, in whole fits."""
-        return 1 - LAST_PART_BEGINS if self.last_part else self.share
+        return 0.0 if self.recoded else 1 - LAST_PART_BEGINS if self.last_part else self.share
+
+    @property
+    def recoded(self) -> bool:
+        """Whether no fit is made."""
+        return self.weights != 1
 
 
 # How far off its aim a fit may end, either way: in ln(bytes), dB and points.

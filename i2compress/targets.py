@@ -2,8 +2,9 @@
 
 A size is met within a fit where a kind of media can do that: pictures move lambda while they are fitted (EncodeSettings.aim), sound has a bitrate.
 Another fit is made only where one missed. Videos and shapes are fitted shortly first, which says about where lambda is to be, then whole, and then
-the last part of that fit is made once more under other lambdas, as often as it takes (EncodeSettings.search). Else a fit is made again. Lambda is
-where a straight line through what is known (ln lambda against ln bytes or dB) meets the target, as bench/search.py does for whole qualities.
+the last part of that fit is made once more under other lambdas, as often as it takes (EncodeSettings.search). What is a little too large then is only
+coded once more, with fewer bits for its weights, which takes no fit. Else a fit is made again. Lambda is where a straight line through what is known
+(ln lambda against ln bytes or dB) meets the target, as bench/search.py does for whole qualities.
 """
 
 import itertools
@@ -16,6 +17,7 @@ import numpy as np
 
 from .checkpoints import left_behind
 from .config import AIM_ROOM, DEFAULT_FIELD, SQUARES, TUNES, Aim, EncodeSettings, Search, Target, View, lambda_of_quality
+from .container import chunk_sizes
 from .errors import TargetError, UsageError
 from .media.protocol import Coded, Hooks, Resampling, Source
 from .media.table import medium_of, medium_of_file
@@ -48,6 +50,11 @@ LAST_SLOPES = {"size": (-0.1, -0.19), "psnr": (-0.4, -1.0)}  # and of last parts
 LAST_PARTS = 4  # of each whole fit, at most; all fits together take no longer than FITS whole ones
 TIMES = {"short": 0.12, "whole": 0.42, "last": 0.2}  # of a time limit, of a short and a whole fit and IN_TIME last parts; then come RESCUES
 IN_TIME = 1
+# The share of their bits that weights are given where a file is only coded once more: at once, and where no fit is left to make; and how often of
+# each fit, at most.
+AT_ONCE, AT_LAST = (0.75, 1.0), (0.5, 1.5)
+RECODED = 3
+FULL = "; more bits for its weights would not make it better"
 LAST_REACH, SAME = 1.2, 1e-3  # how far ln(lambda) of a last part is from that of its whole fit, at most; and a difference in it that is none
 
 
@@ -88,7 +95,8 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
         raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
     best = min(meeting, key=lambda entry: (entry.short, not goal.near(entry.found), entry.strayed, abs(entry.found - goal.limit)))
     assert best.made is not None  # it was made above
-    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found))
+    finer = any(entry.kind == "coded" and entry.share > 1 for entry in tried)
+    notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found) + FULL * finer)
     fits = [entry.made.coded for entry in tried if entry.made is not None]
     steps, passes = sum(fit.steps for fit in fits), sum(fit.passes for fit in fits)
     return replace(best.made, coded=replace(best.made.coded, notes=notes, steps=steps, passes=passes))
@@ -117,7 +125,7 @@ def _tried(
 
 
 class _Continued:
-    """A search by short fits, a whole one, and its last part under other lambdas.
+    """A search by short fits, a whole one, its last part under other lambdas, and what these found coded with other bits for the weights.
 
     Args:
         settings: how to encode; lambda is the first guess.
@@ -144,8 +152,33 @@ class _Continued:
 
     def _next(self, folder: Path) -> "_Try | None":
         """What to try next; None: nothing."""
+        return self._coded_again(last=False) or self._fit(folder) or self._coded_again(last=True)
+
+    def _coded_again(self, *, last: bool) -> "_Try | None":
+        """What a fit has found, coded with other bits for its weights: of the newest one where that is a little too large, or the `last` resort."""
         goal = self._goal
-        shorts, wholes = ([entry for entry in self._tried if entry.kind == kind] for kind in ("short", "whole"))
+        fits = [entry for entry in self._tried if entry.kind in ("whole", "last")]
+        if goal.name != "size" or self._limited:  # it cannot tell how long it takes
+            return None
+        bases = sorted(fits, key=lambda entry: abs(entry.found - goal.wanted))
+        over, under = ([entry for entry in bases if (entry.found > goal.limit) == above] for above in (True, False))
+        for base in (*over[:1], *under[:1]) if last else fits[-1:]:
+            made = [entry for entry in self._tried if entry.base == base.base and entry.asked == base.asked]
+            stuck = len(made) > RECODED or (len(made) > 2 and made[-1].found == made[-2].found)
+            if stuck or not (last or base.found > goal.limit):
+                continue
+            low, high = AT_LAST if last else AT_ONCE
+            share = made[-1].share + (math.exp(goal.wanted) - math.exp(made[-1].found)) / base.weights
+            share = _between(goal, [(entry.share, entry.found) for entry in made], share)
+            share = min(share, high) if last else share
+            if low <= share <= high and all(abs(share - entry.share) > SAME for entry in made):
+                return replace(base, settings=replace(base.settings, search=base.base._replace(weights=share)), found=math.nan, made=None)
+        return None
+
+    def _fit(self, folder: Path) -> "_Try | None":
+        """The next fit; None: none is left to make."""
+        goal, fits = self._goal, [self._as_coded(entry) for entry in self._tried if entry.kind != "coded"]
+        shorts, wholes = ([entry for entry in fits if entry.kind == kind] for kind in ("short", "whole"))
         if not shorts:
             return self._asked("short", self._first, folder)
         if not wholes:
@@ -154,14 +187,17 @@ class _Continued:
             far = abs(place - shorts[-1].asked) > SHORT_REACH and len(shorts) < (1 if self._limited else SHORTS)
             short = self._asked("short", place, folder, shorts) if far else None
             return short or self._asked("whole", place, folder / "1")
-        whole, lasts = wholes[-1], self._tried[self._tried.index(wholes[-1]) + 1 :]
+        whole = wholes[-1]
+        lasts = fits[fits.index(whole) + 1 :]
         work = sum(entry.settings.search.work for entry in self._tried if entry.settings.search is not None)
         more_wholes = work + 1 <= FITS and not self._limited
         if len(wholes) == 1 and len(lasts) < IN_TIME if self._limited else len(lasts) < LAST_PARTS:
             place = self._last_place([whole, *lasts])
             if not more_wholes or (self._within_reach(whole, lasts) and abs(place - whole.asked) <= LAST_REACH):
                 place = min(max(place, whole.asked - LAST_REACH), whole.asked + LAST_REACH)
-                return self._asked("last", place, folder / str(len(wholes)), [whole, *lasts])
+                last = self._asked("last", place, folder / str(len(wholes)), [whole, *lasts])
+                if last is not None or not more_wholes:
+                    return last
         if self._limited:
             return self._rescue(wholes, folder)
         if not more_wholes:
@@ -173,6 +209,11 @@ class _Continued:
             place = way + (max if way > 0 else min)(entry.asked for entry in wholes)
         return self._asked("whole", place, folder / str(len(wholes) + 1), wholes)
 
+    def _as_coded(self, fit: "_Try") -> "_Try":
+        """A fit with what came nearest to the goal of all that was coded of it."""
+        coded = [entry.found for entry in self._tried if entry.base == fit.base and entry.asked == fit.asked]
+        return replace(fit, found=min(coded, key=lambda found: abs(found - self._goal.wanted)))
+
     def _rescue(self, wholes: "list[_Try]", folder: Path) -> "_Try | None":
         """The time is over, and all that counts is that the file keeps to its target: a hurried fit at a much safer lambda."""
         if len(wholes) > RESCUES or any(self._goal.met(entry.found) for entry in self._tried):
@@ -182,12 +223,8 @@ class _Continued:
         return replace(ask, settings=replace(ask.settings, time_limit=RESCUE_TIME * self._settings.time_limit))
 
     def _last_place(self, made: "list[_Try]") -> float:
-        """ln(lambda) of the next last part: between the two on either side of the goal that are nearest to each other, where there are such."""
-        over, under = ([entry for entry in made if (entry.found > self._goal.wanted) == above] for above in (True, False))
-        if not over or not under:
-            return _next(self._goal, made, slope=self._last_slope)
-        a, b = min(itertools.product(over, under), key=lambda pair: abs(pair[0].asked - pair[1].asked))
-        return a.asked + (b.asked - a.asked) * (a.found - self._goal.wanted) / (a.found - b.found)
+        """ln(lambda) of the next last part."""
+        return _between(self._goal, [(entry.asked, entry.found) for entry in made], _next(self._goal, made, slope=self._last_slope))
 
     def _within_reach(self, whole: "_Try", lasts: "list[_Try]") -> bool:
         """Whether last parts can make up for what a whole fit has missed."""
@@ -225,7 +262,27 @@ class _Try:
     def kind(self) -> str:
         """Of a search that continues: short, whole or last."""
         search = self.settings.search
-        return "whole" if search is None else "last" if search.last_part else "whole" if search.share == 1 else "short"
+        if search is None:
+            return "whole"
+        return "coded" if search.recoded else "last" if search.last_part else "whole" if search.share == 1 else "short"
+
+    @property
+    def base(self) -> Search:
+        """Of a search that continues: the fit that it is, or that it codes once more."""
+        assert self.settings.search is not None
+        return self.settings.search._replace(weights=1.0)
+
+    @property
+    def share(self) -> float:
+        """And the share of that fit's bits that its weights are given."""
+        assert self.settings.search is not None
+        return self.settings.search.weights
+
+    @property
+    def weights(self) -> int:
+        """Bytes of its weights."""
+        assert self.made is not None
+        return sum(chunk.size for chunk in chunk_sizes(self.made.coded.data) if chunk.type == "W")
 
     @property
     def short(self) -> bool:
@@ -365,6 +422,15 @@ def _next(goal: _Goal, tried: "list[_Try]", *, wanted: float | None = None, slop
     # Fits come out by chance, and where all of some have missed, a small step may miss again: beyond all of them.
     way, beyond = (1, max) if goal.name == "size" else (-1, min)
     return beyond(found, beyond(entry.asked for entry in tried) + way * STRIDE * (len(tried) - TRUSTED + 1))
+
+
+def _between(goal: _Goal, made: Sequence[tuple[float, float]], other: float) -> float:
+    """Of pairs of what was asked and found, between the two on either side of the goal that are nearest to each other; `other` where none are."""
+    over, under = ([pair for pair in made if (pair[1] > goal.wanted) == above] for above in (True, False))
+    if not over or not under:
+        return other
+    a, b = min(itertools.product(over, under), key=lambda pair: abs(pair[0][0] - pair[1][0]))
+    return a[0] + (b[0] - a[0]) * (a[1] - goal.wanted) / (a[1] - b[1])
 
 
 def _clamped(place: float) -> float:

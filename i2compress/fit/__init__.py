@@ -5,7 +5,7 @@ schedule: how a fit goes: a pyramid from nothing, one whose latents start at the
 distortion: what is made small beside the rate; perceptual: what people see of it (by ssimulacra2 and ms_ssim, on blur and pairs).
 rate, network_bits: the context model in floats, and the bits under it.
 training_loop: the loop of every fit. pyramid (of a problem: signal, networks, windows) and coordinate: their steps.
-last_part: the end of a fit, made once more by another one. silent: grids that are 0.
+last_part: the end of a fit, made once more by another one. silent: grids that are 0. allot: its weights once more, in a share of their bits.
 wanted: what a coordinate field is fitted to. eikonal: the steps of one that is fitted to points with normals.
 quantise: weights to integers tensor by tensor. compensate: with errors made up for, by means of loss_terms.
 parallel: two terms at once. soap: the weights' optimiser. graphs, numbers, places, batched: what makes a step quick on a GPU.
@@ -29,17 +29,18 @@ from ..field.coordinate_file import CoordinateFile
 from ..field.sparse_spec import SparseSpec
 from ..field.spec import Arrays, PyramidSpec
 from ..field.tiles import known
+from .allot import allotted
 from .analysis import trained_start
-from .compensate import quantise
+from .compensate import PyramidTrial, quantise
 from .coordinate import quantise_coordinates, starting_field
 from .distortion import SquaredError
-from .last_part import spec_left
+from .last_part import End, end_left, leave_end, spec_left
 from .moved import MovedError
 from .parallel import cpu_threads
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
 from .pyramid import fit_pyramid
-from .quantise import search
+from .quantise import Quantised, Trial, search
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
@@ -158,17 +159,27 @@ def fit_signal(
             problem.counted = COUNTED_FROM_BASE
         if aim is not None:
             problem.steering = SizeSteering(problem, aim.value) if judge is None else QualitySteering(problem, aim, judge)
-        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
-    return _result(problem, fitted, squares, settings, on_step)
+        end = end_left(problem)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop) if end is None else end.fitted
+    return _result(problem, fitted, squares, settings, on_step, end)
 
 
 def _result(
-    problem: Problem, fitted: FittedPyramid, squares: SquaredError, settings: EncodeSettings, on_step: Callable[[StepInfo], None] | None
+    problem: Problem,
+    fitted: FittedPyramid,
+    squares: SquaredError,
+    settings: EncodeSettings,
+    on_step: Callable[[StepInfo], None] | None,
+    end: End | None = None,
 ) -> Result:
-    """A fit quantised."""
+    """A fit quantised; where it is an `end` that was left, once more."""
     with _fitting(settings.threads):
         last = _Progress(on_step, fitted.steps, fitted.loss)
-        quantised = quantise(problem, fitted, last)
+        if end is None:
+            quantised = quantise(problem, fitted, last)
+            leave_end(problem, fitted, quantised)
+        else:
+            quantised = _coded_again(problem, PyramidTrial(problem, fitted, windows=None), end, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
         window = problem.windows[len(problem.windows) // 2]
         with torch.no_grad():
@@ -213,12 +224,22 @@ def fit_sparse(
     """
     with _fitting(settings.threads):
         problem = sparse_problem(distances, spec, lattice, settings, device=pick_device(settings.device), start=start)
-        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop)
-        trial = SparseTrial(problem, fitted)
-        quantised = search(trial, _Progress(on_step, fitted.steps, fitted.loss), until=fitted.until)
+        end = end_left(problem)
+        fitted = fit_pyramid(problem, seed=settings.seed, on_step=on_step, stop=stop) if end is None else end.fitted
+        trial, last = SparseTrial(problem, fitted), _Progress(on_step, fitted.steps, fitted.loss)
+        if end is None:
+            quantised = search(trial, last, until=fitted.until)
+            leave_end(problem, fitted, quantised)
+        else:
+            quantised = _coded_again(problem, trial, end, last)
     return Result(
         groups=quantised.groups, latents=fitted.latents, squared_error=trial.loss("S"), steps=fitted.steps, passes=fitted.steps, lam=problem.lam
     )
+
+
+def _coded_again(problem: Problem, trial: Trial, end: End, last: "_Progress") -> Quantised:
+    """The weights of a fit that was quantised before."""
+    return allotted(trial, end.exponents, end.budget, is_context=problem.spec.is_context, on_tensor=last)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from ..field.spec import MAX_CONTRACTION
 from .loss_terms import SAMPLING, Abandoned, DistortionTerm, LossTerm, RateTerm, Sampling, damped, loss_windows, samples
 from .parallel import Pair
 from .problem import FittedPyramid, Problem
-from .quantise import HEADER_BITS, Quantised, search
+from .quantise import Quantised, group_bits, search
 
 TRIAL_WINDOWS = 2  # on which the plain search measures the true loss
 DAMPING = 3.0  # a unit of damping is a factor so large
@@ -77,18 +77,24 @@ def compensated(
     if parts[0] is None or parts[1] is None:
         return None
     groups = {name: (parts[0] | parts[1])[name] for name in problem.prior}
-    return Quantised(groups=groups, bits=sum(_group_bits(group) for group in groups.values()))
+    return Quantised(groups=groups, bits=sum(group_bits(group) for group in groups.values()), moved=True)
 
 
 class PyramidTrial:
-    """A pyramid whose tensors are quantised one by one; see quantise.Trial."""
+    """A pyramid whose tensors are quantised one by one; see quantise.Trial.
 
-    def __init__(self, problem: Problem, fitted: FittedPyramid, *, sampling: Sampling = SAMPLING) -> None:
+    Args:
+        problem, fitted: a fit and what it found.
+        sampling: where the loss is measured.
+        windows: on how many of its windows, at most; None: all of them.
+    """
+
+    def __init__(self, problem: Problem, fitted: FittedPyramid, *, sampling: Sampling = SAMPLING, windows: int | None = TRIAL_WINDOWS) -> None:
         self.problem = problem
         self.weights, self.prior, self.lam, self.samples = fitted.weights, problem.prior, problem.lam, samples(problem)
         self.max_exponent = problem.spec.max_exponent
         self._latents = _begin(problem, fitted)
-        self._windows = loss_windows(problem, sampling, TRIAL_WINDOWS)
+        self._windows = loss_windows(problem, sampling, windows)
 
     def load(self, name: str, value: Float64Array) -> None:
         """See Trial."""
@@ -148,7 +154,7 @@ def _stage(term: LossTerm, number: int, at: tuple[int, int]) -> tuple[dict[str, 
             shapes = {name: term.prior[name].shape for name in names}
             groups, values = _quantise(start - prior, factors[unit], shapes, [term.max_exponent(name) for name in names], shift / SHIFTS_PER_OCTAVE)
             term.load(rest, values + prior)
-            found = term.cost() + sum(_group_bits(group) for group in groups.values())
+            found = term.cost() + sum(group_bits(group) for group in groups.values())
             tried[unit, shift] = found if math.isfinite(found) else math.inf, groups, values + prior
         return tried[unit, shift][0]
 
@@ -202,10 +208,6 @@ def _quantise(
         groups[name] = WeightGroup(symbols=symbols.reshape(shape), exponent=exponent)
         begin = end
     return groups, x
-
-
-def _group_bits(group: WeightGroup) -> float:
-    return weight_bits(group.symbols)[0] + HEADER_BITS
 
 
 def _begin(problem: Problem, fitted: FittedPyramid) -> list[Tensor]:

@@ -23,10 +23,11 @@ HEADER_BITS = 7.0  # what a group takes for its exponent and its scale
 
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """Integer weights by name, in the order of the spec, and their bits."""
+    """Integer weights by name, in the order of the spec, and their bits; `moved`: what they are rounded from are no longer the fitted values."""
 
     groups: dict[str, WeightGroup]
     bits: float
+    moved: bool = False
 
 
 class Trial(Protocol):
@@ -92,7 +93,7 @@ def _best(trial: Trial, name: str, start: int, until: float) -> tuple[WeightGrou
             at += way
     at = min(costs, key=lambda e: costs[e][0])
     _, group, bits = costs[at]
-    _load(trial, name, group)
+    load(trial, name, group)
     return group, bits
 
 
@@ -103,12 +104,18 @@ def _cost(trial: Trial, name: str, exponent: int, *, measured: bool) -> tuple[fl
     if np.abs(symbols).max(initial=0) > LIMIT:
         return math.inf, WeightGroup(symbols=np.zeros_like(symbols), exponent=exponent), math.inf
     group = WeightGroup(symbols=symbols, exponent=exponent)
-    _load(trial, name, group)
+    load(trial, name, group)
     if not trial.allows(name):
         return math.inf, group, math.inf
-    bits = weight_bits(symbols)[0] + HEADER_BITS
+    bits = group_bits(group)
     return (trial.loss(name) if measured else 0.0) + trial.lam * bits / trial.samples, group, bits
 
 
-def _load(trial: Trial, name: str, group: WeightGroup) -> None:
+def group_bits(group: WeightGroup) -> float:
+    """What a group takes in a file, about."""
+    return weight_bits(group.symbols)[0] + HEADER_BITS
+
+
+def load(trial: Trial, name: str, group: WeightGroup) -> None:
+    """Set one tensor of a trial's field to what a decoder makes of a group."""
     trial.load(name, trial.prior[name] + group.symbols * 2.0**-group.exponent)

@@ -61,12 +61,14 @@ def main() -> None:
     parser.add_argument("--size", default="")
     parser.add_argument("--psnr", default="")
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--effort", type=int, help="instead of --steps")
     parser.add_argument("--grid", type=int)
     asked = parser.parse_args()
     keep_freed_memory()
     targets = [Target(size=parse_bytes(size)) for size in asked.size.split(",") if size]
     targets += [Target(psnr=float(psnr)) for psnr in asked.psnr.split(",") if psnr]
-    settings, lambdas = EncodeSettings(steps=asked.steps, grid=asked.grid, threads=1, device="cpu"), list(map(float, asked.lambdas.split(",")))
+    length = {"steps": asked.steps} if asked.effort is None else {"effort": asked.effort}
+    settings, lambdas = EncodeSettings(**length, grid=asked.grid, threads=1, device="cpu"), list(map(float, asked.lambdas.split(",")))
     if "#" in asked.file:
         table(SignalSource(signal_of(read_video(asked.file))), settings, lambdas, targets)
         return
