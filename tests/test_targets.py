@@ -89,7 +89,7 @@ def test_a_fit_aims_at_a_quality_and_one_more_begins_where_it_ended(target: Targ
     def coder(settings: EncodeSettings) -> Attempt:
         asked.append(settings)
         value = next(found)
-        monkeypatch.setattr(targets, "_judged", lambda source, data: value)
+        monkeypatch.setattr(targets.goal, "_judged", lambda source, data: value)
         return Attempt(coded=Coded(data=bytes(99), steps=7, passes=7, lam=3e-4, first_lam=3e-4), figures={"psnr": value})
 
     with media.open_source(blobs()) as opened:

@@ -1,0 +1,60 @@
+"""A search by whole fits, which may aim at the target themselves."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..config import DEFAULT_FIELD, Aim, EncodeSettings
+from ..media.protocol import Hooks
+from ..media.table import medium_of
+from ..signal import Layout
+from .goal import Goal, clamped
+from .line import next_place, safer
+from .tries import FITS, HURRIED, RESCUE_TIME, RESCUES, Attempt, Try
+
+AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
+
+
+def whole_fits(
+    settings: EncodeSettings, goal: Goal, layout: Layout, attempt: Callable[[EncodeSettings], Attempt], hooks: Hooks, beside: int | None
+) -> list[Try]:
+    """A search by fits of which each is a whole one; `beside` as in meet where they aim at the goal, None where they do not."""
+    tried: list[Try] = []
+    aims, most = beside is not None, FITS
+    if settings.time_limit is not None:
+        most, share = (1 + RESCUES, AIMED_TIME) if aims else (HURRIED, 1 / HURRIED)
+        settings = replace(settings, time_limit=settings.time_limit * share)
+    while len(tried) < most and not (hooks.stopped and tried):
+        ask = _ask(settings, goal, layout, tried) if beside is None else _aim(settings, goal, tried, beside)
+        if any(ask.settings == entry.settings for entry in tried):
+            break  # at the end of what can be asked for
+        made = attempt(ask.settings)
+        tried.append(replace(ask, found=goal.found(made), made=made))
+        good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
+        enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
+        if goal.met(tried[-1].found) and (good or enough):
+            break
+    return tried
+
+
+def _aim(settings: EncodeSettings, goal: Goal, tried: list[Try], beside: int) -> Try:
+    """What to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
+    wanted = goal.aim
+    asked = wanted + sum(wanted - entry.found for entry in tried)
+    lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
+    if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
+        lam = math.exp(safer(goal, tried[-1].found, math.log(lam)))
+        settings = replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
+    aim = Aim(goal.name, max(1.0, math.exp(asked) - beside) if goal.name == "size" else asked)
+    lam = settings.lam if lam is None else clamped(math.log(lam))
+    return Try(asked=asked, settings=replace(settings, lam=lam, aim=aim))
+
+
+def _ask(settings: EncodeSettings, goal: Goal, layout: Layout, tried: list[Try]) -> Try:
+    """What to try next."""
+    assert settings.lam is not None  # the first guess
+    if settings.field == DEFAULT_FIELD and layout.seconds is not None and "bitrate" in medium_of(layout.kind).options and goal.name == "size":
+        aimed = goal.wanted + sum(goal.wanted - entry.found for entry in tried)
+        return Try(asked=aimed, settings=replace(settings, lam=None, bitrate=max(100.0, 8 * math.exp(aimed) / layout.seconds)))
+    lam = clamped(next_place(goal, tried)) if tried else settings.lam
+    return Try(asked=math.log(lam), settings=replace(settings, lam=lam))
