@@ -100,6 +100,12 @@ def test_what_rests_and_what_was_stopped_and_small_frames_have_no_mesh() -> None
         assert parts.found_mesh(given, (), hooks) is None
 
 
+def test_a_limited_time_that_would_be_spent_on_a_mesh_has_none() -> None:
+    group = sys.modules["i2compress.media.video.group"]
+    assert group.found_motion(swaying()[..., 0], replace(SETTINGS, time_limit=100.0), Hooks()).mesh is not None
+    assert group.found_motion(swaying()[..., 0], replace(SETTINGS, time_limit=1.0), Hooks()).mesh is None
+
+
 def test_a_part_that_sways_takes_fewer_bits_at_less_error_than_frames_that_lie_still(monkeypatch: pytest.MonkeyPatch) -> None:
     signal = Signal(values=swaying(), kind=Kind.VIDEO, rate=25)
     moving = codec.encode(signal, SETTINGS)

@@ -44,7 +44,8 @@ PICTURE = {
 }
 COMPENSATION = 2.5  # seconds that the compensation of weights takes, whatever they are of
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
-VIDEO = Pace(fit=1.0, sample=1.1e-5, step=0.02, step_sample=6e-7)  # for each pixel of each frame
+MESH_SAMPLE = 4e-6  # seconds for each pixel of each frame, in which is found how its parts move
+VIDEO = Pace(fit=1.0, sample=1.1e-5 + MESH_SAMPLE, step=0.02, step_sample=6e-7)  # for each pixel of each frame
 SHAPE = Pace(fit=0.7, sample=8.5e-4, step=0.01, step_sample=4.3e-6)  # for each sample of the grid that the surface crosses
 GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
 TRIANGLE = 2.5e-5  # seconds for each triangle of a mesh
@@ -133,7 +134,7 @@ def fits(settings: EncodeSettings, *, aims: bool, continues: bool) -> float:
 FIT_MEMORY = 480e6  # bytes of a process that fits next to nothing: torch and the compiled loops
 # Bytes of the fit of a pyramid for each sample of its plane, and for each of its largest window.
 PICTURE_MEMORY = (215.0, 280.0)
-VIDEO_MEMORY = (220.0, 250.0)
+VIDEO_MEMORY = (220.0, 320.0)
 VIDEO_BESIDE, GROUP_BESIDE = 70e6, 120e6  # beside that the library that reads video, and what is kept of groups before one, where there are several
 # And for each pixel of a fit that comes to a size or a quality: what its last part is made once more from, and what is left of a whole fit before it.
 AIMED_MEMORY = 290.0

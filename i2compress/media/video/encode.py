@@ -31,7 +31,7 @@ from .camera import MOST_GROWTH
 from .colour import Colour
 from .format import ALONE, FIRST, SOURCES, Group, VideoHeader, code_of, pixels, write_group, write_start
 from .group import FittedGroup, Frames, GroupFit, steps_of
-from .groups import group_lengths, largest_group, longest_group, scene_starts
+from .groups import ROOM, SHORT, group_lengths, largest_group, longest_group, scene_starts
 from .joints import FRAMES, best_limit
 from .motion import moved
 
@@ -146,11 +146,12 @@ def encode_memory(source: Source, settings: EncodeSettings) -> float:
     group = (frames, *layout.grid[1:])
     if settings.field != DEFAULT_FIELD:
         return field_memory(group, layout.channels, settings)
-    # The plane of a group that moves is larger than its frames.
-    largest = max(largest_group(settings), math.prod(group)) // (frames * layout.grid[2])
-    group = (frames, min(math.floor(MOST_GROWTH * layout.grid[1]), largest), layout.grid[2])
+    # The plane of a group that moves is larger than its frames, that of a short one by more.
+    largest, planes = max(largest_group(settings), math.prod(group)), []
+    for length, growth in ((frames, ROOM), (min(frames, SHORT), MOST_GROWTH)):
+        planes.append((length, min(math.floor(growth * layout.grid[1]), largest // (length * layout.grid[2])), layout.grid[2]))
     beside = estimates.VIDEO_BESIDE + estimates.GROUP_BESIDE * (layout.grid[0] > frames)
-    return beside + pyramid_memory(group, settings.halvings, estimates.VIDEO_MEMORY)
+    return beside + max(pyramid_memory(plane, settings.halvings, estimates.VIDEO_MEMORY) for plane in planes)
 
 
 def encode_seconds(source: Source, settings: EncodeSettings) -> float:

@@ -13,6 +13,7 @@ from ...kinds import Kind
 from ...planes import FittedPlane, PlaneJob, code_tolerance, fit_pyramid
 from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
+from .. import estimates
 from ..protocol import Hooks
 from .camera import brightness, camera_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
@@ -28,6 +29,7 @@ SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
 STEP_CODE, STEP_LAMBDA = 50, 1e-3  # as of pictures
 COLOUR_GAIN = 6 / 64  # of each plane on its channel at first, where channels are luma and chroma
+MESH_TIME = 0.1  # share of a limited time that it may take to find how parts of frames move
 PART = (16, 256, 256)  # samples of a group on which the decoder's iterations are counted
 INPUT_SCALE = (128, 640)  # of coordinate fields: (Implicit)^2's, and the longest side of the videos that it is for
 
@@ -50,14 +52,15 @@ class Frames:
 def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings, hooks: Hooks) -> Frames:
     """What is fitted of frames `[n, H, W, C]` of a source, of one scene."""
     values = to_luma(values, colour) if colour.yuv else values
-    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), largest_group(settings), hooks)
+    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), settings, hooks)
     return Frames(values=values, importance=importance(values, layout, colour), motion=motion)
 
 
-def found_motion(frames: Float32Array, largest: int, hooks: Hooks) -> Motion:
-    """How frames `[n, H, W]` of one scene move; see camera_path."""
-    path = camera_path(frames, largest)
-    return Motion(path=path, mesh=found_mesh(frames, path, hooks))
+def found_motion(frames: Float32Array, settings: EncodeSettings, hooks: Hooks) -> Motion:
+    """How frames `[n, H, W]` of one scene move."""
+    path = camera_path(frames, largest_group(settings))
+    hurried = settings.time_limit is not None and estimates.MESH_SAMPLE * frames.size > MESH_TIME * settings.time_limit
+    return Motion(path=path, mesh=None if hurried else found_mesh(frames, path, hooks))
 
 
 def steps_of(settings: EncodeSettings, layout: Layout) -> int:
