@@ -64,6 +64,11 @@ def some(grid: tuple[int, int, int] = (9, 40, 50), *, cell: int = 16, pace: int 
     return Mesh(cell=cell, pace=pace, moves=np.random.default_rng(3).integers(-8, 9, mesh_shape(grid, cell, pace)))
 
 
+def mesh_of(frames: Float32Array, hooks: Hooks | None = None, *, lam: float = 1e-3) -> Mesh | None:
+    """That of frames of which 25 are shown a second."""
+    return parts.found_mesh(frames, (), 25.0, lam, hooks or Hooks())
+
+
 def read(data: bytes, grid: tuple[int, int, int]) -> Mesh:
     return read_mesh(Cursor(memoryview(data), 0, "group 1", MalformedError, "the file was written wrongly"), grid)
 
@@ -94,16 +99,24 @@ def test_the_displacements_of_frames_undo_those_of_their_plane() -> None:
 
 def test_what_rests_and_what_was_stopped_and_small_frames_have_no_mesh() -> None:
     frames = swaying()[..., 0]
-    assert parts.found_mesh(frames, (), Hooks()) is not None
+    assert mesh_of(frames) is not None
     still = np.repeat(frames[:1], 6, 0) + np.random.default_rng(0).normal(0, 2 / 255, (6, HEIGHT, WIDTH)).astype(np.float32)
     for given, hooks in ((still, Hooks()), (frames[:1], Hooks()), (frames[:, :32], Hooks()), (frames, Hooks(stop=lambda: True))):
-        assert parts.found_mesh(given, (), hooks) is None
+        assert mesh_of(given, hooks) is None
 
 
 def test_a_limited_time_that_would_be_spent_on_a_mesh_has_none() -> None:
     group = sys.modules["i2compress.media.video.group"]
-    assert group.found_motion(swaying()[..., 0], replace(SETTINGS, time_limit=100.0), Hooks()).mesh is not None
-    assert group.found_motion(swaying()[..., 0], replace(SETTINGS, time_limit=1.0), Hooks()).mesh is None
+    frames, layout = swaying()[..., 0], sway()[0].layout
+    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=100.0), Hooks()).mesh is not None
+    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=1.0), Hooks()).mesh is None
+
+
+def test_a_mesh_takes_a_small_part_of_a_file_and_its_moments_are_as_far_apart_as_the_frame_rate_says() -> None:
+    frames = swaying()[..., 0]
+    assert mesh_of(frames, lam=1e-4) is not None and mesh_of(frames, lam=0.5) is None
+    paces = [mesh.pace for rate in (5.0, 25.0, 60.0) if (mesh := parts.found_mesh(frames, (), rate, 1e-4, Hooks())) is not None]
+    assert paces == [1, 3, 8]
 
 
 def test_a_part_that_sways_takes_fewer_bits_at_less_error_than_frames_that_lie_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,12 @@ from i2compress.arrays import Float32Array
 from i2compress.codec import I2File
 from i2compress.container import write_chunk
 from i2compress.errors import FormatError, LimitError, MalformedError, UsageError
+from i2compress.field.spec import PyramidSpec
 from i2compress.fit.distortion import SquaredError
+from i2compress.fit.loss_terms import SAMPLING, loss_windows
 from i2compress.fit.moved import MovedError
+from i2compress.fit.problem import Problem
+from i2compress.fit.schedule import pyramid_schedule
 from i2compress.fit.windows import windows
 from i2compress.header import Cursor
 from i2compress.kinds import Kind
@@ -210,3 +214,20 @@ def test_frames_that_move_cannot_move_once_more() -> None:
     assert isinstance(plane.renderer._solver, MovingSolver)  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="once more"):
         motion.moved(plane, (17, 24, 32), motion.Motion(path=((0, 0),) * 17))
+
+
+def test_a_loss_is_measured_where_frames_are_seen() -> None:
+    grid = (4, 192, 192)
+    seen = np.zeros((*grid, 1), np.float32)
+    seen[:, :64, :64] = 1  # all frames lie in one corner of their plane
+    problem = Problem(
+        SquaredError(seen, seen, device=torch.device("cpu")),
+        PyramidSpec(grid=grid, channels=1, levels=4, sharp=0, width=4, hidden=4),
+        1e-3,
+        device=torch.device("cpu"),
+        schedule=pyramid_schedule(replace(SETTINGS, steps=1), grid),
+    )
+    (window,) = problem.telling(problem.windows)
+    assert len(problem.windows) == 4 and window is problem.windows[0]
+    pieces = loss_windows(problem, SAMPLING)
+    assert pieces and all(part.stop <= 64 for piece in pieces for part in piece.core[0][1:])

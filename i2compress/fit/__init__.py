@@ -181,7 +181,8 @@ def _result(
         else:
             quantised = _coded_again(problem, PyramidTrial(problem, fitted, windows=None), end, last)
         latents = [torch.from_numpy(grid.astype(np.float32))[None, None].to(problem.device) for grid in fitted.latents]
-        window = problem.windows[len(problem.windows) // 2]
+        telling = problem.telling(problem.windows)
+        window = telling[len(telling) // 2]
         with torch.no_grad():
             error = float(squares(problem.values_on(cut_all(latents, window), window), window))
         passes = fitted.steps // len(problem.windows)

@@ -36,6 +36,9 @@ class Distortion(Protocol):
     def variant(self, window: Window) -> Hashable:
         """Tells windows apart that are alike in their sizes, and for which something else is computed."""
 
+    def share(self, window: Window) -> float:
+        """Of the samples of the window's core, those that count: what differs there is an error."""
+
     def curvature(self, window: Window, part: Part) -> Tensor:
         """`[1, D, *part]`, not negative: on a part of what the window sees, the second derivatives by the output of the sum before the mean."""
 
@@ -75,6 +78,10 @@ class SquaredError:
     def variant(self, window: Window) -> Hashable:
         """See Distortion."""
         return None
+
+    def share(self, window: Window) -> float:
+        """See Distortion."""
+        return 1.0 if self._importance is None else float((cut(self._importance, window.core[0]) > 0).float().mean())
 
     def source(self, part: Part) -> Tensor:
         """`[D, *part]`: the values that are wanted on a part of the signal."""

@@ -256,7 +256,7 @@ def _sampled(problem: Problem, sampling: Sampling) -> list[Window]:
 
 
 def _spread(problem: Problem, sides: tuple[int, int], count: int) -> list[Window]:
-    pieces = windows(problem.spec, sides[problem.spec.axes - 2], problem.distortion.reach)
+    pieces = problem.telling(windows(problem.spec, sides[problem.spec.axes - 2], problem.distortion.reach))
     return pieces[len(pieces) // (2 * count) :: math.ceil(len(pieces) / count)]
 
 

@@ -93,6 +93,10 @@ class Perceptual:
         opaque, measures = self._measures(window.core[0])
         return opaque, len(measures)
 
+    def share(self, window: Window) -> float:
+        """See Distortion."""
+        return self._squares.share(window)
+
     def _measures(self, core: Part) -> "tuple[bool, list[_Measures]]":
         """Whether the core is opaque, and its measures, for each backdrop; none of a core that is too small."""
         key = tuple((part.start, part.stop) for part in core)

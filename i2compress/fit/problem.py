@@ -118,6 +118,11 @@ class Problem:
         """All tensors by name."""
         return {**self.field.tensors, **self.context.tensors}
 
+    def telling(self, windows: Sequence[Window]) -> list[Window]:
+        """Those on which a loss is measured for the whole: of which at least half as many samples count as of the one with most."""
+        shares = [self.distortion.share(window) for window in windows]
+        return [window for window, share in zip(windows, shares, strict=True) if 2 * share >= max(shares)]
+
     def values_on(self, latents: list[Tensor], window: Window) -> Tensor:
         """`[1, D, *whole]`: the field on all that the window sees, for the latents that it sees."""
         values: Tensor = self.field(latents, window.origins)

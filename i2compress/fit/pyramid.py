@@ -86,6 +86,7 @@ class PyramidFit(TrainingLoop[_State]):
         for grid, values in zip(self.latents, problem.start.latents, strict=False):
             grid[0, 0] = torch.from_numpy(values / GAIN)
         self.cores = [self._core(window) for window in problem.windows]
+        self._telling = problem.telling(problem.windows)
         weights = problem.weights()
         self.recursive = [weights[name] for name in ("A", "K") if name in weights]
         field = [weights[name] for name in self.problem.field.tensors if name not in ("A", "K")]
@@ -359,7 +360,7 @@ class PyramidFit(TrainingLoop[_State]):
 
     def measure(self) -> tuple[float, Callable[[], _State]]:
         """The loss of the rounded state."""
-        latents, windows = self.rounded(), self.problem.windows
+        latents, windows = self.rounded(), self._telling
         loss = self._loss(latents, windows[:: max(1, len(windows) // 4)])
         return loss, lambda: _State({name: tensor.detach().clone() for name, tensor in self.problem.weights().items()}, latents)
 

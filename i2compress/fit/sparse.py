@@ -59,6 +59,10 @@ class DistanceError:
     is_error = False
     reach = 0
 
+    def share(self, window: Window) -> float:
+        """See Distortion."""
+        return 1.0
+
     def __init__(self, distances: Distances, *, device: torch.device) -> None:
         self._wanted = torch.from_numpy(distances.values).to(device)
         self._side = torch.sign(self._wanted)

@@ -46,10 +46,16 @@ COMPENSATION = 2.5  # seconds that the compensation of weights takes, whatever t
 SOUND = Pace(sample=4e-6, step=4e-3, step_sample=1.1e-7)  # for each sample of each channel
 MESH_SAMPLE = 4e-6  # seconds for each pixel of each frame, in which is found how its parts move
 VIDEO = Pace(fit=1.0, sample=1.1e-5 + MESH_SAMPLE, step=0.02, step_sample=6e-7)  # for each pixel of each frame
+MOVING_BITS, MOVING_FALL = 0.25, -0.7  # a sample of a usual video at lambda 1e-3, and how they fall: the logarithm's slope
 SHAPE = Pace(fit=0.7, sample=8.5e-4, step=0.01, step_sample=4.3e-6)  # for each sample of the grid that the surface crosses
 GRID_SURFACE = 2.0  # of those, for each square of the longest side of a grid of distances, which is not read for that
 TRIANGLE = 2.5e-5  # seconds for each triangle of a mesh
 DISTANCE = 6e-6  # and for each sample of a grid whose distances from it are found
+
+
+def moving_bits(lam: float) -> float:
+    """Bits a sample of a usual video at that lambda."""
+    return float(MOVING_BITS * (lam / 1e-3) ** MOVING_FALL)
 
 
 @dataclass(frozen=True, kw_only=True)

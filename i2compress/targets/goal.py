@@ -6,6 +6,7 @@ import numpy as np
 
 from ..config import AIM_ROOM, Target, View, lambda_of_quality
 from ..errors import UsageError
+from ..media.estimates import MOVING_BITS
 from ..media.protocol import Resampling, Source
 from ..media.table import medium_of, medium_of_file
 from ..signal import Layout
@@ -16,7 +17,7 @@ NEAR = {"psnr": 0.2, "ssimulacra2": 1.0}  # how far above it a file may end
 MARGIN = {"size": -0.012, "psnr": 0.05, "ssimulacra2": 0.3}  # what is aimed at, inside the target
 SLOPES = {"size": -0.9, "psnr": -2.2, "ssimulacra2": -7.0}  # for each ln(lambda): ln(bytes), dB, points; the first guess only
 LAMBDAS = (1e-7, 0.5)
-MOVING_BITS, MOVING_WEIGHTS = 0.25, 500.0  # a sample, of a usual video at lambda 1e-3; and bytes beside them
+MOVING_WEIGHTS = 500.0  # bytes of the weights of a video
 
 
 class Goal:

@@ -52,15 +52,15 @@ class Frames:
 def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings, hooks: Hooks) -> Frames:
     """What is fitted of frames `[n, H, W, C]` of a source, of one scene."""
     values = to_luma(values, colour) if colour.yuv else values
-    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), settings, hooks)
+    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), layout, settings, hooks)
     return Frames(values=values, importance=importance(values, layout, colour), motion=motion)
 
 
-def found_motion(frames: Float32Array, settings: EncodeSettings, hooks: Hooks) -> Motion:
-    """How frames `[n, H, W]` of one scene move."""
+def found_motion(frames: Float32Array, layout: Layout, settings: EncodeSettings, hooks: Hooks) -> Motion:
+    """How frames `[n, H, W]` of one scene move, of a video of that layout."""
     path = camera_path(frames, largest_group(settings))
     hurried = settings.time_limit is not None and estimates.MESH_SAMPLE * frames.size > MESH_TIME * settings.time_limit
-    return Motion(path=path, mesh=None if hurried else found_mesh(frames, path, hooks))
+    return Motion(path=path, mesh=None if hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks))
 
 
 def steps_of(settings: EncodeSettings, layout: Layout) -> int:

@@ -6,18 +6,29 @@ import numpy as np
 
 from ...arrays import Float32Array
 from ...mesh import STEPS, Mesh, linear
+from .. import estimates
 from ..protocol import Hooks
 from .camera import PAYS
-from .mesh import FARTHEST
+from .mesh import FARTHEST, mesh_bytes
 from .motion import Path, offsets
 
-CELL, PACE = 32, 4  # samples and frames
+CELL = 32  # samples
+MOMENTS = 7.5  # of a second, about
+MOST_BITS = 0.1  # that it may take, as a share of those of a usual video at that lambda
 SMALLEST = 48  # sides of the smallest frames that have a mesh
 ITERATIONS = 8  # in which a displacement is inverted
 
 
-def found_mesh(frames: Float32Array, path: Path, hooks: Hooks) -> Mesh | None:
-    """How parts of frames `[n, H, W]` move that lie so in their plane; None where it does not pay to let them."""
+def found_mesh(frames: Float32Array, path: Path, frequency: float, rate_weight: float, hooks: Hooks) -> Mesh | None:
+    """How parts of frames move; None where it does not pay to let them.
+
+    Args:
+        frames: brightness `[n, H, W]`.
+        path: where they lie in their plane.
+        frequency: frames a second.
+        rate_weight: lambda of the fit.
+        hooks: what is told of it, and what may stop it.
+    """
     if len(frames) < 2 or min(frames.shape[1:]) < SMALLEST:
         return None
     from ...fit import StepInfo  # it takes seconds to import, and they count
@@ -25,10 +36,13 @@ def found_mesh(frames: Float32Array, path: Path, hooks: Hooks) -> Mesh | None:
 
     if hooks.on_step is not None:
         hooks.on_step(StepInfo(phase="motion", step=0, steps=1, loss=math.nan, psnr=math.nan, bpp=math.nan, elapsed=math.nan, eta=math.nan))
-    found = register(frames, offsets(path or ((0, 0),) * len(frames)), cell=CELL, pace=PACE, stop=hooks.stop)
+    pace = max(1, round(frequency / MOMENTS))
+    found = register(frames, offsets(path or ((0, 0),) * len(frames)), cell=CELL, pace=pace, stop=hooks.stop)
     moves = np.stack([of_frame(moment, CELL) for moment in found.moves])
     whole = np.rint(STEPS * moves).astype(np.int64).clip(-FARTHEST, FARTHEST)
-    return Mesh(cell=CELL, pace=PACE, moves=whole) if found.left <= PAYS and whole.any() else None
+    mesh = Mesh(cell=CELL, pace=pace, moves=whole)
+    usual = estimates.moving_bits(rate_weight) * frames.size
+    return mesh if found.left <= PAYS and whole.any() and 8 * len(mesh_bytes(mesh)) <= MOST_BITS * usual else None
 
 
 def of_frame(moves: Float32Array, cell: int) -> Float32Array:
