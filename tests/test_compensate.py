@@ -163,13 +163,14 @@ def test_several_windows_with_planes_and_importance() -> None:
     sampling = Sampling(sides=(16, 16), loss_sides=(32, 32))
     values = np.random.default_rng(0).uniform(size=(70, 50, 3)).astype(np.float32)
     importance = np.ones_like(values)
-    importance[20:] = 0
+    importance[20:] = importance[:, ::3] = 0
     spec = PyramidSpec(grid=(70, 50), channels=3, width=4, levels=3, hidden=4, planes=3, split=1)
     problem = Problem(SquaredError(values, importance, device=CPU), spec, 1e-3, device=CPU, schedule=Schedule(steps=30))
     found = fit_pyramid(problem)
     plain = search(PyramidTrial(problem, found, sampling=sampling))
     term = DistortionTerm(problem, latents(found), sampling)
     assert len(term.measured) > 1 and len(term._seen) > 1
+    assert all(window.core[0][0].start < 20 for window in term.measured)
     assert 0 < float((term._weight == 0).float().mean()) < 1
     better = compensated(problem, found, sampling=sampling)
     assert better is not None
