@@ -252,3 +252,12 @@ def test_a_mesh_stands_only_after_the_group_that_it_is_of() -> None:
 
 def test_a_still_motion_is_none() -> None:
     assert not Motion() and Motion(mesh=some()) and Motion(path=((0, 0), (1, 0)))
+
+
+def test_where_the_camera_goes_far_parts_do_not_move_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    group, frames, layout = sys.modules["i2compress.media.video.group"], swaying()[..., 0], sway()[0].layout
+    for far, wanted in ((5, True), (24, False)):  # columns, of 80
+        path = tuple((0, 8 * far * number // (FRAMES - 1)) for number in range(FRAMES))
+        monkeypatch.setattr(group, "camera_path", lambda frames, largest, path=path: path)
+        monkeypatch.setattr(group, "found_mesh", lambda *_: some())
+        assert (group.found_motion(frames, layout, SETTINGS, Hooks()).mesh is not None) == wanted

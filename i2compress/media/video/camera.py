@@ -14,7 +14,7 @@ from .motion import STEPS, Path, path_of, plane_grid
 
 BEFORE = (1, 2, 4, 8)  # frames back, with which one is registered; several, so that errors do not add up
 PAYS = 0.85  # of the difference of frames that lie still, what may be left of it where they move: interpolation alone takes a little
-MOST_GROWTH = 4  # of the samples of a group, as its plane holds all that its frames see
+MOST_GROWTH = 2  # of the samples of a group, as its plane holds all that its frames see
 ITERATIONS, ENOUGH, FARTHEST = 12, 1 / 64, 1.5  # of Gauss-Newton, in samples: a step so short is the last one, and how far all may lead
 SMALLEST = 16  # sides of the smallest frames that are registered
 SOFT = 1.5  # times the median difference: what counts half

@@ -17,8 +17,8 @@ from .. import estimates
 from ..protocol import Hooks
 from .camera import brightness, camera_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
-from .groups import largest_group
-from .motion import STILL, Motion, laid, moves
+from .groups import ROOM, largest_group
+from .motion import STILL, Motion, laid, moves, plane_grid
 from .parts import found_mesh
 
 MAX_LEVELS = 5  # that halve rows and columns
@@ -59,8 +59,9 @@ def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: En
 def found_motion(frames: Float32Array, layout: Layout, settings: EncodeSettings, hooks: Hooks) -> Motion:
     """How frames `[n, H, W]` of one scene move, of a video of that layout."""
     path = camera_path(frames, largest_group(settings))
+    far = math.prod(plane_grid(frames.shape, path)) > ROOM * frames.size  # so that what frames show of the plane has little in common
     hurried = settings.time_limit is not None and estimates.MESH_SAMPLE * frames.size > MESH_TIME * settings.time_limit
-    return Motion(path=path, mesh=None if hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks))
+    return Motion(path=path, mesh=None if far or hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks))
 
 
 def steps_of(settings: EncodeSettings, layout: Layout) -> int:
