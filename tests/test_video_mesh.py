@@ -261,3 +261,6 @@ def test_where_the_camera_goes_far_parts_do_not_move_by_themselves(monkeypatch: 
         monkeypatch.setattr(group, "camera_path", lambda frames, largest, path=path: path)
         monkeypatch.setattr(group, "found_mesh", lambda *_: some())
         assert (group.found_motion(frames, layout, SETTINGS, Hooks()).mesh is not None) == wanted
+        monkeypatch.setattr(group, "camera_path", lambda frames, largest: ())  # as where a plane would be too large for it
+        monkeypatch.setattr(group, "found_path", lambda frames, path=path: path)
+        assert (group.found_motion(frames, layout, SETTINGS, Hooks()).mesh is not None) == wanted

@@ -15,7 +15,7 @@ from ...planes.coordinate import file_spec, fit_field
 from ...signal import Layout
 from .. import estimates
 from ..protocol import Hooks
-from .camera import brightness, camera_path
+from .camera import brightness, camera_path, found_path
 from .colour import SUBSAMPLED, Colour, to_luma, unit
 from .groups import ROOM, largest_group
 from .motion import STILL, Motion, laid, moves, plane_grid
@@ -59,7 +59,8 @@ def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: En
 def found_motion(frames: Float32Array, layout: Layout, settings: EncodeSettings, hooks: Hooks) -> Motion:
     """How frames `[n, H, W]` of one scene move, of a video of that layout."""
     path = camera_path(frames, largest_group(settings))
-    far = math.prod(plane_grid(frames.shape, path)) > ROOM * frames.size  # so that what frames show of the plane has little in common
+    # Frames of a camera that goes far have little in common, whether or not its path is followed: what they share moves faster than a mesh can tell.
+    far = math.prod(plane_grid(frames.shape, path or found_path(frames))) > ROOM * frames.size
     hurried = settings.time_limit is not None and estimates.MESH_SAMPLE * frames.size > MESH_TIME * settings.time_limit
     return Motion(path=path, mesh=None if far or hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks))
 
