@@ -236,6 +236,22 @@ def test_meshes_that_no_encoder_writes_are_refused() -> None:
             read(data, (9, 40, 50))
 
 
+def test_a_mesh_that_would_take_long_is_refused_before_it_is_decoded() -> None:
+    for grid in ((1 << 20, 8, 8), (2, 1 << 20, 8), (2, 8, 1 << 20), (1 << 15, 4, 1 << 12)):
+        with pytest.raises(LimitError, match="expected at most 65536 rows"):
+            read(encode_varint(4) + encode_varint(1), (grid[0], grid[1], 4 * grid[2]))
+
+
+def test_bytes_of_any_kind_are_a_mesh_or_refused() -> None:
+    rng, made = np.random.default_rng(0), 0
+    for _ in range(200):
+        try:
+            made += read(encode_varint(16) + encode_varint(4) + rng.bytes(rng.integers(0, 60)), (9, 40, 50)).moves.any()
+        except FormatError:
+            continue
+    assert made > 0
+
+
 def test_a_mesh_stands_only_after_the_group_that_it_is_of() -> None:
     data, group = sway()[1], read_video(sway()[1]).groups[0]
     assert group.motion.mesh is not None

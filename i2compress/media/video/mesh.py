@@ -10,12 +10,13 @@ import numpy as np
 
 from ...arrays import Int64Array, Shape
 from ...coding.laplace import LIMIT, SCALES, LaplaceDecoder, LaplaceEncoder
-from ...errors import MalformedError
+from ...errors import LimitError, MalformedError
 from ...header import MAX_AXIS, Cursor, encode_varint
 from ...mesh import Mesh, mesh_shape
 
 LEAST_CELL = 4
 FARTHEST = LIMIT // 4  # of a displacement: its difference from three others can be coded
+MOST_ROWS, MOST_POINTS = 1 << 16, 1 << 22  # of all moments and axes: rows are decoded one after the other
 MOST = 7  # the last context
 FORGET = 64  # so many magnitudes of a context count half from then on
 TENTHS = 10  # a scale is a tenth more than the mean: what is nearly always 0 is not always 0
@@ -43,8 +44,11 @@ def read_mesh(cursor: Cursor, grid: Shape) -> Mesh:
     cell, pace = (cursor.varint(f"{what} of the mesh", MAX_AXIS) for what in ("cell", "pace"))
     if cell < LEAST_CELL or pace < 1:
         raise MalformedError(f"{cursor.where} has a mesh of cell {cell} and pace {pace}; expected at least {LEAST_CELL} and 1: {cursor.advice}")
+    moments, axes, rows, columns = mesh_shape(grid, cell, pace)
+    if (count := moments * axes * rows) > MOST_ROWS or count * columns > MOST_POINTS:
+        raise LimitError(f"{cursor.where} has a mesh of {count} rows of {columns} points; expected at most {MOST_ROWS} rows and {MOST_POINTS} points")
     decoder = LaplaceDecoder(bytes(cursor.data[cursor.position :]))
-    moves = _walk(mesh_shape(grid, cell, pace), lambda _, scales: decoder.decode(np.zeros_like(scales), scales))
+    moves = _walk((moments, axes, rows, columns), lambda _, scales: decoder.decode(np.zeros_like(scales), scales))
     if not 0 < np.abs(moves).max() <= FARTHEST:
         raise MalformedError(f"{cursor.where} has displacements up to {np.abs(moves).max()}; expected up to 1 to {FARTHEST}: {cursor.advice}")
     return Mesh(cell=cell, pace=pace, moves=moves)
