@@ -6,6 +6,7 @@ Sample i of an axis lies at position i, its cell reaches from i - 1/2 to i + 1/2
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,12 @@ def keys_taps(offset: float) -> npt.NDArray[np.float64]:
     t = np.abs(np.arange(-KEYS_HALO, KEYS_HALO + 1) - offset)
     near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
     return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+
+
+def keys_four(f: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of the samples -1..2 at positions f in [0, 1), an array or a tensor: the four of keys_taps that are not 0."""
+    g = 1 - f
+    return -0.5 * f * g * g, 1 - f * f * (2.5 - 1.5 * f), 1 - g * g * (2.5 - 1.5 * g), -0.5 * g * f * f
 
 
 def phase_offsets(scale: int) -> list[float]:

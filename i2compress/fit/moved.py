@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..arrays import Float32Array
+from ..coords import keys_four
 from . import moved_kernel as kernel
 from .distortion import SquaredError
 from .windows import Window, cut
@@ -75,11 +76,8 @@ def _read(values: Tensor, moves: Tensor, axis: int) -> Tensor:
     shape = [-1 if a == axis else 1 for a in range(2, 5)]
     at = torch.arange(size, device=values.device, dtype=moves.dtype).view(shape) + moves
     whole = at.floor()
-    f = at - whole
-    g = 1 - f
-    weights = (-0.5 * f * g * g, 1 - f * f * (2.5 - 1.5 * f), 1 - g * g * (2.5 - 1.5 * g), -0.5 * g * f * f)
     parts = []
-    for k, weight in enumerate(weights, -1):
+    for k, weight in enumerate(keys_four(at - whole), -1):
         places = (whole.long() + k).clamp(0, size - 1)[None, None].expand_as(values)
         parts.append(weight * values.gather(axis, places))
     return torch.stack(parts).sum(0)

@@ -14,7 +14,7 @@ TAPS = 4
 
 @compiled
 def _keys(f, weights):  # type: ignore[no-untyped-def]
-    """The weights of the samples -1..2 at place f in [0, 1): see coords.keys_taps."""
+    """The weights of the samples -1..2 at place f in [0, 1): coords.keys_four, compiled."""
     one = np.float32(1)
     g = one - f
     weights[0] = np.float32(-0.5) * f * g * g

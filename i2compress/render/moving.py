@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Float32Array, FloatingArray
-from ..coords import KEYS_HALO, keys_taps, phase_offsets
+from ..coords import KEYS_HALO, keys_four, keys_taps, phase_offsets
 from ..mesh import Mesh
 from .blocks import BlockSolver, Scales, pieces
 from .pyramid import Box, Range
@@ -103,9 +103,7 @@ def _moved(values: Float32Array, axis: int, offset: float, part: Range, origin: 
 def _read(values: Float32Array, axis: int, at: FloatingArray) -> Float32Array:
     """Values `[h, w, D]` read at places `at` along one axis, `[h', w]` or `[h, w']`, by Keys' cubic, beyond the ends its outermost samples."""
     whole = np.floor(at)
-    f = (at - whole).astype(np.float32)
-    g = 1 - f
-    weights = (-0.5 * f * g * g, 1 - f * f * (2.5 - 1.5 * f), 1 - g * g * (2.5 - 1.5 * g), -0.5 * g * f * f)
+    weights = keys_four((at - whole).astype(np.float32))
     size, width = values.shape[axis], values.shape[1]
     flat, base = values.reshape(-1, values.shape[2]), np.arange(width) if axis == 0 else np.arange(len(values))[:, None] * width
     total = np.zeros((*at.shape, values.shape[2]), np.float32)
