@@ -8,11 +8,11 @@ from ...arrays import Float32Array
 from ...mesh import STEPS, Mesh, linear
 from .. import estimates
 from ..protocol import Hooks
-from .camera import PAYS
 from .mesh import FARTHEST, mesh_bytes
 from .motion import Path, offsets
 
 CELL = 32  # samples
+PAYS = 0.8  # of the differences of frames, what may be left of them: where little more is gained, fits come out no better, and the mesh is paid for
 MOMENTS = 7.5  # of a second, about
 MOST_BITS = 0.1  # that it may take, as a share of those of a usual video at that lambda
 SMALLEST = 48  # sides of the smallest frames that have a mesh
