@@ -15,7 +15,7 @@ from .arrays import Float32Array, FloatingArray, IntegerArray, Shape
 STEPS = 4  # displacements of a sample
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Mesh:
     """A mesh over the frames of a group.
 

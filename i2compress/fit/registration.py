@@ -21,13 +21,8 @@ BEFORE = (1, 2, 4, 8)  # frames back, with which each is compared
 STAGES = ((4, 0.2, 40), (2, 0.1, 40), (1, 0.05, 30))  # how many samples are one, the rate of a step at first, in samples, and the steps
 LEAST_SHARE = 0.2  # of its rate that a step has at the end of a stage
 BETAS = (0.8, 0.95)
-BLUR = (
-    1,
-    4,
-    6,
-    4,
-    1,
-)  # of frames, along rows and along columns: without it they would be alike where they lie between samples, as that takes noise away
+# Of frames, along rows and along columns: without it they would be alike where they lie between samples, as that takes noise away.
+BLUR = (1, 4, 6, 4, 1)
 AT_ONCE = 32  # frames that are registered together, after those that were before
 SOFT = 0.01  # differences below about this count by their square, those above by themselves
 STIFF = 0.3  # what the squared slope of the displacements counts

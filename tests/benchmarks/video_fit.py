@@ -2,7 +2,7 @@
 with frames whose parts do not move or whose planes are no larger than so many times the frames.
 
     python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--halved no,yes] [--longest 32,128]
-        [--counted 0,1] [--meshes no,yes] [--growth 2,4]
+        [--counted 0,1] [--meshes no,yes,always] [--growth 2,4]
 
 --longest: frames of a group at most. --counted: the share of the bits of weights that are differences from those of the first group that counts
 while fitting. Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of
@@ -10,6 +10,7 @@ the processor, one thread.
 """
 
 import argparse
+import math
 import sys
 import time
 from itertools import product
@@ -56,9 +57,10 @@ def main() -> None:
             began = time.process_time()
             halves = patch.object(Coarse, "pays", Coarse.pays if halved == "yes" else lambda *_: False)
             shares = patch.object(fit, "COUNTED_FROM_BASE", float(counted))
-            moves = patch.object(sys.modules["i2compress.media.video.group"], "found_mesh", parts.found_mesh if meshes == "yes" else lambda *_: None)
+            moves = patch.object(sys.modules["i2compress.media.video.group"], "found_mesh", (lambda *_: None) if meshes == "no" else parts.found_mesh)
+            leaves = patch.object(parts, "PAYS", math.inf if meshes == "always" else parts.PAYS)
             planes = patch.object(camera, "MOST_GROWTH", float(growth))
-            with halves, shares, moves, planes, patch.object(groups, "LONGEST", int(longest)):
+            with halves, shares, moves, leaves, planes, patch.object(groups, "LONGEST", int(longest)):
                 made = encode(signal, settings)
             figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
             print(f"| {path.rpartition('/')[2]} | {steps} | {halved} | {longest} | {counted} | {meshes} | {growth} | {figures} |", flush=True)
