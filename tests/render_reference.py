@@ -40,6 +40,7 @@ def features(spec: PyramidSpec, weights: Weights, latents: Latents) -> Array:
     acc = np.zeros((0, *latents[-1].shape))
     for level in reversed(range(spec.levels)):
         own, *planes = (grid.astype(np.float64) for grid, other in zip(latents, spec.grid_levels, strict=True) if other == level)
+        planes = [grid if grid.shape == own.shape else lasting(grid, len(own), len(latents[-1])) for grid in planes]
         if level < spec.levels - 1:
             kernel = np.concatenate([weights["up"][level], weights["up"][level][::-1]]).astype(np.float64)
             for axis, size in enumerate(own.shape):
@@ -48,6 +49,19 @@ def features(spec: PyramidSpec, weights: Weights, latents: Latents) -> Array:
                 acc = filtered(acc, axis + 1, rows)
         acc = np.concatenate([acc, *(grid[None] for grid in reversed(planes)), own[None]])
     return acc
+
+
+def lasting(grid: Array, frames: int, coarsest: int) -> Array:
+    """A still grid as so many frames of its level: each counts fully in the middle of those it stands for, and fades over to the next."""
+    span = 1
+    while -(-frames // span) != coarsest:
+        span *= 2
+    out = np.zeros((frames, *grid.shape[1:]))
+    for frame in range(frames):
+        place = min(max((frame + 0.5) / span - 0.5, 0.0), len(grid) - 1.0)
+        before, share = int(place), place - int(place)
+        out[frame] = (1 - share) * grid[before] + (share * grid[before + 1] if share else 0)
+    return out
 
 
 def convolve(x: Array, kernel: Array) -> Array:

@@ -21,6 +21,9 @@ SPECS = [
     PyramidSpec(grid=(5, 19, 22), channels=3, width=4, levels=4, hidden=4, steady=0b101),
     PyramidSpec(grid=(9, 19, 22), channels=3, width=4, levels=4, hidden=4, planes=3, split=1, sharp=0b011),
     PyramidSpec(grid=(1, 19, 22), channels=3, width=4, levels=4, hidden=4, steady=0b010, sharp=0b100),
+    PyramidSpec(grid=(5, 19, 22), channels=3, width=4, levels=4, hidden=4, still=1),
+    PyramidSpec(grid=(19, 19, 22), channels=3, width=4, levels=4, hidden=4, planes=3, split=1, sharp=0b010, still=2),
+    PyramidSpec(grid=(21, 19, 22), channels=3, width=4, levels=4, hidden=4, planes=2, split=0, steady=0b100, still=3),
 ]
 
 

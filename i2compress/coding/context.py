@@ -18,7 +18,7 @@ import numpy as np
 
 from ..arrays import Float64Array, Int64Array, IntegerArray, Shape
 from ..errors import MalformedError
-from .context_model import ACTIVATION_BITS, FEATURES, LOG2_SCALE_SHIFT, ContextSpec, clipped
+from .context_model import ACTIVATION_BITS, FEATURES, LOG2_SCALE_SHIFT, ContextSpec, clipped, middles
 from .laplace import LIMIT, MEAN_BITS, SCALE_COUNT, SCALE_LOW_LOG2, SCALES_PER_OCTAVE
 
 ACTIVATION_LIMIT = 1 << 18  # in 1/256
@@ -68,16 +68,32 @@ def upsample(values: Float64Array, shape: Shape) -> Float64Array:
     return values
 
 
-def coarse_features(weights: ContextWeights, level: int, coarser: list[IntegerArray]) -> Float64Array | None:
+def timed(spec: ContextSpec, level: int, shape: Shape, coarser: list[IntegerArray]) -> list[IntegerArray]:
+    """The grids after one of `shape` as it sees them: still ones at all frames of their level, or by a still one the others at its middle frames."""
+    if not spec.still:
+        return coarser
+    found, frames = [], shape[0]  # of the level's own grids, which come before its still ones
+    for number, grid in enumerate(coarser, level + 1):
+        lasting, still = spec.lasting[number], number in spec.still
+        if level in spec.still:
+            found.append(grid if still else grid[np.minimum(middles(np.arange(shape[0]), lasting), len(grid) - 1)])
+        else:
+            frames = frames if still else len(grid)
+            found.append(grid[np.arange(frames) >> lasting] if still else grid)
+    return found
+
+
+def coarse_features(weights: ContextWeights, level: int, shape: Shape, coarser: list[IntegerArray]) -> Float64Array | None:
     """Features of a grid in 1/256, one for each place of the grid after it.
 
     Args:
         weights: the context model.
         level: g, the grid's number, 0 for the finest.
-        coarser: the grids y_{g+1}, ..., y_{G-1}, each of the shape of the one before or half of it.
+        shape: the grid's.
+        coarser: the grids y_{g+1}, ..., y_{G-1}, each of the shape of the one before or half of it, but for those that are still.
 
     Returns:
-        integers as float64 `[4, *shape of y_{g+1}]`; None where the grid has no map and zeros are to be used.
+        integers as float64 `[4, *shape of y_{g+1}]`, with frames as the grid has them; None where it has no map and zeros are to be used.
 
     Raises:
         MalformedError: another number of grids than the model asks for.
@@ -86,6 +102,7 @@ def coarse_features(weights: ContextWeights, level: int, coarser: list[IntegerAr
         raise MalformedError(f"grid {level} got {len(coarser)} grids after it; expected {weights.spec.grids - 1 - level}")
     if level >= weights.spec.maps:
         return None
+    coarser = timed(weights.spec, level, shape, coarser)
     matrix = weights.value(f"m{level}")
     total = np.zeros((FEATURES,) + (1,) * coarser[-1].ndim)
     for column in reversed(range(len(coarser))):
@@ -98,7 +115,7 @@ def coarse_features(weights: ContextWeights, level: int, coarser: list[IntegerAr
 
 def features(weights: ContextWeights, level: int, coarser: list[IntegerArray], shape: Shape) -> Int64Array:
     """Features of every latent of a grid of `shape`, in 1/256: int64 `[*shape, 4]`; arguments as in coarse_features."""
-    coarse = coarse_features(weights, level, coarser)
+    coarse = coarse_features(weights, level, shape, coarser)
     if coarse is None:
         return np.zeros((*shape, FEATURES), np.int64)
     return np.moveaxis(coarse if coarse.shape[1:] == shape else upsample(coarse, shape), 0, -1).astype(np.int64)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..arrays import Float64Array, IntegerArray, Shape
+from ..arrays import Float64Array, IndexArray, IntegerArray, Shape
 from ..errors import MalformedError
 from .laplace import LIMIT
 
@@ -54,6 +54,11 @@ def log_magnitudes(latents: IntegerArray) -> Float64Array:
 
 def _relaxed_magnitudes(latents: "Tensor") -> "Tensor":
     return (1 + latents.abs()).log2()
+
+
+def middles(stills: IndexArray, lasting: int) -> IndexArray:
+    """The middle one of the frames that each frame of a still grid stands for, 2**lasting of them; there may be fewer, then it is beyond the last."""
+    return np.asarray((stills << lasting) + (1 << lasting >> 1))
 
 
 def places(cells: IntegerArray, shape: Shape, level: int) -> Float64Array:
@@ -129,6 +134,8 @@ class ContextSpec:
         hidden: units, 1..64.
         neighbours: n, 1..14.
         reads: what it reads of them.
+        still: the grids, by number, whose frames last: as many of those of their level's other grids as `lasting` says.
+        lasting: for each grid, the binary logarithm of the frames of its level that a frame of a still one stands for; empty where none is still.
 
     Raises:
         MalformedError: a number out of range.
@@ -139,6 +146,8 @@ class ContextSpec:
     hidden: int
     neighbours: int
     reads: ContextInputs = SIGNED
+    still: tuple[int, ...] = ()
+    lasting: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.maps < max(self.grids, 1) or not 1 <= self.hidden <= MAX_HIDDEN or not 1 <= self.neighbours <= MAX_NEIGHBOURS:

@@ -1,6 +1,7 @@
 """A pyramid of integer grids as bytes: coarse levels first, each latent under the context model's prediction.
 
-Index 0 is the finest grid; each after it is along every axis as long as the one before or half as long, rounded up. One stream holds a
+Index 0 is the finest grid; each after it is along every axis as long as the one before or half as long, rounded up, but for still grids, which have
+fewer frames than the others of their level (field.lasting). One stream holds a
 contiguous range of levels, coarsest first, each in its coding order; a stream of finer levels needs the grids
 of all coarser ones. Levels of zeros alone are a stream of no bytes: at low rates the finest grid is one, and a zero of it would still take
 1/2900 bit or more. Other levels are never one, as a decoder reads numbers under -LIMIT from nothing.
@@ -15,7 +16,7 @@ import numpy as np
 from ..arrays import Float64Array, IndexArray, Int32Array, Int64Array, IntegerArray, Shape
 from ..errors import MalformedError
 from .context import ContextWeights, Predictor, coarse_features
-from .context_model import FEATURES
+from .context_model import FEATURES, ContextSpec
 from .laplace import LIMIT, LaplaceDecoder, LaplaceEncoder, code_length
 from .wavefront import CodingOrder, coding_order
 
@@ -70,7 +71,7 @@ def _parents(order: CodingOrder, coarse: Shape) -> IndexArray:
 
 
 def _level(predictor: Predictor, weights: ContextWeights, level: int, shape: Shape, coarser: Sequence[Grid], tile: int) -> _Level:
-    return _Level(predictor, coding_order(shape, tile, weights.spec.neighbours), coarse_features(weights, level, list(coarser)), level)
+    return _Level(predictor, coding_order(shape, tile, weights.spec.neighbours), coarse_features(weights, level, shape, list(coarser)), level)
 
 
 def _predict_all(level: _Level, grid: IntegerArray) -> tuple[Int64Array, Int64Array, Int64Array]:
@@ -185,11 +186,19 @@ def _decode_level(level: _Level, decoder: LaplaceDecoder) -> Grid:
 
 
 def _check_shapes(shapes: Sequence[Shape], weights: ContextWeights) -> None:
+    spec = weights.spec
+    moving = [shape for number, shape in enumerate(shapes) if number not in spec.still]
     follows = all(
         len(before) == len(after) and all(short in (size, -(-size >> 1)) for size, short in zip(before, after, strict=True))
-        for before, after in pairwise(shapes)
+        for before, after in pairwise(moving)
     )
-    if len(shapes) != weights.spec.grids or not shapes or not follows:
+    if len(shapes) != spec.grids or not shapes or not follows or not all(_lasts(shapes, number, spec) for number in spec.still):
         raise MalformedError(
             f"latent grids are {list(shapes)}; expected {weights.spec.grids}, each along each axis like the one before or half of it"
         )
+
+
+def _lasts(shapes: Sequence[Shape], number: int, spec: ContextSpec) -> bool:
+    """Whether a still grid has as many frames as those of its level ask for."""
+    own = max((other for other in range(number) if other not in spec.still), default=None)
+    return own is not None and shapes[number] == (-(-shapes[own][0] >> spec.lasting[number]), *shapes[own][1:])

@@ -195,13 +195,14 @@ class CompiledFeatures(torch.autograd.Function):
     """h / step `[1, G, *grid]` of latents, as PyramidField.features has it, differentiable once."""
 
     @staticmethod
-    def forward(ctx: Any, levels: Sequence[int], ways: "Sequence[Way]", up: Tensor, *latents: Tensor) -> Tensor:
+    def forward(ctx: Any, levels: Sequence[int], ways: "Sequence[Way]", spread: Sequence[Tensor | None], up: Tensor, *latents: Tensor) -> Tensor:
         """See PyramidField.features.
 
         Args:
             ctx: autograd's.
             levels: of each latent grid, finest first.
             ways: by level, how it comes of the one after it.
+            spread: of a still grid, what its frames count in those of its level, `[frames, stills]`; None for others.
             up: the first halves of the filters by level, `[L - 1, 4]`.
             latents: `[1, 1, *grid_g]`, finest first.
         """
@@ -209,16 +210,20 @@ class CompiledFeatures(torch.autograd.Function):
         grids = [latent.detach()[0, 0].numpy().reshape(lead + latent.shape[2:]) for latent in latents]
         halves = np.ascontiguousarray(up.detach().numpy())
         ctx.levels, ctx.ways, ctx.halves, ctx.wholes, ctx.axes = levels, ways, halves, [], 3 - len(lead)
+        ctx.spread = [None if weights is None else weights.numpy() for weights in spread]
         whole: Float32Array | None = None
         for level in range(levels[-1], -1, -1):
-            own = [grids[number] for number in reversed(range(len(levels))) if levels[number] == level]
+            own = [number for number in reversed(range(len(levels))) if levels[number] == level]
             coarse = 0 if whole is None else len(whole)
-            joined = np.empty((coarse + len(own), *own[0].shape), np.float32)
+            joined = np.empty((coarse + len(own), *grids[own[-1]].shape), np.float32)
             if whole is not None:
                 ctx.wholes.append(whole)
                 _doubled(whole, halves[level], joined[:coarse], ways[level])
-            for number, grid in enumerate(own, coarse):
-                joined[number] = grid
+            for channel, number in enumerate(own, coarse):
+                if (weights := ctx.spread[number]) is None:
+                    joined[channel] = grids[number]
+                else:
+                    _spread(grids[number], weights, joined[channel])
             whole = joined
         assert whole is not None  # there is a level 0
         return torch.from_numpy(whole).view(1, -1, *latents[0].shape[2:])
@@ -230,10 +235,30 @@ class CompiledFeatures(torch.autograd.Function):
         by_up, found = np.zeros_like(ctx.halves), []
         for level in range(ctx.levels[-1] + 1):
             own = list(ctx.levels).count(level)
-            found += [torch.from_numpy(by_grid).view(1, 1, *by_grid.shape[3 - ctx.axes :]) for by_grid in whole[: -own - 1 : -1]]
+            for by_grid, weights in zip(whole[: -own - 1 : -1], ctx.spread[len(found) : len(found) + own], strict=True):
+                total = by_grid if weights is None else _gathered(by_grid, weights)
+                found.append(torch.from_numpy(total).view(1, 1, *total.shape[3 - ctx.axes :]))
             if level < ctx.levels[-1]:
                 whole, by_up[level] = _doubled_back(whole[:-own], ctx.wholes[-1 - level], ctx.halves[level], ctx.ways[level])
-        return None, None, torch.from_numpy(by_up), *found
+        return None, None, None, torch.from_numpy(by_up), *found
+
+
+def _spread(grid: Float32Array, weights: Float32Array, out: Float32Array) -> None:
+    """out[f] = the sum over s of weights[f, s] grid[s], frames that follow each other."""
+    for frame, row in zip(out, weights, strict=True):
+        first, *others = np.flatnonzero(row)
+        np.multiply(grid[first], row[first], out=frame)
+        for still in others:
+            frame += row[still] * grid[still]
+
+
+def _gathered(g: Float32Array, weights: Float32Array) -> Float32Array:
+    """The gradients by the grid that `_spread` spread, from those by what it gave."""
+    total = np.zeros((weights.shape[1], *g.shape[1:]), np.float32)
+    for frame, row in zip(g, weights, strict=True):
+        for still in np.flatnonzero(row):
+            total[still] += row[still] * frame
+    return total
 
 
 class Way(NamedTuple):

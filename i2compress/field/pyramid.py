@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..arrays import FloatingArray
 from .features_kernel import CompiledFeatures, Way
+from .lasting import shares
 from .layer_kernel import CompiledValues, suits
 from .solver import ONE_STEP, Gradient
 from .spatial import CONVOLUTIONS, FORMATS, pointwise, solve
@@ -36,6 +37,7 @@ class PyramidField(nn.Module):
         self.iterations = spec.iterations if iterations is None else iterations
         self.gradient = ONE_STEP if gradient is None else gradient
         names = [name for name in spec.weight_shapes if not spec.is_context(name)]
+        self._shares: dict[tuple[int, ...], Tensor] = {}  # of still grids, by where they are
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32).contiguous()) for name in names})
 
     def features(self, latents: Sequence[Tensor], origins: Origins | None = None) -> Tensor:
@@ -46,13 +48,16 @@ class PyramidField(nn.Module):
         """
         total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
         if len(total) == 1 and self.spec.levels > 1 and suits((*latents, self.tensors["up"])):
-            found: Tensor = CompiledFeatures.apply(levels, self._ways(origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
+            found: Tensor = CompiledFeatures.apply(
+                levels, self._ways(origins), self._spread(latents, origins), self.tensors["up"], *latents
+            )  # type: ignore[no-untyped-call]
             return found
+        spread = self._spread(latents, origins)
         first = len(latents) - 1
         while first:
             below, level = first, levels[first - 1]
             first = levels.index(level)
-            own = latents[first:below][::-1]
+            own = [_lasting(grid, weights) for grid, weights in zip(latents[first:below][::-1], spread[first:below][::-1], strict=True)]
             if level < levels[below]:
                 doubled = [after > before for before, after in zip(shifts[first], shifts[below], strict=True)]
                 start = (0,) * self.spec.axes
@@ -61,6 +66,21 @@ class PyramidField(nn.Module):
                 total = _Upsample.apply(total, self.tensors["up"][level], own[0].shape[2:], start, doubled)  # type: ignore[no-untyped-call]
             total = _Join.apply(total, *own)  # type: ignore[no-untyped-call]
         return total
+
+    def _spread(self, latents: Sequence[Tensor], origins: Origins | None) -> list[Tensor | None]:
+        """What each frame of a still grid counts in each frame of its level, `[frames, stills]`; None for other grids."""
+        found: list[Tensor | None] = []
+        for number, (level, still) in enumerate(zip(self.spec.grid_levels, self.spec.stills, strict=True)):
+            if not still:
+                found.append(None)
+                continue
+            own, lasting = self.spec.grid_levels.index(level), self.spec.context.lasting[number]
+            first = 0 if origins is None else origins[own][0] - (origins[number][0] << lasting)
+            key = (first, latents[own].shape[2], lasting, latents[number].shape[2])
+            if key not in self._shares:
+                self._shares[key] = torch.from_numpy(shares(*key)).to(latents[number])
+            found.append(self._shares[key])
+        return found
 
     def _ways(self, origins: Origins | None) -> list[Way]:
         """By level, how the window of its grids comes of that of the next level."""
@@ -95,6 +115,11 @@ class PyramidField(nn.Module):
             return out + conv(torch.relu(out), t["R2"], padding=1)
         z = solve(u, t["A"], t["K"], iterations=self.iterations, gradient=self.gradient)
         return pointwise(t["W"], z) + skip
+
+
+def _lasting(grid: Tensor, spread: Tensor | None) -> Tensor:
+    """A still grid `[1, 1, stills, H, W]` as the frames of its level; see PyramidField._spread."""
+    return grid if spread is None else torch.einsum("fs,ncsyx->ncfyx", spread, grid)
 
 
 class _Join(torch.autograd.Function):

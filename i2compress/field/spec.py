@@ -1,7 +1,7 @@
 """What defines a pyramid field: its sizes, its tensors, and the values every tensor starts from (prior 0).
 
-With G latent grids y_g of L levels (stride 2**level; one grid a level, but several, for colours, at three of them), C
-channels of the implicit layer and D output channels,
+With G latent grids y_g of L levels (stride 2**level; one grid a level, but several, for colours, at three of them, and as many still ones, whose
+frames last as long as a sample of the last grid does, at the finest), C channels of the implicit layer and D output channels,
 
     h(x)   = step [y_{G-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    G features
     u(x)   = B h(x) + c
@@ -71,6 +71,7 @@ class PyramidSpec:
         split: 0..12 where planes > 1, else 0.
         steady: bit l is set where the first of three axes (time) does not halve from level l to l + 1; 0 of two axes.
         sharp: bit l is set where the other axes do not; a step that halves nothing does not exist.
+        still: the finest levels, so many, that have still grids too, after their own; 0 of two axes.
 
     Raises:
         LimitError: a number out of range.
@@ -91,6 +92,7 @@ class PyramidSpec:
     split: int = 0
     steady: int = 0
     sharp: int = 0
+    still: int = 0
 
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
@@ -107,6 +109,7 @@ class PyramidSpec:
             ("split", 0, MAX_LEVELS if self.planes > 1 else 0),
             ("steady levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
             ("sharp levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
+            ("still levels", 0, self.levels - 1 if self.axes == 3 else 0),
         ):
             value = getattr(self, name.removesuffix(" levels"))
             if not low <= value <= high:
@@ -140,7 +143,8 @@ class PyramidSpec:
     def params(self) -> tuple[int, ...]:
         """The header's parameters; `from_header` undoes it."""
         numbers = (self.width, self.levels, self.hidden, self.neighbours, self.tile_log2, self.iterations, self.step_code)
-        more = (self.context_inputs.number, (self.planes - 1) + MAX_PLANES * self.split, self.steady + (self.sharp << MAX_LEVELS))
+        kept = self.steady + (self.sharp << MAX_LEVELS) + (self.still << 2 * MAX_LEVELS)
+        more = (self.context_inputs.number, (self.planes - 1) + MAX_PLANES * self.split, kept)
         return (*numbers, *more[: next((count for count in (3, 2, 1) if more[count - 1]), 0)])
 
     @staticmethod
@@ -169,19 +173,42 @@ class PyramidSpec:
             planes=layout % MAX_PLANES + 1,
             split=layout // MAX_PLANES,
             steady=kept & ((1 << MAX_LEVELS) - 1),
-            sharp=kept >> MAX_LEVELS,
+            sharp=kept >> MAX_LEVELS & ((1 << MAX_LEVELS) - 1),
+            still=kept >> 2 * MAX_LEVELS,
         )
 
     @cached_property
     def grid_levels(self) -> list[int]:
         """The level of each latent grid, finest first."""
+        return [level for level, _, _ in self._grids]
+
+    @cached_property
+    def grid_planes(self) -> list[int]:
+        """The plane of each latent grid, finest first; 0 where its level has one."""
+        return [plane for _, _, plane in self._grids]
+
+    @cached_property
+    def stills(self) -> list[bool]:
+        """Whether each latent grid is a still one, finest first."""
+        return [bool(still) for _, still, _ in self._grids]
+
+    @property
+    def _grids(self) -> list[tuple[int, int, int]]:
+        """Level, whether it is still, and plane, finest first."""
         planed = range(self.split, self.split + PLANED_LEVELS)
-        return [level for level in range(self.levels) for _ in range(self.planes if level in planed else 1)]
+        counts = [self.planes if level in planed else 1 for level in range(self.levels)]
+        return [(level, still, plane) for level, count in enumerate(counts) for still in range(1 + (level < self.still)) for plane in range(count)]
 
     @cached_property
     def shifts(self) -> list[Shape]:
         """The binary logarithm of the stride along each axis of each latent grid, finest first."""
-        return [tuple(level - (kept & ((1 << level) - 1)).bit_count() for kept in self._kept) for level in self.grid_levels]
+        last = self._shifts(self.levels - 1)[:1]
+        own = [self._shifts(level) for level in self.grid_levels]
+        return [last + shifts[1:] if still else shifts for still, shifts in zip(self.stills, own, strict=True)]
+
+    def _shifts(self, level: int) -> Shape:
+        """Those of a level's grids that are not still."""
+        return tuple(level - (kept & ((1 << level) - 1)).bit_count() for kept in self._kept)
 
     @cached_property
     def latent_shapes(self) -> list[Shape]:
@@ -199,7 +226,14 @@ class PyramidSpec:
         levels = FEATURE_LEVELS + (self.planes > 1)
         grids = len(self.grid_levels)
         maps = min(sum(level < levels for level in self.grid_levels), grids - 1)
-        return ContextSpec(grids=grids, maps=maps, hidden=self.hidden, neighbours=self.neighbours, reads=self.context_inputs)
+        lasting: tuple[int, ...] = ()
+        if self.still:
+            last = self._shifts(self.levels - 1)[0]
+            lasting = tuple(last - self._shifts(level)[0] for level in self.grid_levels)
+        still = tuple(number for number, still in enumerate(self.stills) if still)
+        return ContextSpec(
+            grids=grids, maps=maps, hidden=self.hidden, neighbours=self.neighbours, reads=self.context_inputs, still=still, lasting=lasting
+        )
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
@@ -251,8 +285,7 @@ def prior(number: int, spec: PyramidSpec) -> Arrays:
         values["up"] += upsampling_taps()
     values["b"] += 0.5
     if spec.planes > 1:
-        planes = [spec.grid_levels[:grid].count(level) for grid, level in enumerate(spec.grid_levels)]
-        values["S"] += COLOURS[spec.channels, spec.planes][:, planes[::-1]] / 2**PRIOR_0_BITS
+        values["S"] += COLOURS[spec.channels, spec.planes][:, spec.grid_planes[::-1]] / 2**PRIOR_0_BITS
     return values
 
 

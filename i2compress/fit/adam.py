@@ -3,7 +3,7 @@
 torch.optim's own classes import torch._dynamo with their first step, which takes a second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -23,10 +23,10 @@ class Adam:
         tensors: leaves on one device.
         betas: of the moments.
 
-    The first `resting` of the tensors do not move; they need no gradients.
+    Those of the tensors whose numbers are in `resting` do not move; they need no gradients.
     """
 
-    resting = 0
+    resting: Collection[int] = ()
 
     def __init__(self, tensors: Sequence[Tensor], *, betas: tuple[float, float]) -> None:
         self.tensors, self.betas = list(tensors), betas
@@ -67,7 +67,8 @@ class Adam:
     @torch.no_grad()
     def move(self) -> None:
         """The rest of a step; the same operations at any."""
-        tensors, means, squares, steps = (own[self.resting :] for own in (self.tensors, self._means, self._squares, self._steps))
+        moving = [number for number in range(len(self.tensors)) if number not in self.resting]
+        tensors, means, squares, steps = ([own[number] for number in moving] for own in (self.tensors, self._means, self._squares, self._steps))
         gradients = [tensor.grad for tensor in tensors if tensor.grad is not None]
         assert len(gradients) == len(tensors)
         first, second = self.betas

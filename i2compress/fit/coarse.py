@@ -16,38 +16,44 @@ from ..field.spec import Arrays, PyramidSpec
 
 
 def halved_spec(spec: PyramidSpec) -> PyramidSpec:
-    """The sizes of a pyramid without its finest grid, on half the resolution."""
+    """The sizes of a pyramid without its finest level, on half the resolution."""
     grid = tuple((size + 1) // 2 for size in spec.grid)
-    return replace(spec, grid=grid, levels=spec.levels - 1, split=max(0, spec.split - 1), steady=spec.steady >> 1, sharp=spec.sharp >> 1)
+    fewer = {"split": max(0, spec.split - 1), "still": max(0, spec.still - 1), "steady": spec.steady >> 1, "sharp": spec.sharp >> 1}
+    return replace(spec, grid=grid, levels=spec.levels - 1, **fewer)
+
+
+def finest_grids(spec: PyramidSpec) -> int:
+    """How many grids the halved pyramid does not have: those of the finest level."""
+    return spec.grid_levels.count(0)
 
 
 def parted(spec: PyramidSpec, whole: Mapping[str, Tensor]) -> Arrays:
-    """Tensors of the halved pyramid by name: those of the whole one; the map that it has for one grid more than that is not there."""
+    """Tensors of the halved pyramid by name: those of the whole one; the maps of its finest level are not there."""
     found: Arrays = {}
-    maps = spec.context.maps_by_name
+    maps, finest = spec.context.maps_by_name, finest_grids(spec)
     for name, tensor in whole.items():
         own = _array(tensor)
         if name not in maps:
-            found[name] = own[1:] if name == "up" else own[:, :-1] if name in ("B", "S") else own
-        elif maps[name] > 0:
-            found[f"m{maps[name] - 1}"] = own
+            found[name] = own[1:] if name == "up" else own[:, :-finest] if name in ("B", "S") else own
+        elif maps[name] >= finest:
+            found[f"m{maps[name] - finest}"] = own
     return found
 
 
 def joined(spec: PyramidSpec, whole: Mapping[str, Tensor], coarse: Mapping[str, Tensor]) -> Arrays:
-    """Tensors of the whole pyramid by name: those of the halved one, and those of `whole` where they belong to the finest grid alone."""
-    maps = spec.context.maps_by_name
+    """Tensors of the whole pyramid by name: those of the halved one, and those of `whole` where they belong to the finest level alone."""
+    maps, finest = spec.context.maps_by_name, finest_grids(spec)
     found: Arrays = {}
     for name, tensor in whole.items():
         own = _array(tensor)
         if name == "up":  # a filter for each doubling, finest first
             own[1:] = _array(coarse[name])
         elif name in ("B", "S"):  # a column for each grid, finest last
-            own[:, :-1] = _array(coarse[name])
+            own[:, :-finest] = _array(coarse[name])
         elif name not in maps:
             own = _array(coarse[name])
-        elif maps[name] > 0:  # a map for each of the finest grids, finest first
-            own = _array(coarse[f"m{maps[name] - 1}"])
+        elif maps[name] >= finest:  # a map for each of the finest grids, finest first
+            own = _array(coarse[f"m{maps[name] - finest}"])
         found[name] = own
     return found
 

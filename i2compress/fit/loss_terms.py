@@ -196,7 +196,7 @@ class RateTerm(LossTerm):
         self.problem, self.latents = problem, latents
         sampled, self.measured = _sampled(problem, sampling), loss_windows(problem, sampling)
         self._seen = [(cut_all(latents, window), window) for window in sampled]
-        self._coded = range(problem.silent, len(latents))
+        self._coded = [number for number in range(len(latents)) if number not in problem.silent]
         self._inputs: dict[int, list[Tensor]] = {}
         self._x = torch.empty(0)
         counts = [math.prod(part.stop - part.start for part in window.core[g]) for g in self._coded for window in sampled]

@@ -68,8 +68,8 @@ class FittedPyramid:
 class Problem:
     """A signal and the networks that are fitted to it.
 
-    `steering` moves `lam`, where it is given one; `search` says which fit of a search this is; the first `silent` grids are 0, and their latents
-    take no bits; of the bits of weights the share `counted` is in the loss.
+    `steering` moves `lam`, where it is given one; `search` says which fit of a search this is; the grids whose numbers are `silent` are 0, and their
+    latents take no bits; of the bits of weights the share `counted` is in the loss.
 
     Args:
         distortion: from the signal.
@@ -82,7 +82,7 @@ class Problem:
     """
 
     steering: "Steering | None" = None
-    silent = 0
+    silent: tuple[int, ...] = ()
     search: Search | None = None
 
     def __init__(

@@ -25,7 +25,7 @@ from ..field.spatial import contract
 from . import last_part
 from .adam import Adam
 from .batched import apart, together
-from .coarse import halved_spec, joined, parted
+from .coarse import finest_grids, halved_spec, joined, parted
 from .graphs import CudaRecorder, Graphs, Recorder
 from .numbers import Number, Numbers
 from .parallel import Pair, cpu_threads
@@ -266,17 +266,17 @@ class PyramidFit(TrainingLoop[_State]):
         """Give up the recordings of steps that are not made again."""
         self.graphs.clear(*(("step", key, frozen) for key in (*range(len(self.places)), *self._shared)))
 
-    def _silence(self, silent: int) -> None:
-        """Have so many of the finest grids be 0 from here on: they are neither relaxed nor moved, and their latents take no bits."""
-        if silent == self.problem.silent:
+    def _silence(self, silent: Sequence[int]) -> None:
+        """Have these grids be 0 from here on: they are neither relaxed nor moved, and their latents take no bits."""
+        if tuple(silent) == self.problem.silent:
             return
-        self.problem.silent = silent
+        self.problem.silent = tuple(silent)
         self._forget(self._frozen)
         for grids in (self.latents, *(leaves for leaves, _ in self.cores)):
-            for grid in grids[:silent]:
-                grid.data.zero_()
+            for number in silent:
+                grids[number].data.zero_()
         for place in (*self.places, *self._shared.values()):
-            place.optimizer.resting = silent
+            place.optimizer.resting = self.problem.silent
 
     def _where(self, number: int) -> Place:
         """Where the steps of a window are made: where they are recorded, in memory that it shares with the windows that are like it."""
@@ -348,9 +348,9 @@ class PyramidFit(TrainingLoop[_State]):
             for grid, part, leaf in zip(grids, place.window.inner, place.leaves, strict=True):
                 cut(grid, part).copy_(leaf)
         temperature, stretch, noise, _ = self._numbers.values
-        silent, moving = place.whole[: self.problem.silent], grids[self.problem.silent :]
-        seen = apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(moving)], moving)
-        return [*(torch.zeros_like(grid) for grid in silent), *seen]
+        moving = [grid for number, grid in enumerate(grids) if number not in self.problem.silent]
+        seen = iter(apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(moving)], moving))
+        return [torch.zeros_like(grid) if number in self.problem.silent else next(seen) for number, grid in enumerate(place.whole)]
 
     def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)
@@ -436,8 +436,8 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     run.tail, run.keep_from, run.counts_first = 0, math.inf, False  # what a first step takes is taken from the whole signal's time
     run.advance(1.0)
     weights = joined(problem.spec, problem.weights(), smaller.weights())
-    finest = np.zeros(problem.spec.latent_shapes[0], np.float32)
-    problem.begin_at(Start(weights=weights, latents=[finest, *run.relaxed()]))
+    finest = [np.zeros(shape, np.float32) for shape in problem.spec.latent_shapes[: finest_grids(problem.spec)]]
+    problem.begin_at(Start(weights=weights, latents=[*finest, *run.relaxed()]))
     cost_made = round(cost * (run.done + before))
     steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
     if limit is not None and problem.schedule.span[1] > 0:  # a signal that is itself a halved one keeps its share

@@ -1,7 +1,7 @@
 """The rate model in floats, for training: the same network as coding.context_model, in torch, and the relaxed quantiser."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arrays import FloatingArray, Shape
-from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWORK
+from ..coding.context_model import ACTIVATION_BITS, FEATURES, INPUT_LIMIT, NETWORK, middles
 from ..coding.wavefront import causal_offsets
 from ..field.layer_kernel import compiles, suits
 from ..field.spec import PyramidSpec
@@ -28,31 +28,33 @@ class ContextModel(nn.Module):
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
         self._neighbours = Neighbours(self.offsets)
-        self._columns: dict[range, Tensor] = {}  # by the grids that are wanted: where the elements of their maps are, see _matrices
+        self._frames: dict[tuple[int, ...], Tensor] = {}  # of grids that are seen at other frames than their own
+        self._columns: dict[tuple[int, ...], Tensor] = {}  # by the grids that are wanted: where the elements of their maps are, see _matrices
         self._known_places: dict[tuple[int, Shape], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
 
-    def forward(self, latents: Sequence[Tensor], window: Window | None = None, silent: int = 0) -> Tensor:
+    def forward(self, latents: Sequence[Tensor], window: Window | None = None, silent: Collection[int] = ()) -> Tensor:
         """Bits of all latents, a scalar; of those in the window's core only, where given.
 
         Args:
             latents: `[1, 1, *grid_l]`, finest first; those of the window.
             window: None for the whole signal.
-            silent: finest grids that are left out, fewer than there are.
+            silent: grids that are left out, fewer than there are.
         """
         return network_bits(self._neighbours, [self.tensors[name] for name in NETWORK], self.grids(latents, window, silent))
 
-    def grids(self, latents: Sequence[Tensor], window: Window | None = None, silent: int = 0) -> list[GridInputs]:
+    def grids(self, latents: Sequence[Tensor], window: Window | None = None, silent: Collection[int] = ()) -> list[GridInputs]:
         """What the network reads of each grid of the latents that is not left out; arguments as in `forward`."""
-        features = self._features(range(silent, self.spec.context.maps), latents, window)
-        coded = latents[silent:]
+        numbers = [number for number in range(len(latents)) if number not in silent]
+        features = self._features([number for number in numbers if number < self.spec.context.maps], latents, window)
+        coded = [latents[number] for number in numbers]
         seen = apart([self.spec.context.reads.relaxed(values) for values in together(coded)], coded)
-        pairs = zip(coded, seen, strict=True)
-        return [self._grid(values, near, number, features.get(number), window) for number, (values, near) in enumerate(pairs, silent)]
+        triples = zip(numbers, coded, seen, strict=True)
+        return [self._grid(values, near, number, features.get(number), window) for number, values, near in triples]
 
     def grid(self, latents: Sequence[Tensor], number: int, window: Window | None = None) -> GridInputs:
         """What the network reads of one of them."""
-        wanted = range(number, min(number + 1, self.spec.context.maps))
+        wanted = [number] if number < self.spec.context.maps else []
         seen = self.spec.context.reads.relaxed(latents[number])
         return self._grid(latents[number], seen, number, self._features(wanted, latents, window).get(number), window)
 
@@ -79,35 +81,65 @@ class ContextModel(nn.Module):
             self._known_places[level, shape] = found.to(latents).reshape(-1, *shape)
         return cut(self._known_places[level, shape], core)
 
-    def _features(self, wanted: range, latents: Sequence[Tensor], window: Window | None) -> dict[int, Tensor]:
-        """`[F, *core]` by grid, of those `wanted`, which have maps: M_g times the grids after it at the same place.
+    def _features(self, wanted: Sequence[int], latents: Sequence[Tensor], window: Window | None) -> dict[int, Tensor]:
+        """`[F, *core]` by grid, of those `wanted`, ascending, which have maps: M_g times the grids after it at the same place."""
+        still = self.spec.context.still
+        return {
+            number: features
+            for lasting in (False, True)
+            for number, features in self._chain([number for number in wanted if (number in still) == lasting], latents, window, lasting).items()
+        }
+
+    def _chain(self, wanted: Sequence[int], latents: Sequence[Tensor], window: Window | None, lasting: bool) -> dict[int, Tensor]:
+        """Those of grids that are still ones, or of grids none of which is.
 
         All maps at once, level after level from the coarsest: what they make of a level is one product, and goes on upsampled.
         """
         found: dict[int, Tensor] = {}
         if not wanted:
             return found
-        matrices, clamped = self._matrices(wanted), self._clamped(latents)
+        matrices, clamped = self._matrices(tuple(wanted)), self._clamped(latents)
         levels, first = self.spec.grid_levels, wanted[0]
         total: Tensor | None = None
         place: Part = ()
         for level in reversed(range(levels[first], self.spec.levels)):
             here = [number for number, other in enumerate(levels) if other == level]
             rows = sum(levels[number] <= level for number in wanted)  # maps of this level's grids and of finer ones
-            above, place = place, tuple(slice(0, size) for size in latents[here[0]].shape[2:]) if window is None else window.whole[here[0]]
+            parts = [self._whole(latents, window, number) for number in here]
+            above, place = place, parts[0] if not lasting else (self._whole(latents, window, first)[0], *parts[0][1:])
             if total is not None:
-                total = _nearest(total[: rows * FEATURES], above, place, self._doublings(here))
+                doublings = self._doublings(here)
+                total = _nearest(total[: rows * FEATURES], above, place, doublings if not lasting else (0, *doublings[1:]))
             if here[-1] > first:
-                values = torch.cat([clamped[number].squeeze(0) for number in here])
+                seen = [self._timed(clamped[number].squeeze(0), number, part, place, lasting) for number, part in zip(here, parts, strict=True)]
+                values = torch.cat(seen)
                 columns = matrices[:rows, :, here[0] : here[-1] + 1].reshape(-1, len(here))
                 own = (columns @ values.flatten(1)).view(-1, *values.shape[1:])
                 total = own if total is None else total + own
             assert total is not None
-            core = (slice(None),) * self.spec.axes if window is None else window.inner[here[0]]
-            found |= {number: cut(total[(number - first) * FEATURES :][:FEATURES], core) for number in here if number in wanted}
+            for number in here:
+                if number in wanted:
+                    core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
+                    found[number] = cut(total[wanted.index(number) * FEATURES :][:FEATURES], core)
         return found
 
-    def _matrices(self, wanted: range) -> Tensor:
+    def _whole(self, latents: Sequence[Tensor], window: Window | None, number: int) -> Part:
+        """What is seen of a grid."""
+        return tuple(slice(0, size) for size in latents[number].shape[2:]) if window is None else window.whole[number]
+
+    def _timed(self, values: Tensor, number: int, part: Part, place: Part, lasting: bool) -> Tensor:
+        """A grid's values `[1, *grid]` at the frames of `place`: those of its level, or of still grids, whose middle frames are seen there."""
+        spec = self.spec.context
+        if (number in spec.still) == lasting:
+            return values
+        key = (number, part[0].start, values.shape[1], place[0].start, place[0].stop, lasting)
+        if key not in self._frames:
+            frames, span = np.arange(place[0].start, place[0].stop), spec.lasting[number]
+            at = middles(frames, span) if lasting else frames >> span
+            self._frames[key] = torch.from_numpy((at - part[0].start).clip(0, values.shape[1] - 1)).to(values.device)
+        return values.index_select(1, self._frames[key])
+
+    def _matrices(self, wanted: tuple[int, ...]) -> Tensor:
         """`[wanted, F, G]`: the maps, columns for all grids, zeros for those that are not after the map's own."""
         grids = self.spec.context.grids
         own = [self.tensors[f"m{number}"] for number in wanted]
@@ -128,7 +160,7 @@ class ContextModel(nn.Module):
     def _doublings(self, grids: Sequence[int]) -> Shape:
         """How often each axis halves from the level of those grids to the next coarser one: once or not at all."""
         shifts = self.spec.shifts
-        return tuple(after - before for before, after in zip(shifts[grids[-1]], shifts[grids[-1] + 1], strict=True))
+        return tuple(after - before for before, after in zip(shifts[grids[0]], shifts[grids[-1] + 1], strict=True))
 
 
 def _plane(values: Tensor) -> Tensor:

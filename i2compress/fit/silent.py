@@ -1,4 +1,4 @@
-"""Finest grids that are 0 everywhere, which take no bytes (coding.latents), and once that is settled no time either."""
+"""Grids that are 0 everywhere, which take no bytes (coding.latents), and once that is settled no time either."""
 
 from collections.abc import Callable
 
@@ -8,27 +8,32 @@ from torch import Tensor
 from .problem import Problem
 
 
-def silent_grids(latents: list[Tensor]) -> int:
-    """How many of the finest grids are 0; never all."""
-    return next((number for number, grid in enumerate(latents[:-1]) if grid.any()), len(latents) - 1)
+def silent_grids(latents: list[Tensor]) -> tuple[int, ...]:
+    """The numbers of grids that are 0; never all, as the last one counts as not."""
+    return tuple(number for number, grid in enumerate(latents[:-1]) if not grid.any())
 
 
-def worthless_grids(problem: Problem, latents: list[Tensor], loss: Callable[[list[Tensor]], float]) -> int:
-    """How many of the finest grids cost more bits than they are worth, so that the loss of the signal is no higher without them; never all.
+def worthless_grids(problem: Problem, latents: list[Tensor], loss: Callable[[list[Tensor]], float]) -> tuple[int, ...]:
+    """The numbers of the silent grids, and of those of the finest that cost more bits than they are worth: the loss is no higher without them.
 
     Args:
-        problem: whose first grids may be silent already.
+        problem: some of whose grids may be silent already.
         latents: rounded, `[1, 1, *grid_l]`, finest first.
         loss: of latents on the whole signal, where the problem's silent grids take no bits.
     """
-    found, latents, least = problem.silent, [*latents], loss(latents)
-    before = found
-    while found < len(latents) - 1:
-        latents[found] = torch.zeros_like(latents[found])
-        problem.silent = found + 1
+    before, still = problem.silent, problem.spec.context.still
+    found, latents, least = [*before], [*latents], loss(latents)
+    for number in range(len(latents) - 1):
+        if number in before:
+            continue
+        kept, latents[number] = latents[number], torch.zeros_like(latents[number])
+        problem.silent = tuple(sorted((*found, number)))
         without = loss(latents)
-        if without > least:
+        if without <= least:
+            found, least = [*problem.silent], without
+            continue
+        latents[number] = kept
+        if number not in still:  # what stands still may be worth its bits where what moves is not
             break
-        found, least = found + 1, without
     problem.silent = before
-    return found
+    return tuple(found)

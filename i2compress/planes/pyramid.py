@@ -164,9 +164,10 @@ def _streams(latents: list[Grid], context: ContextWeights, spec: PyramidSpec) ->
     """In how many streams the latents are coded: those that decode parts need, and one for each of the finest grids that then takes no bytes."""
     bits = latent_bits(latents, context, tile=spec.tile)
     few = bits.sum() < 8 * SPLIT_BYTES
-    silent = next((number for number, grid in enumerate(latents) if grid.any()), len(latents) - 1)
-    pay = [number + 1 for number in range(silent) if bits[: number + 1].sum() > 8 * FRAMING * (number + 1)]
-    return min(max(1 if few else STREAMS, 1 + max(pay, default=0)), len(latents), MAX_STREAMS)
+    # What each of the finest grids saves, or costs, in a stream of its own: a grid of zeros takes none of its bits there.
+    saved = np.cumsum([(0 if grid.any() else bit) - 8 * (FRAMING + grid.any()) for grid, bit in zip(latents[:-1], bits, strict=False)])
+    pays = int(saved.argmax()) + 1 if len(saved) and saved.max() > 0 else 0
+    return min(max(1 if few else STREAMS, 1 + pays), len(latents), MAX_STREAMS)
 
 
 def stream_grids(grids: int, streams: int) -> list[range]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Float32Array
+from ..field.lasting import shares
 from .banded import Band, apply, doubling
 
 Range: TypeAlias = tuple[int, int]
@@ -25,23 +26,35 @@ class Pyramid:
         latents: integer grids, finest first, three axes each.
         up: half filters `[L - 1, 4]`; row l upsamples level l + 1 to level l.
         shifts: the binary logarithm of each grid's stride along each axis.
-        levels: the level of each grid.
+        levels: the level of each grid; those that are still come after the others of their level.
+        stills: which are.
     """
 
-    def __init__(self, latents: Sequence[npt.NDArray[np.int32]], up: Float32Array, shifts: Sequence[tuple[int, ...]], levels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        latents: Sequence[npt.NDArray[np.int32]],
+        up: Float32Array,
+        shifts: Sequence[tuple[int, ...]],
+        levels: Sequence[int],
+        stills: Sequence[bool] = (),
+    ) -> None:
+        self._levels, self._stills = levels, stills or [False] * len(latents)
+        first = [levels.index(level) for level in levels]  # of the level of each, which is none of the still ones
+        self._shifts = [shifts[number] for number in first]
+        self._shapes = [latents[number].shape for number in first]
+        self._lasting = [shifts[number][0] - own[0] for number, own in enumerate(self._shifts)]
         self._latents = latents
-        self._shifts, self._levels = shifts, levels
         self._up = [doubling(half) for half in up]
         self._based = len(latents) - 1  # the grid from which on features are known for the whole grid
         self._base = latents[-1][None].astype(np.float32)
         while self._based and levels[self._based - 1] >= BASE_LEVEL:
-            self._base = self._features(self._based - 1, _whole(latents[self._based - 1].shape))
+            self._base = self._features(self._based - 1, _whole(self._shapes[self._based - 1]))
             self._based -= 1
 
     @property
     def grid(self) -> tuple[int, ...]:
         """Samples of the source grid, three axes."""
-        return self._latents[0].shape
+        return self._shapes[0]
 
     def features(self, window: Box) -> Float32Array:
         """Features `[G, t, h, w]` of a window inside the source grid, channel 0 from the last grid."""
@@ -59,12 +72,20 @@ class Pyramid:
             active = [axis for axis in range(3) if self._shifts[number + 1][axis] > self._shifts[number][axis]]
             coarse = tuple(
                 (max(0, (start >> 1) - 2), min(size, (stop + 5) >> 1)) if axis in active else (start, stop)
-                for axis, ((start, stop), size) in enumerate(zip(window, self._latents[number + 1].shape, strict=True))
+                for axis, ((start, stop), size) in enumerate(zip(window, self._shapes[number + 1], strict=True))
             )
             known = self._features(number + 1, (coarse[0], coarse[1], coarse[2]))
             for axis in active:
                 known = _doubled(known, axis + 1, self._up[level], coarse[axis][0], window[axis])
-        return np.concatenate([known, self._latents[number][part][None].astype(np.float32)])
+        return np.concatenate([known, self._grid(number, part)[None]])
+
+    def _grid(self, number: int, part: tuple[slice, ...]) -> Float32Array:
+        """A grid on a part of its level."""
+        if not self._stills[number]:
+            return self._latents[number][part].astype(np.float32)
+        frames, *rest = part
+        grid = self._latents[number][(slice(None), *rest)].astype(np.float32)
+        return np.tensordot(shares(frames.start, frames.stop - frames.start, self._lasting[number], len(grid)), grid, 1)
 
 
 def _doubled(x: Float32Array, axis: int, band: Band, origin: int, wanted: Range) -> Float32Array:

@@ -117,6 +117,7 @@ class Renderer(GridRenderer):
             self._weights.get("up", np.zeros((0, 4), np.float32)),
             shifts=[(0,) * len(lead) + shifts for shifts in spec.shifts],
             levels=spec.grid_levels,
+            stills=spec.stills,
         )
         source = PyramidSource(self._pyramid, make_layer(spec, self._weights))
         super().__init__(spec.grid, source, channels=spec.channels, threads=threads)

@@ -23,6 +23,7 @@ from .parts import found_mesh
 
 MAX_LEVELS = 5  # that halve rows and columns
 SLOW = (1, 2)  # levels after which one more halves time alone: what stands still is told there once for several frames
+STILL_LEVELS = 2
 FEWEST = 4  # samples along time of such a level, at least
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
@@ -153,6 +154,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
         planes=planes,
         split=SPLIT if planes > 1 else 0,
         sharp=sum(1 << level for level in slow),
+        still=STILL_LEVELS,
         step_code=min(max(round(code), 0), MAX_STEP_CODE),
     )
 
@@ -160,9 +162,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
 def first_weights(spec: PyramidSpec) -> Arrays:
     """Where a fit of luma and chroma begins: each plane of latents on its own channel, the single grids on luma."""
     gains = np.zeros_like(prior(0, spec)["S"])
-    for grid, level in enumerate(reversed(spec.grid_levels)):
-        number = len(spec.grid_levels) - 1 - grid
-        plane = spec.grid_levels[:number].count(level)
+    for grid, plane in enumerate(reversed(spec.grid_planes)):
         gains[min(plane, len(gains) - 1), grid] = COLOUR_GAIN
     return {"S": gains} if spec.planes > 1 else {}
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ...arrays import Float32Array
-from ...mesh import STEPS, Mesh, linear
+from ...coords import linear
+from ...mesh import STEPS, Mesh
 from .. import estimates
 from ..protocol import Hooks
 from .mesh import FARTHEST, mesh_bytes
