@@ -52,20 +52,25 @@ def features_and_gradients(grid: tuple[int, ...], dtype: torch.dtype, origins: l
         for shape, shifts in zip(spec.latent_shapes, spec.shifts, strict=True)
     ]
     latents = [torch.randn(1, 1, *shape, generator=generator).to(dtype).requires_grad_() for shape in shapes]
-    found = field.features(latents, None if origins is None else [origins[level] for level in spec.grid_levels])
+    own = None if origins is None else [origins[level] for level in spec.grid_levels]
+    if own is not None and spec.still:
+        own = [(at >> spec.context.lasting[n], *rest) if n in spec.context.still else (at, *rest) for n, (at, *rest) in enumerate(own)]
+    found = field.features(latents, own)
     wanted = torch.randn(found.shape, generator=generator).to(dtype)
     return [found.detach(), *torch.autograd.grad((found * wanted).sum(), [taps, *latents])]
 
 
 PICTURES: list[tuple[tuple[int, ...], dict[str, int]]] = [((37, 51), {}), ((8, 300), {}), ((5, 4), {})]
 VOLUMES: list[tuple[tuple[int, ...], dict[str, int]]] = [((6, 19, 70), {}), ((9, 8, 11), {"sharp": 2}), ((3, 14, 9), {"steady": 1}), ((1, 6, 7), {})]
+VOLUMES += [((9, 8, 11), {"still": 1}), ((11, 8, 11), {"sharp": 2, "still": 2})]
 
 
 @pytest.mark.parametrize(
     ("grid", "kept", "origins"),
     [(*case, origins) for case in PICTURES for origins in (None, [(7, 6), (3, 2), (1, 0)])]
     + [(*case, None) for case in VOLUMES]
-    + [((6, 19, 70), {}, [(5, 7, 6), (2, 3, 2), (1, 1, 0)]), ((9, 8, 11), {"sharp": 2}, [(5, 7, 6), (2, 3, 2), (1, 3, 2)])],
+    + [((6, 19, 70), {}, [(5, 7, 6), (2, 3, 2), (1, 1, 0)]), ((9, 8, 11), {"sharp": 2}, [(5, 7, 6), (2, 3, 2), (1, 3, 2)])]
+    + [((6, 19, 70), {"still": 2}, [(5, 7, 6), (2, 3, 2), (1, 1, 0)])],
 )
 def test_the_compiled_features_and_their_gradients_are_those_of_float64(
     grid: tuple[int, ...], kept: dict[str, int], origins: list[tuple[int, ...]] | None

@@ -138,7 +138,7 @@ def test_recorded_steps_are_those_that_are_made_anew_bit_for_bit(case: str) -> N
                 run.step(float(share))
             assert all(torch.equal(a, b) for a, b in zip(state(plain), state(recorded), strict=True)), done
     kinds = 3 if case == "windows" else 1  # of four windows, the two in the middle are alike
-    assert (plain.problem.silent > 0) == (case == "silent")
+    assert bool(plain.problem.silent) == (case == "silent")
     assert tape.recorded == (2 + (case == "silent")) * kinds + 1  # moved (with all grids and with fewer) and frozen, and the bases
 
 

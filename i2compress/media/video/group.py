@@ -23,8 +23,8 @@ from .parts import found_mesh
 
 MAX_LEVELS = 5  # that halve rows and columns
 SLOW = (1, 2)  # levels after which one more halves time alone: what stands still is told there once for several frames
-STILL_LEVELS = 2
 FEWEST = 4  # samples along time of such a level, at least
+STILL_LEVELS = 2  # with grids for what stands still all the while, where the camera does not go far
 WIDTH, HIDDEN = 8, 16
 SPLIT = 1  # the first level with a grid for each channel
 PLANES_FROM = 3 << 14  # samples of the smallest group with a grid for each channel
@@ -43,27 +43,30 @@ class Frames:
         values: `[n, H, W, C]`, luma and chroma or other colours.
         importance: weights of their squared errors, of the same shape; None where all are 1.
         motion: how they move.
+        far: whether the camera goes so far that they have little in common.
     """
 
     values: Float32Array
     importance: Float32Array | None
     motion: Motion = STILL
+    far: bool = False
 
 
 def frames_of(values: Float32Array, layout: Layout, colour: Colour, settings: EncodeSettings, hooks: Hooks) -> Frames:
     """What is fitted of frames `[n, H, W, C]` of a source, of one scene."""
     values = to_luma(values, colour) if colour.yuv else values
-    motion = STILL if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), layout, settings, hooks)
-    return Frames(values=values, importance=importance(values, layout, colour), motion=motion)
+    motion, far = (STILL, False) if settings.field != DEFAULT_FIELD else found_motion(brightness(values, colour), layout, settings, hooks)
+    return Frames(values=values, importance=importance(values, layout, colour), motion=motion, far=far)
 
 
-def found_motion(frames: Float32Array, layout: Layout, settings: EncodeSettings, hooks: Hooks) -> Motion:
-    """How frames `[n, H, W]` of one scene move, of a video of that layout."""
+def found_motion(frames: Float32Array, layout: Layout, settings: EncodeSettings, hooks: Hooks) -> tuple[Motion, bool]:
+    """How frames `[n, H, W]` of one scene move, of a video of that layout, and whether the camera goes far."""
     path = camera_path(frames, largest_group(settings))
     # Frames of a camera that goes far have little in common, whether or not its path is followed: what they share moves faster than a mesh can tell.
     far = math.prod(plane_grid(frames.shape, path or found_path(frames))) > ROOM * frames.size
     hurried = settings.time_limit is not None and estimates.MESH_SAMPLE * frames.size > MESH_TIME * settings.time_limit
-    return Motion(path=path, mesh=None if far or hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks))
+    mesh = None if far or hurried else found_mesh(frames, path, layout.frequency, settings.rate_weight, hooks)
+    return Motion(path=path, mesh=mesh), far
 
 
 def steps_of(settings: EncodeSettings, layout: Layout) -> int:
@@ -129,13 +132,13 @@ def _fit(group: GroupFit, frames: Frames, hooks: Hooks) -> tuple[FittedPlane, bo
     )
     if settings.field != DEFAULT_FIELD:
         return fit_field(job, file_spec(job.grid, job.channels, settings, scale=INPUT_SCALE)), False
-    spec = pyramid_spec(job.grid, job.channels, settings, longest=group.longest)
+    spec = pyramid_spec(job.grid, job.channels, settings, longest=group.longest, still=0 if frames.far else STILL_LEVELS)
     if base is not None and {name: values.shape for name, values in base.items()} == spec.weight_shapes:
         return fit_pyramid(job, spec, part=PART, base=base), True
     return fit_pyramid(job, spec, part=PART, start=Start(weights=first_weights(spec) if colour.yuv else {})), False
 
 
-def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings, *, longest: int) -> PyramidSpec:
+def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings, *, longest: int, still: int = STILL_LEVELS) -> PyramidSpec:
     """The sizes of the field that a plane of `grid` (n, H, W) is fitted with.
 
     Whatever their length, all groups of a video have the levels of the longest one, so that each can begin at the weights of the one before.
@@ -154,7 +157,7 @@ def pyramid_spec(grid: tuple[int, ...], channels: int, settings: EncodeSettings,
         planes=planes,
         split=SPLIT if planes > 1 else 0,
         sharp=sum(1 << level for level in slow),
-        still=STILL_LEVELS,
+        still=min(still, halving + len(slow) - 1),
         step_code=min(max(round(code), 0), MAX_STEP_CODE),
     )
 
