@@ -22,6 +22,7 @@ from .windows import Window, cut_all, windows
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 COUNTED = 0.5  # share of the bits of weights that counts while fitting: all of them keep weights from moving; measured, docs/results/training.md
+COUNTED_AXES = 3  # and that of fields of so many axes, though their prior is not trained: their weights are a large part of a video
 
 if TYPE_CHECKING:
     from .steering import Steering
@@ -105,7 +106,7 @@ class Problem:
         self.windows = windows(spec, schedule.window_side(spec.axes), distortion.reach)
         self.latent_shapes: Sequence[Shape] = spec.latent_shapes
         self._origins = {name: torch.from_numpy(value.astype(np.float32)).to(device) for name, value in self.prior.items()}
-        self.counted = COUNTED if self.start.prior > 0 else 0.0
+        self.counted = COUNTED if self.start.prior > 0 or spec.axes == COUNTED_AXES else 0.0
         self.begin_at(self.start)
 
     def begin_at(self, start: Start) -> None:

@@ -40,6 +40,7 @@ from .windows import Window, cut, likeness
 logger = logging.getLogger(__name__)
 
 GAIN = 16.0  # a latent is 16 times its parameter, so that one learning rate suits all
+STILL_GAIN = 2.0  # times that is a latent of a still grid: it has to overtake what the others tell at every moment (docs/results/video.md)
 UNIT = 1e3  # times the loss is what is differentiated
 LEAST_TIME = 0.01  # seconds that are left for the whole signal, at least
 AGAIN_FROM = 0.6  # the share of a steered fit from which on it is made once more where it missed its aim; lambda is not moved after it
@@ -83,8 +84,10 @@ class PyramidFit(TrainingLoop[_State]):
         self.order = np.random.default_rng(seed)
         self.pair = Pair(problem.device, samples, serial_up_to=self.schedule.serial_up_to)
         self.latents = [torch.zeros(1, 1, *shape, device=problem.device) for shape in problem.latent_shapes]
-        for grid, values in zip(self.latents, problem.start.latents, strict=False):
-            grid[0, 0] = torch.from_numpy(values / GAIN)
+        still = problem.spec.context.still
+        self.gains = [GAIN * (STILL_GAIN if number in still else 1) for number in range(len(self.latents))]
+        for grid, values, gain in zip(self.latents, problem.start.latents, self.gains, strict=False):
+            grid[0, 0] = torch.from_numpy(values / gain)
         self.cores = [self._core(window) for window in problem.windows]
         self._telling = problem.telling(problem.windows)
         weights = problem.weights()
@@ -202,7 +205,7 @@ class PyramidFit(TrainingLoop[_State]):
 
     def rounded(self) -> list[Tensor]:
         """The latents as they would be coded."""
-        return [torch.round(grid * GAIN).clamp(-LIMIT, LIMIT) for grid in self.latents]
+        return [torch.round(grid * gain).clamp(-LIMIT, LIMIT) for grid, gain in zip(self.latents, self.gains, strict=True)]
 
     def _rescale(self, before: float) -> None:
         """After a change of lambda, give the latents the step that goes with it, as its square root does, and have the field make as much of them.
@@ -222,7 +225,7 @@ class PyramidFit(TrainingLoop[_State]):
 
     def relaxed(self) -> list[Float32Array]:
         """The latents before they are rounded."""
-        return [np.asarray(grid[0, 0].cpu().numpy() * GAIN, np.float32) for grid in self.latents]
+        return [np.asarray(grid[0, 0].cpu().numpy() * gain, np.float32) for grid, gain in zip(self.latents, self.gains, strict=True)]
 
     def step(self, share: float) -> None:
         """See TrainingLoop.step."""
@@ -341,16 +344,18 @@ class PyramidFit(TrainingLoop[_State]):
     def _seen(self, place: Place, frozen: bool) -> list[Tensor]:
         """The window's latents: relaxed, or rounded once frozen."""
         if frozen:
-            return apart([torch.round(grid * GAIN) for grid in together(place.whole)], place.whole)
+            return apart([torch.round(grid) for grid in together(torch._foreach_mul(place.whole, self.gains))], place.whole)
         grids = list(place.leaves)
         if len(self.places) > 1:
             grids = [grid.clone() for grid in place.whole]
             for grid, part, leaf in zip(grids, place.window.inner, place.leaves, strict=True):
                 cut(grid, part).copy_(leaf)
         temperature, stretch, noise, _ = self._numbers.values
-        moving = [grid for number, grid in enumerate(grids) if number not in self.problem.silent]
-        seen = iter(apart([relaxed(grid * GAIN, temperature, noise, self.generator, stretch) for grid in together(moving)], moving))
-        return [torch.zeros_like(grid) if number in self.problem.silent else next(seen) for number, grid in enumerate(place.whole)]
+        numbers = [number for number in range(len(grids)) if number not in self.problem.silent]
+        moving = torch._foreach_mul([grids[number] for number in numbers], [self.gains[number] for number in numbers])
+        seen = apart([relaxed(grid, temperature, noise, self.generator, stretch) for grid in together(moving)], moving)
+        found = dict(zip(numbers, seen, strict=True))
+        return [found[number] if number in found else torch.zeros_like(grid) for number, grid in enumerate(place.whole)]
 
     def _set_rates(self, share: float, latent_optimizer: Adam) -> None:
         rates = self.schedule.rates(share, self.done)
