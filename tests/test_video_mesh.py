@@ -108,8 +108,8 @@ def test_what_rests_and_what_was_stopped_and_small_frames_have_no_mesh() -> None
 def test_a_limited_time_that_would_be_spent_on_a_mesh_has_none() -> None:
     group = sys.modules["i2compress.media.video.group"]
     frames, layout = swaying()[..., 0], sway()[0].layout
-    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=100.0), Hooks()).mesh is not None
-    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=1.0), Hooks()).mesh is None
+    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=100.0), Hooks())[0].mesh is not None
+    assert group.found_motion(frames, layout, replace(SETTINGS, time_limit=1.0), Hooks())[0].mesh is None
 
 
 def test_a_mesh_takes_a_small_part_of_a_file_and_its_moments_are_as_far_apart_as_the_frame_rate_says() -> None:
@@ -276,7 +276,7 @@ def test_where_the_camera_goes_far_parts_do_not_move_by_themselves(monkeypatch: 
         path = tuple((0, 8 * far * number // (FRAMES - 1)) for number in range(FRAMES))
         monkeypatch.setattr(group, "camera_path", lambda frames, largest, path=path: path)
         monkeypatch.setattr(group, "found_mesh", lambda *_: some())
-        assert (group.found_motion(frames, layout, SETTINGS, Hooks()).mesh is not None) == wanted
+        assert (group.found_motion(frames, layout, SETTINGS, Hooks())[0].mesh is not None) == wanted
         monkeypatch.setattr(group, "camera_path", lambda frames, largest: ())  # as where a plane would be too large for it
         monkeypatch.setattr(group, "found_path", lambda frames, path=path: path)
-        assert (group.found_motion(frames, layout, SETTINGS, Hooks()).mesh is not None) == wanted
+        assert (group.found_motion(frames, layout, SETTINGS, Hooks())[0].mesh is not None) == wanted

@@ -32,7 +32,7 @@ from .parallel import Pair, cpu_threads
 from .places import Place
 from .problem import FittedPyramid, Problem, Start
 from .rate import relaxed, stretch_of
-from .silent import silent_grids, worthless_grids
+from .silent import moving_grids, nearly_silent, silent_grids, worthless_grids
 from .soap import Group, Soap
 from .training_loop import TAIL_STEPS, StepInfo, TrainingLoop
 from .windows import Window, cut, likeness
@@ -109,6 +109,8 @@ class PyramidFit(TrainingLoop[_State]):
         shifts = problem.spec.shifts if recorded else []
         self._likeness: list[Hashable] = [likeness(window, shifts) if recorded else number for number, window in enumerate(problem.windows)]
         self._shared: dict[Hashable, Place] = {}
+        for place in self.places:
+            place.optimizer.resting = problem.silent
         self._looks = 0  # for grids that are to be silent: one for those that are 0 while latents move, and one for those that are not worth it after
         self._frozen = False
         self._numbers = Numbers(4, problem.device)  # temperature and stretch of the soft rounding, noise, and what the rate is differentiated times
@@ -443,6 +445,8 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     weights = joined(problem.spec, problem.weights(), smaller.weights())
     finest = [np.zeros(shape, np.float32) for shape in problem.spec.latent_shapes[: finest_grids(problem.spec)]]
     problem.begin_at(Start(weights=weights, latents=[*finest, *run.relaxed()]))
+    if first.silent_from is not None and nearly_silent(run.rounded(), moving_grids(half)):  # what is finer still will not be worth its bits
+        problem.silent = tuple(moving_grids(problem.spec))
     cost_made = round(cost * (run.done + before))
     steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit
     if limit is not None and problem.schedule.span[1] > 0:  # a signal that is itself a halved one keeps its share

@@ -5,12 +5,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..field.spec import PyramidSpec
 from .problem import Problem
+
+NEXT_TO_NOTHING = 0.01  # of a grid: the noise of a fit leaves up to a fifth of that
 
 
 def silent_grids(latents: list[Tensor]) -> tuple[int, ...]:
     """The numbers of grids that are 0; never all, as the last one counts as not."""
     return tuple(number for number, grid in enumerate(latents[:-1]) if not grid.any())
+
+
+def nearly_silent(latents: list[Tensor], numbers: list[int]) -> bool:
+    """Whether of each of these grids next to nothing is not 0."""
+    return all(float((latents[number] != 0).float().mean()) < NEXT_TO_NOTHING for number in numbers)
+
+
+def moving_grids(spec: PyramidSpec) -> list[int]:
+    """The numbers of the grids of the finest level that are not still."""
+    return [number for number, level in enumerate(spec.grid_levels) if level == 0 and number not in spec.context.still]
 
 
 def worthless_grids(problem: Problem, latents: list[Tensor], loss: Callable[[list[Tensor]], float]) -> tuple[int, ...]:
