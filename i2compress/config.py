@@ -122,7 +122,7 @@ def coordinate_batch(points: int) -> int:
 STARTED_STEPS = {1: 30, 2: 60, 3: 100, 4: 150, 5: 200, 6: 400, 7: 800, 8: 1600, 9: 4000}
 
 # Steps of a fit of each group of pictures of a video, whose samples are many; a short or small one gets up to MORE_STEPS times as many.
-VIDEO_STEPS = {1: 60, 2: 80, 3: 100, 4: 120, 5: 150, 6: 300, 7: 700, 8: 1500, 9: 4000}
+VIDEO_STEPS = {1: 60, 2: 80, 3: 110, 4: 150, 5: 200, 6: 320, 7: 700, 8: 1500, 9: 4000}
 VIDEO_SAMPLES = 30 * 144 * 176  # of the smallest video without more: a second of QCIF
 MORE_STEPS = 2.0
 

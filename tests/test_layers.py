@@ -57,6 +57,7 @@ ORDERED = [
     ("config", "kinds"),
     ("container", "header"),
     ("field", "coding"),
+    ("mesh", "coords"),
     ("codec", "targets"),
     ("codec", "tracks"),
     ("cli", "bench"),

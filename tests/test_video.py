@@ -279,7 +279,7 @@ def test_a_file_without_frames_is_told_as_such() -> None:
 
 
 def test_short_and_small_videos_get_more_steps_up_to_twice_as_many() -> None:
-    assert [video_steps(5, samples) for samples in (1, 100_000, 400_000, 760_320, 1 << 30)] == [300, 300, 207, 150, 150]
+    assert [video_steps(5, samples) for samples in (1, 100_000, 400_000, 760_320, 1 << 30)] == [400, 400, 276, 200, 200]
 
 
 def test_options_that_exclude_each_other_and_empty_parts_are_refused() -> None:

@@ -232,7 +232,8 @@ class CompiledFeatures(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grid = grads[0].shape[2:]
         whole = np.ascontiguousarray(grads[0][0].numpy()).reshape(-1, *(1,) * (3 - len(grid)), *grid)
-        by_up, found = np.zeros_like(ctx.halves), []
+        by_up = np.zeros_like(ctx.halves)
+        found: list[Tensor] = []
         for level in range(ctx.levels[-1] + 1):
             own = list(ctx.levels).count(level)
             for by_grid, weights in zip(whole[: -own - 1 : -1], ctx.spread[len(found) : len(found) + own], strict=True):

@@ -18,8 +18,8 @@ from ..field.spec import Arrays, PyramidSpec
 def halved_spec(spec: PyramidSpec) -> PyramidSpec:
     """The sizes of a pyramid without its finest level, on half the resolution."""
     grid = tuple((size + 1) // 2 for size in spec.grid)
-    fewer = {"split": max(0, spec.split - 1), "still": max(0, spec.still - 1), "steady": spec.steady >> 1, "sharp": spec.sharp >> 1}
-    return replace(spec, grid=grid, levels=spec.levels - 1, **fewer)
+    split, still = (max(0, levels - 1) for levels in (spec.split, spec.still))
+    return replace(spec, grid=grid, levels=spec.levels - 1, split=split, still=still, steady=spec.steady >> 1, sharp=spec.sharp >> 1)
 
 
 def finest_grids(spec: PyramidSpec) -> int:
