@@ -23,7 +23,7 @@ from .files import atomic_writer
 EVERY = 30.0  # seconds between two states of a fit
 SHARE = 20  # and at least so many times what writing one takes
 KEPT_DAYS = 30  # after which what nobody went on with is removed
-VERSION = 4  # of what a state holds
+VERSION = 5  # of what a state holds
 
 
 @dataclass

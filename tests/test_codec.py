@@ -84,6 +84,8 @@ def test_the_finest_grids_of_a_low_quality_are_silent_and_take_no_bytes() -> Non
     count = next(number for number, grid in enumerate(plane.latents) if grid.any())
     empty = [not stream for stream in content.latents]
     assert 0 < sum(empty) <= count < len(plane.latents) and not any(empty[: -sum(empty)])
+    whole = next(number for number, call in enumerate(rate.call_args_list) if call.args[1][0].shape[2:] == plane.latents[0].shape)
+    assert seen[whole] == (0,)  # as the halved picture's finest grid was next to nothing
     assert (seen[0], seen[-1]) == ((), tuple(number for number, grid in enumerate(plane.latents[:-1]) if not grid.any()))
     assert result.psnr > 20 and np.array_equal(I2File.from_bytes(result.data).render().values, i2compress.decode(result.data).values)
 

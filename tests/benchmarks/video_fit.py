@@ -1,12 +1,12 @@
-"""What the steps of a video's fit give, on the halved video first and without that, in groups of other lengths, with weights that count less, and
-with frames whose parts do not move or whose planes are no larger than so many times the frames.
+"""What the steps of a video's fit give, on the halved video first and without that, in groups of other lengths, with weights that count less,
+without grids for what stands still, and with frames whose parts do not move or whose planes are no larger than so many times the frames.
 
     python -m tests.benchmarks.video_fit 'VIDEO#xywh=X,Y,W,H&frames=A:B'... [--steps 150,300] [--quality 50] [--halved no,yes] [--longest 32,128]
-        [--counted 0,1] [--meshes no,yes,always] [--growth 2,4]
+        [--counted 0,1] [--still 0,2] [--meshes no,yes,always] [--growth 2,4]
 
 --longest: frames of a group at most. --counted: the share of the bits of weights that are differences from those of the first group that counts
-while fitting. Parts of videos are named as `i2c bench video` takes them. The loss is 1000 (D + lambda R) of the whole file, the seconds are of
-the processor, one thread.
+while fitting. --still: the finest levels, so many, that have still grids. Parts of videos are named as `i2c bench video` takes them. The loss is
+1000 (D + lambda R) of the whole file, the seconds are of the processor, one thread.
 """
 
 import argparse
@@ -27,6 +27,8 @@ from i2compress.media.video.colour import Colour, of_planes
 from i2compress.memory import keep_freed_memory
 from i2compress.signal import Metadata
 
+group = sys.modules["i2compress.media.video.group"]  # whose name the package has for something else
+
 
 def signal_of(clip: Clip) -> Signal:
     """The clip as a source."""
@@ -43,27 +45,30 @@ def main() -> None:
     parser.add_argument("--halved", default="yes")
     parser.add_argument("--longest", default=str(groups.LONGEST))
     parser.add_argument("--counted", default=str(fit.COUNTED_FROM_BASE))
+    parser.add_argument("--still", default=str(group.STILL_LEVELS))
     parser.add_argument("--meshes", default="yes")
     parser.add_argument("--growth", default=str(camera.MOST_GROWTH))
     options = parser.parse_args()
     keep_freed_memory()
-    kinds = [given.split(",") for given in (options.steps, options.halved, options.longest, options.counted, options.meshes, options.growth)]
-    names = ["video", "steps", "halved first", "frames of a group", "weights count", "meshes", "growth", "loss", "PSNR", "bytes", "CPU s"]
+    asked = (options.steps, options.halved, options.longest, options.counted, options.still, options.meshes, options.growth)
+    kinds = [given.split(",") for given in asked]
+    names = ["video", "steps", "halved first", "frames of a group", "weights count", "still", "meshes", "growth", "loss", "PSNR", "bytes", "CPU s"]
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for path in options.videos:
         signal = signal_of(read_video(path))
-        for steps, halved, longest, counted, meshes, growth in product(*kinds):
+        for steps, halved, longest, counted, still, meshes, growth in product(*kinds):
             settings = EncodeSettings(quality=options.quality, steps=int(steps), threads=1)
             began = time.process_time()
             halves = patch.object(Coarse, "pays", Coarse.pays if halved == "yes" else lambda *_: False)
             shares = patch.object(fit, "COUNTED_FROM_BASE", float(counted))
-            moves = patch.object(sys.modules["i2compress.media.video.group"], "found_mesh", (lambda *_: None) if meshes == "no" else parts.found_mesh)
+            moves = patch.object(group, "found_mesh", (lambda *_: None) if meshes == "no" else parts.found_mesh)
             leaves = patch.object(parts, "PAYS", math.inf if meshes == "always" else parts.PAYS)
             planes = patch.object(camera, "MOST_GROWTH", float(growth))
-            with halves, shares, moves, leaves, planes, patch.object(groups, "LONGEST", int(longest)):
+            stills = patch.object(group, "STILL_LEVELS", int(still))
+            with halves, shares, stills, moves, leaves, planes, patch.object(groups, "LONGEST", int(longest)):
                 made = encode(signal, settings)
             figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"
-            print(f"| {path.rpartition('/')[2]} | {steps} | {halved} | {longest} | {counted} | {meshes} | {growth} | {figures} |", flush=True)
+            print(" | ".join([f"| {path.rpartition('/')[2]}", steps, halved, longest, counted, still, meshes, growth, f"{figures} |"]), flush=True)
 
 
 if __name__ == "__main__":

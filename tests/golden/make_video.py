@@ -35,14 +35,14 @@ def digest(data: bytes) -> dict[str, list[object]]:
 
 
 def clips() -> dict[str, np.ndarray]:
-    """Frames `[T, H, W, C]` over which a camera moves, and which change in the middle; and some in which a part sways."""
+    """Frames `[T, H, W, C]` over which a camera moves, and which change in the middle; some in which a part sways; and some that rest."""
     t, y, x = np.meshgrid(np.arange(14), np.arange(20), np.arange(26), indexing="ij")
     rows, columns = y + 0.31 * t, x - 0.57 * t
     waves = [np.sin(0.9 * columns + 0.3 * rows + c) * np.cos(0.7 * rows - 0.4 * columns) for c in range(3)]
     frames = 0.5 + 0.35 * np.stack(waves, -1)
     frames[7:] = 1 - frames[7:, ::-1] / 2
-    swaying = np.stack(sway(), -1)
-    return {"moving": np.asarray(frames, np.float32), "gray": np.asarray(frames[:6, ..., :1], np.float32), "swaying": swaying}
+    clips = {"moving": frames, "gray": frames[:6, ..., :1], "swaying": np.stack(sway(), -1), "resting": rest()}
+    return {name: np.asarray(values, np.float32) for name, values in clips.items()}
 
 
 def sway() -> list[np.ndarray]:
@@ -52,6 +52,16 @@ def sway() -> list[np.ndarray]:
     rows, columns = y + 0.5 * far, x + far
     waves = [np.sin(0.5 * columns + 0.2 * rows + c) * np.cos(0.4 * rows - 0.3 * columns) for c in range(3)]
     return [np.asarray(0.5 + 0.35 * wave, np.float32) for wave in waves]
+
+
+def rest() -> np.ndarray:
+    """Frames `[T, H, W, 3]` of a fine texture that rests, of two colours, over which a square passes."""
+    y, x = np.mgrid[:20, :26]
+    texture = 0.5 + 0.2 * np.sin(1.9 * x + 0.7 * y) * np.cos(2.3 * y) + 0.1 * np.sin(0.9 * x * y)
+    frames = np.repeat(np.stack([texture, texture, 1 - texture], -1)[None], 40, 0)
+    for number, frame in enumerate(frames):
+        frame[6:12, number // 2 : number // 2 + 6] = 0.9
+    return frames
 
 
 def main() -> None:
