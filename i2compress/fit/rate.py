@@ -83,30 +83,27 @@ class ContextModel(nn.Module):
 
     def _features(self, wanted: Sequence[int], latents: Sequence[Tensor], window: Window | None) -> dict[int, Tensor]:
         """`[F, *core]` by grid, of those `wanted`, ascending, which have maps: M_g times the grids after it at the same place."""
-        still = self.spec.context.still
-        return {
-            number: features
-            for lasting in (False, True)
-            for number, features in self._chain([number for number in wanted if (number in still) == lasting], latents, window, lasting).items()
-        }
+        still, clamped = self.spec.context.still, self._clamped(latents) if wanted else []
+        moving, lasting = ([number for number in wanted if (number in still) == lasts] for lasts in (False, True))
+        return self._chain(moving, clamped, window, lasting=False) | self._chain(lasting, clamped, window, lasting=True)
 
-    def _chain(self, wanted: Sequence[int], latents: Sequence[Tensor], window: Window | None, lasting: bool) -> dict[int, Tensor]:
-        """Those of grids that are still ones, or of grids none of which is.
+    def _chain(self, wanted: Sequence[int], clamped: Sequence[Tensor], window: Window | None, *, lasting: bool) -> dict[int, Tensor]:
+        """Those of still grids, at whose few frames all others are seen too, or of grids none of which is still.
 
         All maps at once, level after level from the coarsest: what they make of a level is one product, and goes on upsampled.
         """
         found: dict[int, Tensor] = {}
         if not wanted:
             return found
-        matrices, clamped = self._matrices(tuple(wanted)), self._clamped(latents)
+        matrices = self._matrices(tuple(wanted))
         levels, first = self.spec.grid_levels, wanted[0]
         total: Tensor | None = None
         place: Part = ()
         for level in reversed(range(levels[first], self.spec.levels)):
             here = [number for number, other in enumerate(levels) if other == level]
             rows = sum(levels[number] <= level for number in wanted)  # maps of this level's grids and of finer ones
-            parts = [self._whole(latents, window, number) for number in here]
-            above, place = place, parts[0] if not lasting else (self._whole(latents, window, first)[0], *parts[0][1:])
+            parts = [_whole(clamped, window, number) for number in here]
+            above, place = place, parts[0] if not lasting else (_whole(clamped, window, first)[0], *parts[0][1:])
             if total is not None:
                 doublings = self._doublings(here)
                 total = _nearest(total[: rows * FEATURES], above, place, doublings if not lasting else (0, *doublings[1:]))
@@ -122,10 +119,6 @@ class ContextModel(nn.Module):
                     core = (slice(None),) * self.spec.axes if window is None else window.inner[number]
                     found[number] = cut(total[wanted.index(number) * FEATURES :][:FEATURES], core)
         return found
-
-    def _whole(self, latents: Sequence[Tensor], window: Window | None, number: int) -> Part:
-        """What is seen of a grid."""
-        return tuple(slice(0, size) for size in latents[number].shape[2:]) if window is None else window.whole[number]
 
     def _timed(self, values: Tensor, number: int, part: Part, place: Part, lasting: bool) -> Tensor:
         """A grid's values `[1, *grid]` at the frames of `place`: those of its level, or of still grids, whose middle frames are seen there."""
@@ -161,6 +154,11 @@ class ContextModel(nn.Module):
         """How often each axis halves from the level of those grids to the next coarser one: once or not at all."""
         shifts = self.spec.shifts
         return tuple(after - before for before, after in zip(shifts[grids[0]], shifts[grids[-1] + 1], strict=True))
+
+
+def _whole(latents: Sequence[Tensor], window: Window | None, number: int) -> Part:
+    """What is seen of a grid."""
+    return tuple(slice(0, size) for size in latents[number].shape[2:]) if window is None else window.whole[number]
 
 
 def _plane(values: Tensor) -> Tensor:
