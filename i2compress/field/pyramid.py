@@ -48,9 +48,7 @@ class PyramidField(nn.Module):
         """
         total, levels, shifts = latents[-1], self.spec.grid_levels, self.spec.shifts
         if len(total) == 1 and self.spec.levels > 1 and suits((*latents, self.tensors["up"])):
-            found: Tensor = CompiledFeatures.apply(
-                levels, self._ways(origins), self._spread(latents, origins), self.tensors["up"], *latents
-            )  # type: ignore[no-untyped-call]
+            found: Tensor = CompiledFeatures.apply(levels, self._ways(origins), self._spread(latents, origins), self.tensors["up"], *latents)  # type: ignore[no-untyped-call]
             return found
         spread = self._spread(latents, origins)
         first = len(latents) - 1

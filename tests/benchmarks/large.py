@@ -3,8 +3,7 @@
     python -m tests.benchmarks.large PHOTOS [--tiles 4x3] [--efforts 1,5] [--starts none,trained] [--tune psnr]
 
 The picture is a mosaic of the first photographs of a folder that are large enough, each cut to --tile pixels: their detail is that of real
-photographs, pixel by pixel. The loss is
-1000 (D + lambda R) of the whole file, where squared errors are what is minimised.
+photographs, pixel by pixel. The loss is 1000 (D + lambda R) of the whole file, where squared errors are what is minimised.
 """
 
 import argparse
@@ -61,8 +60,8 @@ def main() -> None:
         made = encode(signal, settings)
         elapsed, used = time.monotonic() - began, time.process_time() - used
         loss = "-" if made.loss is None else f"{1e3 * made.loss:.3f}"
-        row = [f"{signal.layout.samples / 1e6:.1f}", str(effort), start, loss, f"{made.psnr:.2f}", str(len(made.data)), f"{elapsed:.0f}", f"{used:.0f}"]
-        print(f"| {' | '.join(row)} |", flush=True)
+        figures = f"{loss} | {made.psnr:.2f} | {len(made.data)} | {elapsed:.0f} | {used:.0f}"
+        print(f"| {signal.layout.samples / 1e6:.1f} | {effort} | {start} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
