@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Float32Array
-
 KEYS_HALO = 2
 
 
@@ -44,9 +42,3 @@ def normalised(size: float, part: tuple[int, int] | None = None, offset: float =
     """
     start, stop = part or (0, math.floor(size))
     return np.asarray((2 * np.arange(start, stop) + (1 + 2 * offset)) / size - 1, np.float64)
-
-
-def linear(places: npt.ArrayLike, step: int, count: int) -> Float32Array:
-    """Weights `[n, count]` of points 0, step, 2 step ... at places, of which those beyond the outermost points have theirs."""
-    at = (np.asarray(places, np.float64) / step).clip(0, count - 1)
-    return np.asarray((1 - np.abs(at[:, None] - np.arange(count))).clip(0), np.float32)

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Float32Array, FloatingArray, IntegerArray, Shape
-from .coords import linear
 
 STEPS = 4  # displacements of a sample
 
@@ -49,3 +48,9 @@ def mesh_shape(grid: Shape, cell: int, pace: int) -> tuple[int, int, int, int]:
     """`[moments, 2, rows, columns]` of the mesh over frames of `grid` (frames, rows, columns): as few as reach the last of each."""
     frames, rows, columns = (-(-(size - 1) // step) + 1 for size, step in zip(grid, (pace, cell, cell), strict=True))
     return frames, 2, rows, columns
+
+
+def linear(places: npt.ArrayLike, step: int, count: int) -> Float32Array:
+    """Weights `[n, count]` of points 0, step, 2 step ... at places, of which those beyond the outermost points have theirs."""
+    at = (np.asarray(places, np.float64) / step).clip(0, count - 1)
+    return np.asarray((1 - np.abs(at[:, None] - np.arange(count))).clip(0), np.float32)

@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
     "windows": {"grid": (20, 144), "windows": 32, "levels": 2, "tune": "visual"},
     "explicit": {"explicit": True},
     "volume": {"grid": (6, 18, 20), "levels": 3, "steady": 1},
+    "still": {"grid": (9, 12, 14), "levels": 3, "steady": 1, "still": 2},
     "magnitudes": {"context_inputs": MAGNITUDES, "channels": 1, "levels": 1},
     "start": {"side": 64},
     "silent": {"levels": 2, "silent": 0.4, "lam": 1.0},
@@ -125,7 +126,7 @@ def test_what_a_recorded_step_reads_stays_where_it_is(case: str) -> None:
         assert not [reference for reference in given.values() if reference.expired()]
 
 
-@pytest.mark.parametrize("case", ["visual", "opacity", "windows", "volume", "magnitudes", "start", "silent"])
+@pytest.mark.parametrize("case", ["visual", "opacity", "windows", "volume", "still", "magnitudes", "start", "silent"])
 def test_recorded_steps_are_those_that_are_made_anew_bit_for_bit(case: str) -> None:
     with uncompiled():
         tape = Tape()

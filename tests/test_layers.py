@@ -57,7 +57,6 @@ ORDERED = [
     ("config", "kinds"),
     ("container", "header"),
     ("field", "coding"),
-    ("mesh", "coords"),
     ("codec", "targets"),
     ("codec", "tracks"),
     ("cli", "bench"),

@@ -1,6 +1,7 @@
 """Still grids: latents whose frames last, for what stands still while other things move."""
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,7 @@ from i2compress.fit.silent import moving_grids, nearly_silent, silent_grids
 from i2compress.kinds import Kind
 from i2compress.media.video.content import Clip
 from i2compress.planes.pyramid import _streams
+from i2compress.render import Renderer
 from tests.test_uneven_strides import groups, latents
 
 SPEC = PyramidSpec(grid=(19, 11, 14), channels=3, width=4, levels=4, hidden=4, planes=3, split=1, sharp=0b010, still=2)
@@ -41,6 +43,15 @@ def test_a_still_grids_frames_count_fully_in_their_middle_and_fade_over_to_each_
     assert found.shape == (22, 2) and np.allclose(found.sum(1), 1) and found.min() >= 0
     assert np.allclose(found[:7, 0], 1) and np.allclose(found[15:, 1], 1)
     assert np.allclose(np.diff(found[7:14, 1]), 1 / 8) and found[10, 1] == pytest.approx(3.5 / 8)  # half a frame before the middle of the two
+
+
+def test_many_still_frames_take_no_more_memory_than_they_are() -> None:
+    spec = PyramidSpec(grid=(1 << 16, 1, 1), channels=1, width=1, levels=5, hidden=1, steady=0b1111, still=4)
+    weights = {name: values.astype(np.float32) for name, values in prior(0, spec).items()}
+    tracemalloc.start()
+    Renderer(spec, weights, [np.ones(shape, np.int32) for shape in spec.latent_shapes])
+    assert tracemalloc.get_traced_memory()[1] < 64e6  # a share of each frame in each would be 16 GB
+    tracemalloc.stop()
 
 
 def test_the_shapes_of_still_grids() -> None:

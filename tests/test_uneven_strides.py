@@ -82,3 +82,6 @@ def test_strides_that_do_not_exist_are_refused() -> None:
             PyramidSpec(grid=(4, 8, 8), channels=1, levels=4, **wrong)
     with pytest.raises(LimitError):
         PyramidSpec(grid=(8, 8), channels=1, levels=4, steady=1)
+    for levels in (0, 13, 1 << 31):
+        with pytest.raises(LimitError, match="levels"):
+            PyramidSpec(grid=(4, 8, 8), channels=1, levels=levels)

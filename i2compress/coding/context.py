@@ -69,7 +69,7 @@ def upsample(values: Float64Array, shape: Shape) -> Float64Array:
 
 
 def timed(spec: ContextSpec, level: int, shape: Shape, coarser: list[IntegerArray]) -> list[IntegerArray]:
-    """The grids after one of `shape` as it sees them: still ones at all frames of their level, or by a still one the others at its middle frames."""
+    """The grids after one of `shape` as it sees them: a still one the others at its middle frames, any other the still ones in every frame."""
     if not spec.still:
         return coarser
     found, frames = [], shape[0]  # of the level's own grids, which come before its still ones
@@ -93,7 +93,7 @@ def coarse_features(weights: ContextWeights, level: int, shape: Shape, coarser: 
         coarser: the grids y_{g+1}, ..., y_{G-1}, each of the shape of the one before or half of it, but for those that are still.
 
     Returns:
-        integers as float64 `[4, *shape of y_{g+1}]`, with frames as the grid has them; None where it has no map and zeros are to be used.
+        integers as float64 `[4, *shape of y_{g+1}]` as the grid sees it (see `timed`); None where it has no map and zeros are to be used.
 
     Raises:
         MalformedError: another number of grids than the model asks for.

@@ -192,7 +192,7 @@ def _derived(tables: dict[str, npt.NDArray[np.int64]], spec: PyramidSpec) -> dic
     of and only opacity is foreseen from, and the output of opacity is made of those grids alone.
     """
     trained, own = trained_spec(spec.step_code).grid_levels, spec.grid_levels
-    planes = [own[:grid].count(level) for grid, level in enumerate(own)]  # finest first, as all grids here
+    planes = spec.grid_planes  # finest first, as all grids here
     opaque = np.array([spec.channels % 2 == 0 and plane == spec.channels - 1 for plane in planes])
     source = [trained.index(level) + (0 if opacity else plane) for level, plane, opacity in zip(own, planes, opaque, strict=True)]
     columns = [len(trained) - 1 - grid for grid in reversed(source)]  # of B and S, coarsest first

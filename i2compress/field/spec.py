@@ -1,7 +1,7 @@
 """What defines a pyramid field: its sizes, its tensors, and the values every tensor starts from (prior 0).
 
-With G latent grids y_g of L levels (stride 2**level; one grid a level, but several, for colours, at three of them, and as many still ones, whose
-frames last as long as a sample of the last grid does, at the finest), C channels of the implicit layer and D output channels,
+With G latent grids y_g of L levels (stride 2**level; one grid a level, but several, for colours, at three of them; the finest levels may have as many
+still ones besides, whose frames last as long as a sample of the last grid does), C channels of the implicit layer and D output channels,
 
     h(x)   = step [y_{G-1}, ..., y_0] at x, each upsampled by two as often as its stride asks    G features
     u(x)   = B h(x) + c
@@ -71,7 +71,7 @@ class PyramidSpec:
         split: 0..12 where planes > 1, else 0.
         steady: bit l is set where the first of three axes (time) does not halve from level l to l + 1; 0 of two axes.
         sharp: bit l is set where the other axes do not; a step that halves nothing does not exist.
-        still: the finest levels, so many, that have still grids too, after their own; 0 of two axes.
+        still: how many of the finest levels have still grids too, after their own; 0 of two axes.
 
     Raises:
         LimitError: a number out of range.
@@ -97,9 +97,9 @@ class PyramidSpec:
     def __post_init__(self) -> None:
         if len(self.grid) not in DEFAULT_OFFSETS:
             raise LimitError(f"pyramid has {len(self.grid)} grid axes; expected 2 or 3")
+        self._check("levels", 1, MAX_LEVELS)
         for name, low, high in (
             ("width", 1, MAX_WIDTH),
-            ("levels", 1, MAX_LEVELS),
             ("hidden", 1, MAX_HIDDEN),
             ("neighbours", 1, len(DEFAULT_OFFSETS[len(self.grid)])),
             ("tile_log2", MIN_TILE_LOG2, MAX_TILE_LOG2),
@@ -111,13 +111,17 @@ class PyramidSpec:
             ("sharp levels", 0, (1 << (self.levels - 1)) - 1 if self.axes == 3 else 0),
             ("still levels", 0, self.levels - 1 if self.axes == 3 else 0),
         ):
-            value = getattr(self, name.removesuffix(" levels"))
-            if not low <= value <= high:
-                raise LimitError(f"pyramid field has {name} {value}; expected {low} to {high}")
+            self._check(name, low, high)
         if self.steady & self.sharp:
             raise LimitError(
                 f"pyramid field has levels {self.steady & self.sharp:b} that are like those before them; expected each to halve some axis"
             )
+
+    def _check(self, name: str, low: int, high: int) -> None:
+        """Raises LimitError where a number is out of range."""
+        value = getattr(self, name.removesuffix(" levels"))
+        if not low <= value <= high:
+            raise LimitError(f"pyramid field has {name} {value}; expected {low} to {high}")
 
     @property
     def axes(self) -> int:

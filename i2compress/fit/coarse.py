@@ -2,8 +2,8 @@
 
 All grids of a pyramid but the finest are a pyramid of the signal at half its resolution. A step there costs a quarter of one of the whole
 (of two axes; an eighth of three). So a fit begins on the halved signal, with all grids but the finest, and goes on with what that found. The
-latents stay where they are, one level further up; the finest grid begins at zero, and tensors keep their values but for what belongs to that
-grid alone.
+latents stay where they are, one level further up; the finest grids begin at zero, and tensors keep their values but for what belongs to
+them alone.
 """
 
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ from .windows import Window, cut_all, windows
 SAMPLES_FLOOR = 4096  # smaller signals weigh their bits as if they had this many samples
 WEIGHT_STEP = 2.0**-6  # about what weights are quantised to
 COUNTED = 0.5  # share of the bits of weights that counts while fitting: all of them keep weights from moving; measured, docs/results/training.md
-COUNTED_AXES = 3  # and that of fields of so many axes, though their prior is not trained: their weights are a large part of a video
+COUNTED_AXES = 3  # fields of so many axes count it without a trained prior too: weights are a quarter of a small video
 
 if TYPE_CHECKING:
     from .steering import Steering
@@ -141,7 +141,7 @@ class Problem:
         return rate
 
     def weight_rate(self) -> Tensor | None:
-        """Bits a sample that the weights' differences from a trained prior or a base count in the loss, a differentiable scalar; None: nothing."""
+        """Bits a sample that the weights' differences from their prior or base count in the loss, a differentiable scalar; None: nothing."""
         if not self.counted:
             return None
         bits = torch.stack([weight_bits(tensor - self._origins[name]) for name, tensor in self.weights().items()]).sum()

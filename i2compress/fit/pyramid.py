@@ -445,7 +445,8 @@ def _begin_coarse(problem: Problem, seed: int, on_step: Callable[[StepInfo], Non
     weights = joined(problem.spec, problem.weights(), smaller.weights())
     finest = [np.zeros(shape, np.float32) for shape in problem.spec.latent_shapes[: finest_grids(problem.spec)]]
     problem.begin_at(Start(weights=weights, latents=[*finest, *run.relaxed()]))
-    if first.silent_from is not None and nearly_silent(run.rounded(), moving_grids(half)):  # what is finer still will not be worth its bits
+    settled = first.silent_from is not None and problem.steering is None  # else lambda may fall far, and what is silent stays so
+    if settled and nearly_silent(run.rounded(), moving_grids(half)):  # what is finer still will not be worth its bits
         problem.silent = tuple(moving_grids(problem.spec))
     cost_made = round(cost * (run.done + before))
     steps, limit = max(1, problem.schedule.steps - round(cost_made / len(problem.windows))), then.time_limit

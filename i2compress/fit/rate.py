@@ -28,7 +28,7 @@ class ContextModel(nn.Module):
         self.spec = spec
         self.offsets = causal_offsets(spec.axes, spec.neighbours)
         self._neighbours = Neighbours(self.offsets)
-        self._frames: dict[tuple[int, ...], Tensor] = {}  # of grids that are seen at other frames than their own
+        self._frames: dict[tuple[int, ...], Tensor] = {}  # of grids that are seen by still ones, by where they are
         self._columns: dict[tuple[int, ...], Tensor] = {}  # by the grids that are wanted: where the elements of their maps are, see _matrices
         self._known_places: dict[tuple[int, Shape], Tensor] = {}
         self.tensors = nn.ParameterDict({name: nn.Parameter(torch.tensor(values[name], dtype=torch.float32)) for name in spec.context.tensors})
@@ -125,11 +125,13 @@ class ContextModel(nn.Module):
         spec = self.spec.context
         if (number in spec.still) == lasting:
             return values
-        key = (number, part[0].start, values.shape[1], place[0].start, place[0].stop, lasting)
+        span, begin = spec.lasting[number], part[0].start
+        if not lasting:  # not by indices: their gradients would be summed in no certain order on a GPU
+            return values.repeat_interleave(1 << span, 1).narrow(1, place[0].start - (begin << span), place[0].stop - place[0].start)
+        key = (number, begin, values.shape[1], place[0].start, place[0].stop)
         if key not in self._frames:
-            frames, span = np.arange(place[0].start, place[0].stop), spec.lasting[number]
-            at = middles(frames, span) if lasting else frames >> span
-            self._frames[key] = torch.from_numpy((at - part[0].start).clip(0, values.shape[1] - 1)).to(values.device)
+            at = middles(np.arange(place[0].start, place[0].stop), span) - begin
+            self._frames[key] = torch.from_numpy(at.clip(0, values.shape[1] - 1)).to(values.device)
         return values.index_select(1, self._frames[key])
 
     def _matrices(self, wanted: tuple[int, ...]) -> Tensor:

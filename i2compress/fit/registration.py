@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..arrays import Float32Array, FloatingArray
-from ..coords import linear
-from ..mesh import mesh_shape
+from ..mesh import linear, mesh_shape
 from .parallel import cpu_threads
 
 BEFORE = (1, 2, 4, 8)  # frames back, with which each is compared

@@ -119,7 +119,7 @@ class Schedule:
         frozen_from: the share from which on the latents are rounded and frozen, while the weights settle.
         settling_rate: from there on the weights' rates as shares of the first ones: at its beginning and at the end.
         least_rate: and what they are at least before.
-        silent_from: the share of its steps after which the finest grids that are 0 everywhere stay so, at no cost; None for never. Once latents are
+        silent_from: the share of its steps after which grids that are 0 everywhere stay so, at no cost; None for never. Once latents are
             frozen, so do those that are worth less than their bits.
         rho: what A and K are scaled to contract with.
         iterations, gradient: of the implicit layer, while fitting.

@@ -27,7 +27,7 @@ def moving_grids(spec: PyramidSpec) -> list[int]:
 
 
 def worthless_grids(problem: Problem, latents: list[Tensor], loss: Callable[[list[Tensor]], float]) -> tuple[int, ...]:
-    """The numbers of the silent grids, and of those of the finest that cost more bits than they are worth: the loss is no higher without them.
+    """The numbers of the silent grids, and of those up to the first worth its bits that is not still: the loss is no higher without them.
 
     Args:
         problem: some of whose grids may be silent already.

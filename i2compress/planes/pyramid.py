@@ -164,7 +164,7 @@ def _streams(latents: list[Grid], context: ContextWeights, spec: PyramidSpec) ->
     """In how many streams the latents are coded: those that decode parts need, and one for each of the finest grids that then takes no bytes."""
     bits = latent_bits(latents, context, tile=spec.tile)
     few = bits.sum() < 8 * SPLIT_BYTES
-    # What each of the finest grids saves, or costs, in a stream of its own: a grid of zeros takes none of its bits there.
+    # What each of the finest grids saves, or costs, in a stream of its own: a grid of zeros takes none of its bits there, others end in a byte more.
     saved = np.cumsum([(0 if grid.any() else bit) - 8 * (FRAMING + grid.any()) for grid, bit in zip(latents[:-1], bits, strict=False)])
     pays = int(saved.argmax()) + 1 if len(saved) and saved.max() > 0 else 0
     return min(max(1 if few else STREAMS, 1 + pays), len(latents), MAX_STREAMS)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Float32Array
-from ..field.lasting import shares
+from ..field.lasting import between
 from .banded import Band, apply, doubling
 
 Range: TypeAlias = tuple[int, int]
@@ -85,7 +85,9 @@ class Pyramid:
             return self._latents[number][part].astype(np.float32)
         frames, *rest = part
         grid = self._latents[number][(slice(None), *rest)].astype(np.float32)
-        return np.tensordot(shares(frames.start, frames.stop - frames.start, self._lasting[number], len(grid)), grid, 1)
+        before, after = between(frames.start, frames.stop - frames.start, self._lasting[number], len(grid))
+        weights = after[:, None, None]
+        return (1 - weights) * grid[before] + weights * grid[np.minimum(before + 1, len(grid) - 1)]
 
 
 def _doubled(x: Float32Array, axis: int, band: Band, origin: int, wanted: Range) -> Float32Array:

@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from ...arrays import Float32Array
-from ...coords import linear
-from ...mesh import STEPS, Mesh
+from ...mesh import STEPS, Mesh, linear
 from .. import estimates
 from ..protocol import Hooks
 from .mesh import FARTHEST, mesh_bytes
