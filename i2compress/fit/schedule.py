@@ -85,7 +85,7 @@ class Coarse:
     joined: float = 0.05
     samples: int = 1 << 14
     levels: int = 4
-    fewest: int = 20
+    fewest: int = 4
 
     def pays(self, spec: PyramidSpec, steps: int) -> bool:
         """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
@@ -220,9 +220,12 @@ def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
     # In a limited time there may be few of them, and what is for many then fails by more than it gains otherwise. Video gained nothing from
     # it, and lost where much moves.
     many = 0.0 if settings.time_limit is not None or len(grid) > 2 else min(max(math.log(max(steps, 1) / FEW) / math.log(MANY / FEW), 0.0), 1.0)
+    # In so few steps latents get to where they should be only if they go further in each, and coarse ones where steps cost little.
+    short = max(1.0, FEW / max(steps, 1))
     return Schedule(
         steps=steps,
-        coarse=Coarse(steps=0.8 - 0.5 * many),
+        latent_rate=Schedule.latent_rate * math.sqrt(short),
+        coarse=Coarse(steps=(0.8 - 0.5 * many) * short),
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
         recursion_rate=2.0 * 4.0**-many,
