@@ -171,4 +171,4 @@ def test_a_few_steps_give_a_picture_already() -> None:
     values = 0.5 + 0.3 * np.sin(rows / 9.0) * np.cos(columns / 13.0) + 0.1 * np.sin(rows * columns / 90.0)
     picture = Signal(values=np.repeat(values[..., None], 3, -1).astype(np.float32))
     made = encode(picture, EncodeSettings(steps=8, threads=1, start="none", tune="psnr"))
-    assert made.psnr > 22  # as many steps on all of the picture come to 12 dB
+    assert made.psnr > 22  # as many steps on the whole picture come to 16 dB

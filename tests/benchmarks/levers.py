@@ -29,6 +29,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "whole": {"coarse": None},
     "one-halving": {"coarse": Coarse(samples=1 << 16)},
     "more-coarse-steps": {"coarse": Coarse(steps=1.5)},
+    "few-as-many": {"coarse": Coarse(fewest=20), "latent_rate": 1e-2},
     "short": {"coarse": Coarse(steps=0.8), "recursion_rate": 2.0, "frozen_from": 0.9},
     "middle": {"coarse": Coarse(steps=0.5), "recursion_rate": 1.0, "frozen_from": 0.93},
     "long": {"coarse": Coarse(steps=0.3), "recursion_rate": 0.5, "frozen_from": 0.95},
