@@ -163,7 +163,7 @@ def test_small_signals_and_those_that_start_at_their_places_have_no_coarse_fit()
     quarter, half = first.with_coarse(PyramidSpec(grid=(300, 300), channels=3, levels=5)) or (None, None)
     assert quarter is not None and half is not None  # neither of them comes to the end of the schedule
     assert quarter.rates(1.0, 100) == half.rates(1.0, 100) == first.rates(0.0, 100)
-    assert Schedule(steps=3).with_coarse(PyramidSpec(grid=(600, 600), channels=3, levels=6)) is None
+    assert Schedule(steps=19).with_coarse(PyramidSpec(grid=(600, 600), channels=3, levels=6)) is None
 
 
 def test_a_few_steps_give_a_picture_already() -> None:

@@ -25,6 +25,7 @@ REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights
 # Steps of a fit of a picture that still takes many of them on the halved signal, moves A and K fast and freezes its latents early, and of one
 # that does so no more; see pyramid_schedule, and docs/results/speed.md for what that gives.
 FEW, MANY = 60, 250
+FEWEST = 4  # steps of a fit of a picture that has some on the halved signal
 
 SHORTEST = 20  # steps of a fit that is to say anything of a longer one
 
@@ -85,7 +86,7 @@ class Coarse:
     joined: float = 0.05
     samples: int = 1 << 14
     levels: int = 4
-    fewest: int = 4
+    fewest: int = 20
 
     def pays(self, spec: PyramidSpec, steps: int) -> bool:
         """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
@@ -221,11 +222,12 @@ def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
     # it, and lost where much moves.
     many = 0.0 if settings.time_limit is not None or len(grid) > 2 else min(max(math.log(max(steps, 1) / FEW) / math.log(MANY / FEW), 0.0), 1.0)
     # In so few steps latents get to where they should be only if they go further in each, and coarse ones where steps cost little.
-    short = max(1.0, FEW / max(steps, 1))
+    picture = len(grid) <= 2  # of video it is not measured
+    short = max(1.0, FEW / max(steps, 1)) if picture else 1.0
     return Schedule(
         steps=steps,
         latent_rate=Schedule.latent_rate * math.sqrt(short),
-        coarse=Coarse(steps=(0.8 - 0.5 * many) * short),
+        coarse=Coarse(steps=(0.8 - 0.5 * many) * short, fewest=FEWEST if picture else Coarse.fewest),
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
         recursion_rate=2.0 * 4.0**-many,
