@@ -20,8 +20,8 @@ from i2compress.fit import StepInfo, compensate, fit_signal, pick_device
 from i2compress.fit.compensate import quantise
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, Neighbours, laplace_bits, network_bits
+from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
-from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.rate import ContextModel, soft_round
 from i2compress.fit.schedule import Compensation, Schedule, pyramid_schedule, started_schedule
 from i2compress.fit.windows import cut, cut_all, windows
@@ -275,6 +275,9 @@ def test_a_schedule_anneals_between_its_ends() -> None:
     assert schedule.rates(0.575, 50) == pytest.approx((1e-2, 2e-2, 1e-2, 5e-3))  # half way down
     assert schedule.rates(0.9, 90) == pytest.approx((1e-3, 2e-3, 1e-3, 0))
     assert schedule.rates(1.0, 100) == pytest.approx((1e-4, 2e-4, 1e-4, 0))
+    each = pyramid_schedule(EncodeSettings(steps=100), (8, 8))
+    assert each.rates(0.0, 12, 4).latents == pytest.approx(4e-3)  # the fourth step on each of four windows
+    assert schedule.rates(0.0, 12, 4) == schedule.rates(0.0, 12)
 
 
 def test_longer_fits_of_pictures_have_fewer_coarse_steps_and_freeze_later() -> None:

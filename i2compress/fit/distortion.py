@@ -39,6 +39,9 @@ class Distortion(Protocol):
     def share(self, window: Window) -> float:
         """Of the samples of the window's core, those that count: what differs there is an error."""
 
+    def residual(self, values: Tensor, part: Part) -> Tensor:
+        """`[D, *part]`: what such values leave of that part of the signal; 0 where it does not count."""
+
     def curvature(self, window: Window, part: Part) -> Tensor:
         """`[1, D, *part]`, not negative: on a part of what the window sees, the second derivatives by the output of the sum before the mean."""
 
@@ -86,6 +89,11 @@ class SquaredError:
     def source(self, part: Part) -> Tensor:
         """`[D, *part]`: the values that are wanted on a part of the signal."""
         return cut(self._target, part)[0]
+
+    def residual(self, values: Tensor, part: Part) -> Tensor:
+        """See Distortion."""
+        left = self.source(part) - values
+        return left if self._importance is None else left * (cut(self._importance, part)[0] > 0)
 
     def curvature(self, window: Window, part: Part) -> Tensor:
         """See Distortion: the same for all values."""

@@ -114,6 +114,10 @@ class Perceptual:
         """See Distortion: the squared error alone, as what is seen of details waits for them."""
         return self._squares.halved()
 
+    def residual(self, values: Tensor, part: Part) -> Tensor:
+        """See Distortion."""
+        return self._squares.residual(values, part)
+
     def curvature(self, window: Window, part: Part) -> Tensor:
         """See Distortion: what the slope says at random small errors, which is the diagonal of the Gauss-Newton matrix on average."""
         whole = window.whole[0]

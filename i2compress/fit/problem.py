@@ -112,7 +112,11 @@ class Problem:
     def begin_at(self, start: Start) -> None:
         """Have the fit begin there."""
         self.start = start
-        for name, value in start.weights.items():
+        self.set_weights(start.weights)
+
+    def set_weights(self, weights: Arrays) -> None:
+        """Have these tensors those values; the others stay."""
+        for name, value in weights.items():
             self.weights()[name].data.copy_(torch.from_numpy(value))
 
     def weights(self) -> dict[str, Tensor]:

@@ -79,6 +79,7 @@ class Coarse:
         samples: signals of at least so many, so that a step there is much cheaper indeed.
         levels: and pyramids of at least so many.
         fewest: steps of the shortest fit that has it.
+        guesses: whether the finest grids of a fit that begins without a trained prior begin as guess.guess_finest says, and not at 0.
     """
 
     steps: float = 0.8
@@ -87,6 +88,7 @@ class Coarse:
     samples: int = 1 << 14
     levels: int = 4
     fewest: int = 20
+    guesses: bool = False
 
     def pays(self, spec: PyramidSpec, steps: int) -> bool:
         """Whether a pyramid of that spec is fitted at half its resolution first, with so many steps in all."""
@@ -116,6 +118,7 @@ class Schedule:
         refresh_every: steps from one refreshing of the weights' bases to the next; see soap.
         temperatures, noises: of the relaxed latents at first, and when they are frozen.
         warm_up: steps in which the rates rise.
+        warm_up_each: whether those are steps on each window.
         anneal_from: the share after which they fall.
         frozen_from: the share from which on the latents are rounded and frozen, while the weights settle.
         settling_rate: from there on the weights' rates as shares of the first ones: at its beginning and at the end.
@@ -145,6 +148,7 @@ class Schedule:
     temperatures: tuple[float, float] = (0.5, 0.08)
     noises: tuple[float, float] = (0.25, 0.15)
     warm_up: int = 10
+    warm_up_each: bool = False
     anneal_from: float = 0.25
     frozen_from: float = 0.9
     settling_rate: tuple[float, float] = (0.05, 0.005)
@@ -175,9 +179,9 @@ class Schedule:
     def _placed(self, share: float) -> float:
         return self.span[0] + (self.span[1] - self.span[0]) * share
 
-    def rates(self, share: float, done: int) -> Rates:
-        """Of the step after `done` ones."""
-        warm = min(1.0, (done + 1) / self.warm_up)
+    def rates(self, share: float, done: int, windows: int = 1) -> Rates:
+        """Of the step after `done` ones on so many windows."""
+        warm = min(1.0, (done / (windows if self.warm_up_each else 1) + 1) / self.warm_up)
         placed = self._placed(share)
         fall = cosine(placed, self.anneal_from, self.frozen_from)
         weights = warm * max(fall, self.least_rate)
@@ -227,7 +231,8 @@ def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
     return Schedule(
         steps=steps,
         latent_rate=Schedule.latent_rate * math.sqrt(short),
-        coarse=Coarse(steps=(0.8 - 0.5 * many) * short, fewest=FEWEST if picture else Coarse.fewest),
+        warm_up_each=picture,  # the first step of Adam on a window moves all its latents by as much, whether they matter or not
+        coarse=Coarse(steps=(0.8 - 0.5 * many) * short, fewest=FEWEST if picture else Coarse.fewest, guesses=len(grid) == 2),
         candidates=EFFORTS[settings.effort].candidates,
         time_limit=settings.time_limit,
         recursion_rate=2.0 * 4.0**-many,

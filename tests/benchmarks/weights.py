@@ -15,8 +15,8 @@ import torch
 from i2compress.config import EncodeSettings
 from i2compress.fit.compensate import PyramidTrial, compensated
 from i2compress.fit.distortion import SquaredError
+from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
-from i2compress.fit.pyramid import fit_pyramid
 from i2compress.fit.quantise import search
 from i2compress.fit.schedule import Schedule
 from i2compress.media.image.encode import pyramid_spec
