@@ -28,6 +28,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "as-it-is": {},
     "whole": {"coarse": None},
     "one-halving": {"coarse": Coarse(samples=1 << 16)},
+    "no-guess": {"coarse": {"guesses": False}},
     "more-coarse-steps": {"coarse": Coarse(steps=1.5)},
     "few-as-many": {"coarse": Coarse(fewest=20), "latent_rate": 1e-2},
     "short": {"coarse": Coarse(steps=0.8), "recursion_rate": 2.0, "frozen_from": 0.9},
@@ -43,7 +44,9 @@ def losses(pictures: list[Float32Array], lever: str, settings: list[EncodeSettin
     """Of all pictures with all settings, and the seconds of the processor."""
 
     def schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
-        return replace(pyramid_schedule(settings, grid), **LEVERS[lever])
+        made = pyramid_schedule(settings, grid)
+        changes = {name: replace(getattr(made, name), **value) if isinstance(value, dict) else value for name, value in LEVERS[lever].items()}
+        return replace(made, **changes)
 
     began = time.process_time()
     with mock.patch.object(i2compress.fit, "pyramid_schedule", schedule):
