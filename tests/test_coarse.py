@@ -15,11 +15,11 @@ from i2compress.fit import StepInfo
 from i2compress.fit.coarse import halved_spec, joined, parted
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.network_bits import inputs
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
 from i2compress.fit.pyramid import PyramidFit
 from i2compress.fit.rate import ContextModel
 from i2compress.fit.schedule import Coarse, Schedule
+from i2compress.fit.stages import fit_pyramid
 from tests.benchmarks.steps import source
 from tests.pictures import COFFEE
 

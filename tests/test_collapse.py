@@ -9,9 +9,9 @@ import torch
 from i2compress.arrays import Float32Array
 from i2compress.config import EncodeSettings
 from i2compress.fit.distortion import SquaredError
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
 from i2compress.fit.schedule import Coarse, Schedule
+from i2compress.fit.stages import fit_pyramid
 from i2compress.media.image.encode import pyramid_spec
 
 CPU = torch.device("cpu")

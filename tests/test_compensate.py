@@ -15,10 +15,10 @@ from i2compress.fit.compensate import PyramidTrial, compensated, quantise
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.loss_terms import DistortionTerm, RateTerm, Sampling
 from i2compress.fit.network_bits import fisher_information, laplace_bits
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import FittedPyramid, Problem
 from i2compress.fit.quantise import search
 from i2compress.fit.schedule import Schedule
+from i2compress.fit.stages import fit_pyramid
 
 CPU = torch.device("cpu")
 

@@ -20,10 +20,10 @@ from i2compress.fit import StepInfo, compensate, fit_signal, pick_device
 from i2compress.fit.compensate import quantise
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.network_bits import SCALE_HIGH_LOG2, GridInputs, Neighbours, laplace_bits, network_bits
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
 from i2compress.fit.rate import ContextModel, soft_round
 from i2compress.fit.schedule import Compensation, Schedule, pyramid_schedule, started_schedule
+from i2compress.fit.stages import fit_pyramid
 from i2compress.fit.windows import cut, cut_all, windows
 
 CPU = torch.device("cpu")

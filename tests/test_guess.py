@@ -11,7 +11,7 @@ from i2compress import EncodeSettings, Kind, Signal
 from i2compress.arrays import Float32Array
 from i2compress.codec import encode
 from i2compress.field.spec import Arrays, PyramidSpec
-from i2compress.fit import parts
+from i2compress.fit import stages
 from i2compress.fit.distortion import SquaredError
 from i2compress.fit.guess import guess_finest
 from i2compress.fit.perceptual import VISUAL, Perceptual
@@ -39,7 +39,7 @@ class Guesses:
         self.problems: list[Problem] = []
         self.found: list[tuple[Sequence[Float32Array], list[Float32Array]]] = []  # other grids, and the finest
         self.asked: list[tuple[Sequence[Float32Array], Problem, Sequence[torch.Tensor], Arrays]] = []
-        monkeypatch.setattr(parts, "guess_finest", self)
+        monkeypatch.setattr(stages, "guess_finest", self)
 
     def __call__(
         self, problem: Problem, latents: Sequence[Float32Array], half: Problem, found: Sequence[torch.Tensor], weights: Arrays
@@ -67,20 +67,20 @@ def test_a_guess_tells_much_of_what_the_other_grids_leave(monkeypatch: pytest.Mo
             finest.append((error(problem, [*guess, *latents]), error(problem, [*(0 * grid for grid in guess), *latents])))
 
     monkeypatch.setattr(Problem, "begin_at", beginning)
-    parts.fit_pyramid(coffee(30))
+    stages.fit_pyramid(coffee(30))
     (guessed, without), *_ = finest
     assert guessed < 0.9 * without
 
 
 def test_a_fit_of_few_steps_ends_lower_with_a_guess() -> None:
-    with_it, without = (parts.fit_pyramid(coffee(14, Coarse(fewest=4, steps=3.4, guesses=guesses))).loss for guesses in (True, False))
+    with_it, without = (stages.fit_pyramid(coffee(14, Coarse(fewest=4, steps=3.4, guesses=guesses))).loss for guesses in (True, False))
     assert with_it < 0.9 * without
 
 
 def test_a_guess_is_the_same_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
     guesses = Guesses(monkeypatch)
     problem = coffee(30)
-    parts.fit_pyramid(problem)
+    stages.fit_pyramid(problem)
     (latents, half, found, weights), (_, whole) = guesses.asked[-1], guesses.found[-1]
     problem.windows = windows(problem.spec, 32)
     assert len(problem.windows) > 4

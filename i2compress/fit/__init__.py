@@ -37,13 +37,13 @@ from .distortion import SquaredError
 from .last_part import End, end_left, leave_end, spec_left
 from .moved import MovedError
 from .parallel import cpu_threads
-from .parts import fit_pyramid
 from .perceptual import DISTORTIONS
 from .problem import FittedPyramid, Problem, Start
 from .quantise import Quantised, Trial, search
 from .schedule import CoordinateSchedule, Schedule, coordinate_schedule, pyramid_schedule, started_schedule, trained_schedule
 from .sparse import Distances, SparseTrial, sparse_problem
 from .ssimulacra2 import Ssimulacra2
+from .stages import fit_pyramid
 from .steering import QualitySteering, SizeSteering
 from .training_loop import StepInfo
 from .wanted import Asked, Cloud, Labels, Samples, Wanted

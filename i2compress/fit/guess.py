@@ -3,8 +3,8 @@
 There the finest grids tell what the others leave of a signal, and what latents are best for it is known. Over most places that is nearly linear:
 a filter from what is left around a place to its latent, found by least squares. The same filter goes for what the whole pyramid's other grids
 leave of the whole signal, as pictures look much alike at neighbouring scales (Ruderman and Bialek 1994, https://doi.org/10.1103/PhysRevLett.73.814).
-So it takes the place of an analysis network, and is as good as the fit on half the resolution at any rate and with any tune. It costs about
-two steps. What it gives is in docs/results/speed.md.
+So it takes the place of an analysis network, and is as good as the fit on half the resolution at any rate and with any tune. What it gives and
+costs is in docs/results/speed.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -18,10 +18,10 @@ from ..arrays import Float64Array, Int32Array
 from ..config import SQUARES, TUNES, EncodeSettings
 from ..field.priors import KNOT_GAP, KNOTS, StartFile, knot_weights, trained_spec, write_start
 from ..field.spec import PRIOR_BITS, Arrays, prior
-from ..fit.parts import fit_pyramid
 from ..fit.perceptual import DISTORTIONS
 from ..fit.problem import Problem
 from ..fit.schedule import pyramid_schedule
+from ..fit.stages import fit_pyramid
 from ..kinds import Kind
 from ..planes.pyramid import next_base
 from .crops import Crops

@@ -24,16 +24,17 @@ from i2compress.fit.schedule import Coarse, Schedule, pyramid_schedule
 from i2compress.train.loop import lambda_of
 from tests.benchmarks.start import held_out, measure, square
 
+# What each sets in the schedule; of what is an object there, only these of its fields.
 LEVERS: dict[str, dict[str, Any]] = {
     "as-it-is": {},
     "whole": {"coarse": None},
-    "one-halving": {"coarse": Coarse(samples=1 << 16)},
+    "one-halving": {"coarse": {"samples": 1 << 16}},
     "no-guess": {"coarse": {"guesses": False}},
-    "more-coarse-steps": {"coarse": Coarse(steps=1.5)},
-    "few-as-many": {"coarse": Coarse(fewest=20), "latent_rate": 1e-2},
-    "short": {"coarse": Coarse(steps=0.8), "recursion_rate": 2.0, "frozen_from": 0.9},
-    "middle": {"coarse": Coarse(steps=0.5), "recursion_rate": 1.0, "frozen_from": 0.93},
-    "long": {"coarse": Coarse(steps=0.3), "recursion_rate": 0.5, "frozen_from": 0.95},
+    "more-coarse-steps": {"coarse": {"steps": 1.5}},
+    "few-as-many": {"coarse": {"steps": Coarse.steps, "fewest": Coarse.fewest}, "latent_rate": 1e-2},
+    "short": {"coarse": {"steps": 0.8}, "recursion_rate": 2.0, "frozen_from": 0.9},
+    "middle": {"coarse": {"steps": 0.5}, "recursion_rate": 1.0, "frozen_from": 0.93},
+    "long": {"coarse": {"steps": 0.3}, "recursion_rate": 0.5, "frozen_from": 0.95},
     "refresh-every-1": {"refresh_every": 1},
     "refresh-every-4": {"refresh_every": 4},
     "iterations-2": {"iterations": 2},

@@ -15,8 +15,8 @@ from i2compress.config import EncodeSettings
 from i2compress.field.sparse_spec import SparseSpec, sparse_prior
 from i2compress.field.spec import PRIOR_BITS, Arrays
 from i2compress.fit import Distances, Start, pick_device
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.sparse import sparse_problem
+from i2compress.fit.stages import fit_pyramid
 from i2compress.media.shape.encode import BLOCK, FOUND_LEVELS, spec_of
 from i2compress.media.shape.libraries import marching_cubes
 from i2compress.media.shape.sampling import active_blocks, crossed, frame_of, near_points, starting_latents

@@ -70,7 +70,7 @@ def main() -> None:
             leaves = patch.object(parts, "PAYS", math.inf if meshes == "always" else parts.PAYS)
             planes = patch.object(camera, "MOST_GROWTH", float(growth))
             stills = patch.object(group, "STILL_LEVELS", int(still))
-            silent = patch.object(fit.parts, "nearly_silent", nearly_silent if early == "yes" else lambda *_: False)
+            silent = patch.object(fit.stages, "nearly_silent", nearly_silent if early == "yes" else lambda *_: False)
             with halves, shares, stills, silent, moves, leaves, planes, patch.object(groups, "LONGEST", int(longest)):
                 made = encode(signal, settings)
             figures = f"{1e3 * (made.loss or 0.0):.3f} | {made.psnr:.2f} | {len(made.data)} | {time.process_time() - began:.0f}"

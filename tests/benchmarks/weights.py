@@ -15,10 +15,10 @@ import torch
 from i2compress.config import EncodeSettings
 from i2compress.fit.compensate import PyramidTrial, compensated
 from i2compress.fit.distortion import SquaredError
-from i2compress.fit.parts import fit_pyramid
 from i2compress.fit.problem import Problem
 from i2compress.fit.quantise import search
 from i2compress.fit.schedule import Schedule
+from i2compress.fit.stages import fit_pyramid
 from i2compress.media.image.encode import pyramid_spec
 from i2compress.memory import keep_freed_memory
 from tests.benchmarks.steps import source

@@ -1,4 +1,4 @@
-"""The parts that the fit of a pyramid is made of: half the resolution first where that pays, candidates, and the whole signal."""
+"""The stages of the fit of a pyramid: half the resolution first where that pays, candidates, and the whole signal."""
 
 import copy
 import logging
