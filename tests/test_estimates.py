@@ -13,7 +13,8 @@ from shapes import box, ply, sphere
 from i2compress import Signal, codec
 from i2compress.cli.work import Job
 from i2compress.cli.works import works
-from i2compress.config import BATCH, CLOUD_BATCH, COMPENSATED_FROM, FULL_BATCH, EncodeSettings, Target, coordinate_batch
+from i2compress.config import EncodeSettings, Target
+from i2compress.efforts import BATCH, CLOUD_BATCH, COMPENSATED_FROM, FULL_BATCH, coordinate_batch
 from i2compress.kinds import Kind
 from i2compress.media import MEDIA, SignalSource, estimates, open_source
 from i2compress.media.protocol import Source

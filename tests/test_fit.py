@@ -11,7 +11,8 @@ from i2compress.coding.context_model import LOG2_SCALE_SHIFT, MAGNITUDES
 from i2compress.coding.laplace import SCALE_LOW_LOG2
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import WeightGroup
-from i2compress.config import EFFORTS, STARTED_STEPS, EncodeSettings
+from i2compress.config import EncodeSettings
+from i2compress.efforts import EFFORTS, STARTED_STEPS
 from i2compress.errors import ResourceError, UsageError
 from i2compress.field.pyramid import PyramidField
 from i2compress.field.spec import PyramidSpec, prior

@@ -14,9 +14,9 @@ import pytest
 from shapes import ply, sphere
 from sounds import chord, wav
 
-from i2compress import config, media
+from i2compress import efforts, media
 from i2compress.cli import main
-from i2compress.config import EFFORTS, Effort
+from i2compress.efforts import EFFORTS, Effort
 from i2compress.kinds import Kind
 from i2compress.signal import Layout, from_codes
 
@@ -47,10 +47,10 @@ def folder(tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every effort in a few steps."""
     for level in EFFORTS:
-        monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
-        monkeypatch.setitem(config.STARTED_STEPS, level, 3)
-        monkeypatch.setitem(config.COORDINATE_STEPS, level, 3)
-        monkeypatch.setitem(config.VIDEO_STEPS, level, 3)
+        monkeypatch.setitem(efforts.EFFORTS, level, Effort(3, 1))
+        monkeypatch.setitem(efforts.STARTED_STEPS, level, 3)
+        monkeypatch.setitem(efforts.COORDINATE_STEPS, level, 3)
+        monkeypatch.setitem(efforts.VIDEO_STEPS, level, 3)
 
 
 def test_the_examples_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +92,8 @@ def test_the_examples_with_pipes_and_loops_run_in_a_shell(folder: Path) -> None:
     tools = folder / "bin"
     tools.mkdir()
     script = (
-        f"#!{sys.executable}\nimport sys\nfrom i2compress import config\n"
-        "config.EFFORTS.update({level: config.Effort(3, 1) for level in config.EFFORTS})\n"
+        f"#!{sys.executable}\nimport sys\nfrom i2compress import efforts\n"
+        "efforts.EFFORTS.update({level: efforts.Effort(3, 1) for level in efforts.EFFORTS})\n"
         "from i2compress.cli import main\nsys.exit(main())\n"
     )
     (tools / "i2c").write_text(script)
@@ -132,7 +132,7 @@ def test_the_table_of_efforts_is_the_one_in_the_code() -> None:
 
 def written_efforts() -> dict[int, Effort]:
     """EFFORTS as in the source, whatever a fixture has made of it."""
-    source = (ROOT / "i2compress" / "config.py").read_text(encoding="utf-8")
+    source = (ROOT / "i2compress" / "efforts.py").read_text(encoding="utf-8")
     return {int(a): Effort(int(b), int(c)) for a, b, c in re.findall(r"^    (\d): Effort\((\d+), (\d+)\),$", source, re.MULTILINE)}
 
 

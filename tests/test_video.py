@@ -15,8 +15,8 @@ from PIL import Image
 
 from i2compress import EncodeSettings, Signal, View, codec, media
 from i2compress.codec import I2File
-from i2compress.config import video_steps
 from i2compress.container import write_chunk
+from i2compress.efforts import video_steps
 from i2compress.errors import FormatError, SignalError, UsageError
 from i2compress.kinds import Kind
 from i2compress.media.video import colour, groups, joints

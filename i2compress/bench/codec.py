@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Float64Array
-from ..config import DEFAULT_EFFORT
+from ..efforts import DEFAULT_EFFORT
 
 Pixels = npt.NDArray[np.uint8]  # `[H, W, 3]`
 Samples = Any  # what a benchmark reads and its codecs give back: Pixels, or an object with shape and tobytes(), such as a Sound

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from ..config import DEFAULT_EFFORT, EncodeSettings
+from ..config import EncodeSettings
+from ..efforts import DEFAULT_EFFORT
 from ..errors import UsageError
 from .options import AsJson, Debug, Device, Quiet, Threads
 from .output import Output

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, DEFAULT_FIELD, DEFAULT_QUALITY, FIELDS, STARTS, SURFACES, TUNES, EncodeSettings, Target
+from ..config import DEFAULT_FIELD, FIELDS, STARTS, SURFACES, TUNES, EncodeSettings, Target
+from ..efforts import DEFAULT_EFFORT, DEFAULT_QUALITY
 from ..errors import UsageError
 from .options import Device, Running, parse_bitrate, parse_bytes, parse_duration
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..config import DEFAULT_EFFORT, EncodeSettings
+from ..config import EncodeSettings
+from ..efforts import DEFAULT_EFFORT
 from ..errors import ExitCode
 from ..files import STDIO, atomic_writer
 from .encode_options import Effort, Seed, Steps, Strip, TimeLimit, TuneOption

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..arrays import Float64Array, FloatingArray
 from ..coding.weights import MAX_EXPONENT, WeightGroup
-from ..config import CHECKED_POINTS, coordinate_batch
 from ..coords import normalised
+from ..efforts import CHECKED_POINTS, coordinate_batch
 from ..field.coordinate import build
 from ..field.coordinate_field import REUSE, CoordinateField, Solving
 from ..field.coordinate_file import MAX_NORM_PRODUCT, CoordinateFile, frequencies, norm_product, prior

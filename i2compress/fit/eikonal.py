@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..config import CLOUD_BATCH
+from ..efforts import CLOUD_BATCH
 from ..field.coordinate_field import CoordinateField, Solving
 from ..field.implicit import Phantom
 from ..field.points import Stop

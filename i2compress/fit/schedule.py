@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..arrays import Shape
-from ..config import COMPENSATED_FROM, COMPENSATED_UP_TO, COORDINATE_STEPS, EFFORTS, STARTED_STEPS, WINDOW_SIDES, EncodeSettings, Search, effort_steps
+from ..config import WINDOW_SIDES, EncodeSettings, Search
+from ..efforts import COMPENSATED_FROM, COMPENSATED_UP_TO, COORDINATE_STEPS, EFFORTS, STARTED_STEPS, effort_steps
 from ..field.coordinate_field import Solving
 from ..field.solver import ONE_STEP, Gradient
 from ..field.spec import PyramidSpec

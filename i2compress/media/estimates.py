@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..config import CHECKED_POINTS, COORDINATE_STEPS, DEFAULT_FIELD, SQUARES, TEXTURE, WINDOW_SIDES, EncodeSettings, coordinate_batch
+from ..config import DEFAULT_FIELD, SQUARES, TEXTURE, WINDOW_SIDES, EncodeSettings
+from ..efforts import CHECKED_POINTS, COORDINATE_STEPS, coordinate_batch
 from ..planes.coordinate import DEFAULT_LAYERS, DEFAULT_WIDTH
 
 

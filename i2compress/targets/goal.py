@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ..config import AIM_ROOM, Target, View, lambda_of_quality
+from ..config import AIM_ROOM, Target, View
+from ..efforts import lambda_of_quality
 from ..errors import UsageError
 from ..media.estimates import MOVING_BITS
 from ..media.protocol import Resampling, Source

@@ -16,10 +16,11 @@ import shapes
 from PIL import Image
 
 import i2compress
-from i2compress import codec, config
+from i2compress import codec, config, efforts
 from i2compress.cli import main
-from i2compress.config import EFFORTS, Effort, View
+from i2compress.config import View
 from i2compress.container import Container, Header, read, write
+from i2compress.efforts import EFFORTS, Effort
 from i2compress.errors import ResourceError
 from i2compress.field import priors
 from i2compress.media import MEDIA
@@ -263,7 +264,7 @@ def test_what_a_decode_takes_grows_with_what_is_asked_for_and_an_ordinary_one_is
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every effort in a few steps."""
     for level in EFFORTS:
-        monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
+        monkeypatch.setitem(efforts.EFFORTS, level, Effort(3, 1))
 
 
 def test_a_closed_environment_variable_of_another_version_is_not_an_option(tool: Run, monkeypatch: pytest.MonkeyPatch) -> None:

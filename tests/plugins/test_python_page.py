@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from plugin_pictures import picture
 
-from i2compress import config
-from i2compress.config import EFFORTS, Effort
+from i2compress import efforts
+from i2compress.efforts import EFFORTS, Effort
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for level in EFFORTS:
-        monkeypatch.setitem(config.EFFORTS, level, Effort(3, 1))
+        monkeypatch.setitem(efforts.EFFORTS, level, Effort(3, 1))
     Path("photo.i2").write_bytes(picture(3, 8))
     Image.linear_gradient("L").convert("RGB").resize((40, 30)).save("photo.png")
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -9,20 +9,8 @@ import numpy as np
 
 from ... import container
 from ...arrays import Float32Array
-from ...config import (
-    COMPENSATED_FROM,
-    COMPENSATED_UP_TO,
-    DEFAULT_FIELD,
-    FEWEST_STEPS,
-    SQUARES,
-    STARTS,
-    TEXTURE,
-    Aim,
-    EncodeSettings,
-    View,
-    effort_steps,
-    lambda_of_quality,
-)
+from ...config import DEFAULT_FIELD, SQUARES, STARTS, TEXTURE, Aim, EncodeSettings, View
+from ...efforts import COMPENSATED_FROM, COMPENSATED_UP_TO, FEWEST_STEPS, effort_steps, lambda_of_quality
 from ...errors import SignalError, UsageError
 from ...field.priors import FEWEST_LEVELS, StartFile, fits, read_start, shipped
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, PyramidSpec

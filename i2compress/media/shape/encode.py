@@ -11,7 +11,8 @@ import numpy as np
 from ... import container
 from ...arrays import Float32Array, Shape
 from ...coding.lattice import Lattice
-from ...config import CLOUD_BATCH, DEFAULT_FIELD, EFFORTS, EncodeSettings, coordinate_batch
+from ...config import DEFAULT_FIELD, EncodeSettings
+from ...efforts import CLOUD_BATCH, EFFORTS, coordinate_batch
 from ...errors import SignalError
 from ...field.sparse_spec import SparseSpec
 from ...field.spec import MAX_STEP_CODE, STEP_ORIGIN, STEPS_PER_OCTAVE

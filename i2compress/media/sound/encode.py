@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...arrays import Float64Array
-from ...config import DEFAULT_FIELD, STARTED_STEPS, EncodeSettings, decibels_of_quality
+from ...config import DEFAULT_FIELD, EncodeSettings
+from ...efforts import STARTED_STEPS, decibels_of_quality
 from ...planes import open_plane
 from .. import estimates
 from ..course import Parts

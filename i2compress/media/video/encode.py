@@ -11,6 +11,7 @@ import numpy as np
 
 from ...arrays import Float32Array
 from ...config import DEFAULT_FIELD, EncodeSettings
+from ...efforts import FEWEST_STEPS
 from ...errors import SignalError
 from ...field.spec import Arrays
 from ...header import MAX_AXIS
@@ -38,7 +39,6 @@ from .motion import moved
 if TYPE_CHECKING:
     from ...fit import StepInfo
 
-FEWEST_STEPS = 40
 HURRIED = "the time limit left fewer than {} steps for each group, and good video takes more; give more time, or encode a smaller video"
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...arrays import Float32Array
-from ...config import DEFAULT_FIELD, EncodeSettings, video_steps
+from ...config import DEFAULT_FIELD, EncodeSettings
+from ...efforts import video_steps
 from ...field.spec import MAX_STEP_CODE, STEPS_PER_OCTAVE, Arrays, PyramidSpec, prior
 from ...kinds import Kind
 from ...planes import FittedPlane, PlaneJob, code_tolerance, fit_pyramid
