@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import clip
 from shapes import ply, sphere
 
 from i2compress import codec, media
@@ -15,7 +16,6 @@ from i2compress.coding.weights import WeightGroup
 from i2compress.config import EncodeSettings, Search
 from i2compress.fit.allot import MOST, allotted
 from i2compress.fit.quantise import group_bits
-from i2compress.kinds import Kind
 from i2compress.media import Source
 from i2compress.signal import Signal
 
@@ -127,14 +127,6 @@ def test_what_a_decoder_would_refuse_is_not_done() -> None:
         found = allotted(trial, best(trial), 0.0, is_context=is_context).groups
         coarser[refused] = {name for name in found if not np.array_equal(found[name].symbols, before[name].symbols)}
     assert coarser[()] == {"A", "K", "W"} and "W" in coarser["A", "K"] and len(coarser["A", "K"]) == 2
-
-
-def clip(frames: int = 6) -> Signal:
-    """A video with some noise, of one group or, with a cut in it, of two."""
-    t, y, x = np.mgrid[:frames, :24, :32]
-    waves = 0.5 + 0.3 * np.sin(x / 4 + t / 2) * np.cos(y / 5) + np.random.default_rng(0).normal(0, 0.05, t.shape)
-    waves[6:] = 0.2 * waves[6:] + 0.8 * (x[6:] > 16)
-    return Signal(values=waves[..., None].astype(np.float32), kind=Kind.VIDEO, rate=25)
 
 
 def recoded(source: Source | Signal, settings: EncodeSettings, folder: Path, share: float) -> tuple[codec.Encoded, codec.Encoded]:

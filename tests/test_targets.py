@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import clip
 from PIL import Image
 from shapes import ply, sphere
 from sounds import chord, wav
@@ -17,8 +18,7 @@ from i2compress.codec import Encoded
 from i2compress.config import AIM_ROOM, Aim, EncodeSettings, Search, Target
 from i2compress.container import SIGNATURE, write_chunk
 from i2compress.errors import TargetError, UsageError
-from i2compress.kinds import Kind
-from i2compress.media import SignalSource, Source
+from i2compress.media import SignalSource
 from i2compress.media.protocol import Coded, Hooks
 from i2compress.signal import Signal
 from i2compress.targets import FITS, NEAR, Attempt, meet
@@ -342,14 +342,6 @@ def test_a_picture_of_a_wanted_quality() -> None:
     assert judged.data
 
 
-def clip(frames: int = 6) -> Signal:
-    """A video with some noise, of one group or, with a cut in it, of two."""
-    t, y, x = np.mgrid[:frames, :24, :32]
-    waves = 0.5 + 0.3 * np.sin(x / 4 + t / 2) * np.cos(y / 5) + np.random.default_rng(0).normal(0, 0.05, t.shape)
-    waves[6:] = 0.2 * waves[6:] + 0.8 * (x[6:] > 16)
-    return Signal(values=waves[..., None].astype(np.float32), kind=Kind.VIDEO, rate=25)
-
-
 @pytest.mark.parametrize("size", [700, pytest.param(1500, marks=pytest.mark.slow)])
 def test_a_video_of_a_wanted_size(size: int) -> None:
     made = codec.encode(clip(), replace(FAST, target=Target(size=size)))
@@ -379,29 +371,6 @@ def test_a_shape_of_a_wanted_size() -> None:
         made = codec.encode(opened.source, replace(FAST, steps=40, grid=24, target=Target(size=560)))
     assert len(made.data) <= 560
     assert len(made.data) >= 0.97 * 560 or any("under" in note for note in made.coded.notes)
-
-
-def last_part(source: Source, settings: EncodeSettings, folder: Path, lam: float) -> tuple[Encoded, Encoded]:
-    """A whole fit at lambda 1e-3, and its last part under another lambda."""
-    whole = codec.encode(source, replace(settings, lam=1e-3, search=Search(str(folder))))
-    return whole, codec.encode(source, replace(settings, lam=lam, search=Search(str(folder), last_part=True)))
-
-
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_the_last_part_of_a_video_under_the_same_lambda_is_what_it_was(jobs: int, tmp_path: Path) -> None:
-    whole, again = last_part(SignalSource(clip(12)), replace(FAST, steps=20, jobs=jobs), tmp_path, 1e-3)
-    assert again.data == whole.data and again.coded.passes < 0.7 * whole.coded.passes
-
-
-@pytest.mark.slow
-def test_the_last_part_of_a_shape_under_the_same_lambda_is_what_it_was_and_under_a_lower_one_larger(tmp_path: Path) -> None:
-    colours = np.random.default_rng(0).uniform(0, 255, (len(sphere(rings=8)[0]), 3))
-    with media.open_source(ply(sphere(rings=8), colours)) as opened:
-        settings = replace(FAST, steps=16, grid=16)
-        whole, again = last_part(opened.source, settings, tmp_path / "a", 1e-3)
-        assert again.data == whole.data and 0 < again.coded.steps < 0.7 * whole.coded.steps
-        whole, again = last_part(opened.source, settings, tmp_path / "b", 2e-4)
-        assert len(again.data) > len(whole.data)
 
 
 def test_a_sound_of_a_wanted_size_and_quality() -> None:

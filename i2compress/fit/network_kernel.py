@@ -78,6 +78,105 @@ def _laplace(out, top, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _read(x, seen, start, offsets, features, places, here, n):  # type: ignore[no-untyped-def]
+    """Fill the tiles x of what the network reads of n latents: neighbours, features, places."""
+    neighbours, feature_count = len(offsets), features.shape[0]
+    for i in range(neighbours):
+        p, source = uintp(i) * uintp(TILE), uintp(start + offsets[i])
+        for k in range(n):
+            x[p + k] = seen[source + k]
+    for i in range(feature_count):
+        p, line = uintp(neighbours + i) * uintp(TILE), features[i]
+        for k in range(n):
+            x[p + k] = line[here + k]
+    for i in range(places.shape[0]):
+        p, line = uintp(neighbours + feature_count + i) * uintp(TILE), places[i]
+        for k in range(n):
+            x[p + k] = line[here + k]
+
+
+@compiled
+def _forward(network, x, h1, a2, h2, out, n):  # type: ignore[no-untyped-def]
+    """Fill the tiles of the activations and of the two outputs of n latents; a2 is what the second layer adds to h1."""
+    w1, b1, w2, b2, w3, b3, ws = network
+    hidden, read = w1.shape
+    zero = np.float32(0)
+    fill(h1, b1, n)
+    product(h1, 0, w1, 0, hidden, x, read, n)
+    for o in range(hidden):
+        p = uintp(o) * uintp(TILE)
+        for k in range(n):
+            h1[p + k] = max(h1[p + k], zero)
+    fill(a2, b2, n)
+    product(a2, 0, w2, 0, hidden, h1, hidden, n)
+    for o in range(hidden):
+        p = uintp(o) * uintp(TILE)
+        for k in range(n):
+            a2[p + k] = max(a2[p + k], zero)
+            h2[p + k] = h1[p + k] + a2[p + k]
+    fill(out, b3, n)
+    product(out, 0, ws, 0, 2, x, read, n)
+    product(out, 0, w3, 0, 2, h2, hidden, n)
+
+
+@compiled
+def _backward(turned, sums, x, h1, a2, h2, top, g_h2, g_a2, g_h1, g_x, wanted, n):  # type: ignore[no-untyped-def]
+    """Add to `sums` the gradients of the network's tensors, from those by its outputs, `top`; fill those by the first `wanted` of what it reads."""
+    w1t, w2t, w3t, wst = turned
+    g1, gb1, g2, gb2, g3, gb3, gin = sums
+    read, hidden = w1t.shape
+    zero, second = np.float32(0), uintp(TILE)
+    for o in range(hidden):
+        p = uintp(o) * uintp(TILE)
+        for k in range(n):
+            g_h2[p + k] = w3t[o, 0] * top[k] + w3t[o, 1] * top[second + k]
+            g_a2[p + k] = g_h2[p + k] if a2[p + k] > zero else zero
+    product(g_h2, 0, w2t, 0, hidden, g_a2, hidden, n)
+    for o in range(hidden):
+        p = uintp(o) * uintp(TILE)
+        for k in range(n):
+            g_h1[p + k] = g_h2[p + k] if h1[p + k] > zero else zero
+    outer(g3, top, 2, h2, hidden, n)
+    outer(gin, top, 2, x, read, n)
+    outer(g2, g_a2, hidden, h1, hidden, n)
+    outer(g1, g_h1, hidden, x, read, n)
+    _add_sums(gb3, top, n)
+    _add_sums(gb1, g_h1, n)
+    _add_sums(gb2, g_a2, n)
+    for i in range(wanted):
+        p = uintp(i) * uintp(TILE)
+        for k in range(n):
+            g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[second + k]
+    product(g_x, 0, w1t, 0, wanted, g_h1, hidden, n)
+
+
+@compiled
+def _add_sums(total, tiles, n):  # type: ignore[no-untyped-def]
+    """total[o] += the sum of tile o."""
+    for o in range(len(total)):
+        p, part = uintp(o) * uintp(TILE), np.float32(0)
+        for k in range(n):
+            part += tiles[p + k]
+        total[o] += part
+
+
+@compiled
+def _spread(g_x, top, g_seen, start, offsets, g_features, g_target, here, n):  # type: ignore[no-untyped-def]
+    """Take the gradients by what was read, and by the latents, to where they were read from."""
+    neighbours = len(offsets)
+    for i in range(neighbours):
+        p, source = uintp(i) * uintp(TILE), uintp(start + offsets[i])
+        for k in range(n):
+            g_seen[source + k] += g_x[p + k]
+    for i in range(g_features.shape[0]):
+        p, line = uintp(neighbours + i) * uintp(TILE), g_features[i]
+        for k in range(n):
+            line[here + k] = g_x[p + k]
+    for k in range(n):
+        g_target[here + k] = -top[k]
+
+
+@compiled
 def _rows(  # type: ignore[no-untyped-def]
     network, seen, starts, offsets, row_length, features, places, target, wanted, sums, g_seen, g_features, g_target
 ):
@@ -94,96 +193,25 @@ def _rows(  # type: ignore[no-untyped-def]
         target, g_target: `[n]`.
         wanted: with gradients.
     """
-    w1, b1, w2, b2, w3, b3, ws = network
-    g1, gb1, g2, gb2, g3, gb3, gin = sums
+    w1, _, w2, _, w3, _, ws = network
+    turned = (w1.T.copy(), w2.T.copy(), w3.T.copy(), ws.T.copy())
     hidden, read = w1.shape
-    neighbours, feature_count, place_count = len(offsets), features.shape[0], places.shape[0]
-    zero = np.float32(0)
-    x = np.empty(read * TILE, np.float32)
+    x, g_x = np.empty(read * TILE, np.float32), np.empty(read * TILE, np.float32)
     h1, a2, h2 = np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32)
+    g_h1, g_a2, g_h2 = np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32)
     out, top = np.empty(3 * TILE, np.float32), np.empty(3 * TILE, np.float32)
-    g_h2, g_a2, g_h1 = np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32), np.empty(hidden * TILE, np.float32)
-    g_x = np.empty(read * TILE, np.float32)
-    w1t, w2t, w3t, wst = w1.T.copy(), w2.T.copy(), w3.T.copy(), ws.T.copy()
     total = 0.0
     for row in range(len(starts)):
         for begin in range(0, row_length, TILE):
-            n = uintp(min(TILE, row_length - begin))
-            here = uintp(row * row_length + begin)
-            for i in range(neighbours):
-                p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
-                for k in range(n):
-                    x[p + k] = seen[source + k]
-            for i in range(feature_count):
-                p, line = uintp(neighbours + i) * uintp(TILE), features[i]
-                for k in range(n):
-                    x[p + k] = line[here + k]
-            for i in range(place_count):
-                p, line = uintp(neighbours + feature_count + i) * uintp(TILE), places[i]
-                for k in range(n):
-                    x[p + k] = line[here + k]
-            fill(h1, b1, n)
-            product(h1, 0, w1, 0, hidden, x, read, n)
-            for o in range(hidden):
-                p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    h1[p + k] = max(h1[p + k], zero)
-            fill(a2, b2, n)
-            product(a2, 0, w2, 0, hidden, h1, hidden, n)
-            for o in range(hidden):
-                p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    a2[p + k] = max(a2[p + k], zero)
-                    h2[p + k] = h1[p + k] + a2[p + k]
-            fill(out, b3, n)
-            product(out, 0, ws, 0, 2, x, read, n)
-            product(out, 0, w3, 0, 2, h2, hidden, n)
+            n, here, start = uintp(min(TILE, row_length - begin)), uintp(row * row_length + begin), starts[row] + begin
+            _read(x, seen, start, offsets, features, places, here, n)
+            _forward(network, x, h1, a2, h2, out, n)
             for k in range(n):
                 out[uintp(2 * TILE) + k] = target[here + k]
             total += _laplace(out, top, n)
-            if not wanted:
-                continue
-            for o in range(hidden):
-                p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    g_h2[p + k] = w3t[o, 0] * top[k] + w3t[o, 1] * top[uintp(TILE) + k]
-                    g_a2[p + k] = g_h2[p + k] if a2[p + k] > zero else zero
-            product(g_h2, 0, w2t, 0, hidden, g_a2, hidden, n)
-            for o in range(hidden):
-                p = uintp(o) * uintp(TILE)
-                for k in range(n):
-                    g_h1[p + k] = g_h2[p + k] if h1[p + k] > zero else zero
-            outer(g3, top, 2, h2, hidden, n)
-            outer(gin, top, 2, x, read, n)
-            outer(g2, g_a2, hidden, h1, hidden, n)
-            outer(g1, g_h1, hidden, x, read, n)
-            for o in range(2):
-                p, part = uintp(o) * uintp(TILE), np.float32(0)
-                for k in range(n):
-                    part += top[p + k]
-                gb3[o] += part
-            for o in range(hidden):
-                p, part, other = uintp(o) * uintp(TILE), np.float32(0), np.float32(0)
-                for k in range(n):
-                    part += g_h1[p + k]
-                    other += g_a2[p + k]
-                gb1[o] += part
-                gb2[o] += other
-            for i in range(neighbours + feature_count):
-                p = uintp(i) * uintp(TILE)
-                for k in range(n):
-                    g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[uintp(TILE) + k]
-            product(g_x, 0, w1t, 0, neighbours + feature_count, g_h1, hidden, n)
-            for i in range(neighbours):
-                p, source = uintp(i) * uintp(TILE), uintp(starts[row] + offsets[i] + begin)
-                for k in range(n):
-                    g_seen[source + k] += g_x[p + k]
-            for i in range(feature_count):
-                p, line = uintp(neighbours + i) * uintp(TILE), g_features[i]
-                for k in range(n):
-                    line[here + k] = g_x[p + k]
-            for k in range(n):
-                g_target[here + k] = -top[k]
+            if wanted:
+                _backward(turned, sums, x, h1, a2, h2, top, g_h2, g_a2, g_h1, g_x, len(offsets) + features.shape[0], n)
+                _spread(g_x, top, g_seen, start, offsets, g_features, g_target, here, n)
     return total
 
 
