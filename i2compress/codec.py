@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import Float32Array
 from .checkpoints import taken_up
 from .config import MOST_HALVINGS, EncodeSettings, View
-from .container import ORIGIN, chunk_sizes, insert_origin, write_chunk
+from .container import ORIGIN, chunk_sizes, has_stripped, insert_origin, sample_bytes, write_chunk
 from .errors import ResourceError
 from .media import SignalSource, Source, matching, open_writer
 from .media.course import Parts
@@ -49,6 +49,7 @@ SHOWN = 1024  # samples of the longest side of what a notebook shows
 MOST_SECONDS = 1200.0  # that a decode may take, by an estimate, before it is refused
 MOST_MEMORY = 1.0  # share of the memory that this process can have, likewise
 DECODER_MEMORY = 80e6  # bytes of a process that decodes next to nothing
+MISSED_BITRATE = 0.05  # share of a bitrate: a file that is further off is told of
 MOSTLY = 0.7  # share of what is left of the bar that each fit towards a target takes: the first is mostly the last
 
 
@@ -158,6 +159,11 @@ def encode(
     constant = len(track_chunks(beside.packed)) + (0 if origin is None else len(write_chunk(ORIGIN, origin)))
     made = meet(settings, source, attempt, Hooks(stop=stop), constant) if settings.target.given else attempt(settings)
     coded, figures = made.coded, made.figures
+    if settings.bitrate is not None and source.layout.seconds is not None and not (stop is not None and stop()):
+        rate = 8 * len(coded.data) / source.layout.seconds
+        if abs(rate / settings.bitrate - 1) > MISSED_BITRATE:
+            missed = f"the file takes {rate / 1000:.4g} kbps where {settings.bitrate / 1000:.4g} were asked for; ask for another --bitrate, or use -q"
+            coded = replace(coded, notes=(*coded.notes, missed))
     sizes: dict[str, int] = {}
     for chunk in chunk_sizes(coded.data):
         sizes[chunk.name] = sizes.get(chunk.name, 0) + chunk.size
@@ -276,7 +282,7 @@ def refine(
     """Fit a file's source anew, in the field and with the lambda that the file says, and tell which of the two is better. Tracks stay as they are.
 
     That is the one of the smaller D + lambda R, D as the new fit weighs errors, both as measured on the decoded file; of a kind that cannot
-    measure that, the new one if it is no larger and no figure of it is worse.
+    measure that, the new one if it is no larger and no figure of it is worse. Metadata do not count in R, and a file without any gets none.
 
     Args:
         source: what the file was made from.
@@ -296,17 +302,18 @@ def refine(
     settings = EncodeSettings() if settings is None else settings
     if settings.tune is not None:
         said.pop("tune", None)
-    asked = replace(settings, **said)  # type: ignore[arg-type]  # fields of it, by name
+    asked = replace(settings, **said, strip=settings.strip or not has_stripped(data))  # type: ignore[arg-type]  # fields of it, by name
     encoded = encode(source, asked, on_step=on_step, stop=stop, began=began, tracks=read_tracks(data))
     if encoded.coded.distortion_of is not None:
         rate = asked.rate_weight * 8 / source.layout.samples
         files = ((I2File.from_bytes(encoded.data, threads=asked.threads), encoded.data), (file, data))
-        new, old = (encoded.coded.distortion_of(opened) + rate * len(held) for opened, held in files)
+        new, old = (encoded.coded.distortion_of(opened) + rate * sample_bytes(held) for opened, held in files)
         better = new < old
     elif encoded.loss is None:
-        better = len(encoded.data) <= len(data) and all(encoded.figures[name] >= value for name, value in before.items())
+        smaller = sample_bytes(encoded.data) <= sample_bytes(data)
+        better = smaller and all(encoded.figures[name] >= value for name, value in before.items())
     else:
-        better = encoded.loss < encoded.loss_of(before["psnr"], len(data))
+        better = encoded.loss_of(encoded.psnr, sample_bytes(encoded.data)) < encoded.loss_of(before["psnr"], sample_bytes(data))
     return Refined(encoded=encoded, before=before, better=better and encoded.data != data)
 
 

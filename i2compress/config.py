@@ -298,6 +298,8 @@ class View:
             raise UsageError(f"rate is {self.rate}; expected 1 to {MAX_OUTPUT_RATE} samples a second")
         if self.time is not None and not 0 <= self.time[0] < self.time[1]:
             raise UsageError(f"time is {self.time[0]:g} to {self.time[1]:g} s; expected a start from 0 on, before its end")
+        if self.frames is not None and len(self.frames) != 3:
+            raise UsageError(f"frames has {len(self.frames)} values; expected 3: from, to and step, each of which may be None")
         if self.frames is not None and self.frames[2] is not None and self.frames[2] < 1:
             raise UsageError(f"step of frames is {self.frames[2]}; expected at least 1")
         if self.fps is not None and not self.fps > 0:

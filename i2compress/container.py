@@ -68,6 +68,7 @@ CHUNKS = {
 TRACK = "T"
 ORIGIN, ORIGIN_SIZE = "o", 16
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s", "grain": "g"}
+STRIPPED = ("icc", "exif", "xmp", "tags")  # of it, what --strip leaves out: it is about the source, and no decoded sample depends on it
 
 
 class ChunkSize(NamedTuple):
@@ -185,6 +186,16 @@ def chunk_sizes(data: bytes) -> list[ChunkSize]:
         letter, _ = reader.chunk()
         sizes.append(ChunkSize(letter, CHUNKS.get(letter, "unknown"), reader.position - start))
     return sizes
+
+
+def has_stripped(data: bytes) -> bool:
+    """Whether a file has any of what --strip leaves out. Raises FormatError."""
+    return any(chunk.name in STRIPPED for chunk in chunk_sizes(data))
+
+
+def sample_bytes(data: bytes) -> int:
+    """Bytes of a file without what no decoded sample depends on: metadata about its source, and what it was made from. Raises FormatError."""
+    return sum(chunk.size for chunk in chunk_sizes(data) if chunk.name not in STRIPPED and chunk.type != ORIGIN)
 
 
 _PART = "fetch the file again, or decode what is there with --allow-partial"

@@ -15,7 +15,7 @@ from i2compress import EncodeSettings, Signal, View, checkpoints, codec, fit
 from i2compress.codec import Encoded, I2File, encode
 from i2compress.coding.latents import latent_bits
 from i2compress.coding.weights import decode_weights
-from i2compress.container import read, write
+from i2compress.container import has_stripped, read, write
 from i2compress.errors import FormatError, MalformedError, SignalError, TruncatedError, UsageError
 from i2compress.field.priors import find_prior
 from i2compress.field.weights import context_weights
@@ -203,6 +203,19 @@ def test_colour_under_full_transparency_costs_nothing() -> None:
     noisy[:, 20:, :3] = np.random.default_rng(1).integers(0, 256, (32, 20, 3))
     sizes = [len(encode(Signal.from_codes(p), FAST).data) for p in (clean, noisy)]
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_metadata_decide_nothing_of_a_refinement(stripped: bool) -> None:
+    """The bytes of a long Exif block are in one of the two files, and must make neither a worse fit the better one nor a better one the worse."""
+    metadata = Metadata(exif=b"II*\0" + np.random.default_rng(0).bytes(4000))
+    codes = np.add.outer(np.arange(24), np.arange(32))[..., None] * [3, 2, 4] % 200
+    source = Signal.from_codes(codes.astype(np.uint8), metadata=metadata)
+    few, many = (EncodeSettings(steps=steps, threads=1, device="cpu", strip=stripped) for steps in (2, 40))
+    poor, good = (codec.encode(source, settings).data for settings in (few, many))
+    better = codec.refine(source, poor, replace(many, strip=False))
+    assert better.better and has_stripped(better.encoded.data) is not stripped  # what the file had none of is not put back
+    assert not codec.refine(source, good, replace(few, strip=True)).better
 
 
 def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:

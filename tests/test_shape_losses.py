@@ -1,9 +1,11 @@
 """Thin parts of shapes: they weigh more in the fit, and what is lost all the same is said."""
 
 import numpy as np
+import pytest
 from shapes import Mesh, box, join, ply, sphere
 
 from i2compress import EncodeSettings, codec, media
+from i2compress.errors import SignalError
 from i2compress.media.shape.sampling import frame_of, on_surface, thin
 from i2compress.media.shape.solid import Solid
 
@@ -22,6 +24,11 @@ def notes_of(mesh: Mesh, grid: int) -> list[str]:
 def test_a_rod_that_the_grid_cannot_hold_is_said_to_be_lost_with_its_share_and_what_to_do() -> None:
     (note,) = notes_of(ball_with_rod(0.01), 24)  # a sixth of a sample thick
     assert 0.5 < float(note.split()[1]) < 4 and "24 samples" in note and "--grid" in note
+
+
+def test_what_has_no_surface_left_is_no_file() -> None:
+    with pytest.raises(SignalError, match=r"nothing of the surface is left.*--grid"):
+        notes_of(box((0, 0, 0), (1, 1, 1e-4)), 16)
 
 
 def test_nothing_is_said_of_a_rod_of_two_samples_or_of_sharp_edges() -> None:

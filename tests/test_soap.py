@@ -132,3 +132,21 @@ def test_bases_of_a_small_matrix_of_low_rank_are_no_nan() -> None:
     batch.begin()
     basis = batch.bases[0][0]
     torch.testing.assert_close(basis @ basis.mT, torch.eye(16), atol=1e-5, rtol=0)
+
+
+def test_bases_of_a_matrix_of_low_rank_are_orthogonal() -> None:
+    """LAPACK, in single precision, makes NaN of the eigenvectors of this one, met in the fit of a sound of 20 samples, also times a power of two."""
+    upper = [
+        [1.2621166611825885e-10, 6.409356934078403e-10, 9.955448965204283e-11, 1.3746926930124914e-09, 1.4514134338838858e-09],
+        [3.262785375213184e-09, 5.051412621526197e-10, 6.98793645170781e-09, 7.3834969249730875e-09],
+        [7.855003453238751e-11, 1.0839776853899252e-09, 1.1441778635656874e-09],
+        [1.497907398118059e-08, 1.5819873411260232e-08],
+        [1.6711769745825222e-08],
+    ]
+    places, batch = (0, 4, 11, 17, 18), _Batch([torch.zeros(2, 20)])
+    for number, row in enumerate(upper):
+        for place, value in zip(places[number:], row, strict=True):
+            batch.grams[1][0, places[number], place] = batch.grams[1][0, place, places[number]] = value
+    batch.begin()
+    found = batch.bases[1][0]
+    torch.testing.assert_close(found @ found.T, torch.eye(20), atol=1e-5, rtol=0)

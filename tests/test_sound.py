@@ -132,6 +132,13 @@ def test_a_bitrate_is_met_within_three_per_cent(bitrate: float, tune: str, chann
     assert encoded.bitrate == pytest.approx(bitrate, rel=0.03)
 
 
+def test_a_bitrate_that_is_missed_is_told() -> None:
+    short, long = sound(chord(0.05)), sound(chord(2.0))
+    (note,) = encode(short, EncodeSettings(steps=2, threads=1, bitrate=2000)).coded.notes
+    assert "kbps where 2 were asked for" in note
+    assert not encode(long, EncodeSettings(steps=20, threads=1, bitrate=12_000)).coded.notes
+
+
 def test_noise_fills_what_was_not_coded_where_hearing_counts() -> None:
     random = np.random.default_rng(3)
     t = np.arange(8192) / RATE

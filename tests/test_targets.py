@@ -129,9 +129,9 @@ def test_bits_a_sample_are_a_size() -> None:
 
 
 def test_a_miss_is_an_error_that_says_by_how_much() -> None:
-    with pytest.raises(TargetError, match=r"the smallest file has 2000 bytes, 100\.0 % over 1000"):
+    with pytest.raises(TargetError, match=r"the nearest file has 2000 bytes, 100\.0 % over 1000"):
         searched(Target(size=1000), Coder(least=2000))
-    with pytest.raises(TargetError, match=r"the best file has [\d.]+ dB PSNR, [\d.]+ less than 119\.00 dB PSNR"):
+    with pytest.raises(TargetError, match=r"the nearest file has [\d.]+ dB PSNR, [\d.]+ less than 119\.00 dB PSNR"):
         searched(Target(psnr=119.0), Coder())
 
 
@@ -328,6 +328,12 @@ def test_no_picture_is_larger_than_its_size(channels: int, given: dict[str, obje
     assert len(made.data) <= 2500
 
 
+def test_more_bytes_than_a_picture_can_use_make_it_no_worse() -> None:
+    tight, wide = (encoded(blobs(), Target(size=size), replace(FAST, steps=50)) for size in (1900, 20_000))
+    assert len(wide.data) <= 20_000 and wide.psnr > tight.psnr - 0.5
+    assert any("under 20000" in note for note in wide.coded.notes)
+
+
 def test_a_picture_comes_to_a_quality_within_one_fit_and_its_last_part() -> None:
     file = io.BytesIO()
     Image.open(COFFEE).resize((160, 120)).save(file, "PNG")
@@ -378,3 +384,10 @@ def test_a_sound_of_a_wanted_size_and_quality() -> None:
     made = encoded(sound, Target(size=600), replace(FAST, steps=30))
     assert len(made.data) <= 600
     assert encoded(sound, Target(psnr=40.0), replace(FAST, steps=30)).psnr >= 40.0
+
+
+def test_fewer_bytes_than_the_chunks_of_a_very_short_sound_take_are_a_target_not_met() -> None:
+    short, settings = wav(chord(1.0)[:20]), replace(FAST, steps=5)
+    with pytest.raises(TargetError, match=r"the nearest file has \d+ bytes"):
+        encoded(short, Target(size=64), settings)
+    assert len(encoded(short, Target(size=110), settings).data) <= 110

@@ -15,7 +15,7 @@ import typer
 
 from ..checkpoints import kept
 from ..config import EncodeSettings
-from ..container import read_origin
+from ..container import chunk_sizes, read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
@@ -170,7 +170,13 @@ def _prepared(job: Job, *, settings: EncodeSettings) -> Job:
 def _is_made_from(target: str, origin: bytes) -> bool:
     """Whether a file is there that says so; one that is damaged is not."""
     try:
-        return os.path.isfile(target) and read_origin(read_input(target)) == origin
+        if not os.path.isfile(target):
+            return False
+        data = read_input(target)
+        if read_origin(data) != origin:
+            return False
+        chunk_sizes(data)  # all checksums
+        return True
     except (FormatError, SignalError):
         return False
 

@@ -187,8 +187,11 @@ class _Batch:
             if self._inside:  # what is padding comes last, and stays by itself
                 inside = self._inside[axis].to(gram.dtype)
                 gram = gram - torch.diag_embed((1 - inside) * gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))
-            plain, scaled = (_decomposed(matrices, lambda matrices: torch.linalg.eigh(matrices)[1].flip(-1)) for matrices in (gram, _scaled(gram)))
-            basis.copy_(torch.where(plain.isfinite().all(-1, keepdim=True).all(-2, keepdim=True), plain, scaled))
+            plain, safe = (
+                _decomposed(gram, _eigenvectors),
+                _decomposed(_scaled(gram), lambda matrices: _eigenvectors(matrices.double()).to(matrices.dtype)),
+            )
+            basis.copy_(torch.where(plain.isfinite().all(-1, keepdim=True).all(-2, keepdim=True), plain, safe))
             if self._inside:
                 basis.mul_(inside[:, :, None] * inside[:, None]).add_(torch.diag_embed(1 - inside))
 
@@ -228,8 +231,14 @@ def orthogonal(matrices: Tensor, near: Tensor) -> Tensor:
     return torch.baddbmm(found, found, torch.bmm(found.mT, found), beta=1.5, alpha=-0.5)
 
 
+def _eigenvectors(matrices: Tensor) -> Tensor:
+    """Of symmetric matrices, those of large eigenvalues first. Of ones of low rank, LAPACK makes NaN now and then in single precision."""
+    found: Tensor = torch.linalg.eigh(matrices)[1].flip(-1)
+    return found
+
+
 def _scaled(matrices: Tensor) -> Tensor:
-    """Matrices times a power of two each, so that their largest element is about 1: of small ones of low rank LAPACK makes NaN now and then."""
+    """Matrices times a power of two each, so that their largest element is about 1."""
     largest = matrices.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(matrices.dtype).tiny)
     return matrices * torch.exp2(-torch.floor(torch.log2(largest)))
 

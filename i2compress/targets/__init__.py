@@ -51,7 +51,18 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     meeting = [entry for entry in tried if goal.met(entry.found)]
     if not meeting:
         raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
-    best = min(meeting, key=lambda entry: (entry.short, not goal.near(entry.found), entry.strayed, abs(entry.found - goal.limit)))
+    near = any(goal.near(entry.found) for entry in meeting)
+    beyond = goal.name == "size" and aims and not near and len(meeting) > 1  # of what bytes can do for it: the best is not the largest
+    best = min(
+        meeting,
+        key=lambda entry: (
+            entry.short,
+            not goal.near(entry.found),
+            entry.distortion if beyond else 0.0,
+            entry.strayed,
+            abs(entry.found - goal.limit),
+        ),
+    )
     assert best.made is not None  # it was made above
     finer = any(entry.kind == "coded" and entry.share > 1 for entry in tried)
     notes = best.made.coded.notes if goal.near(best.found) else (*best.made.coded.notes, goal.said(best.found) + FULL * finer)

@@ -61,10 +61,9 @@ class Goal:
         if self.name == "size":
             over = math.exp(found) / math.exp(self.limit) - 1
             size, limit = math.exp(found), math.exp(self.limit)
-            return f"the smallest file has {size:.0f} bytes, {100 * over:.1f} % over {limit:.0f}; ask for more, or make the source smaller"
-        return (
-            f"the best file has {self._shown(found)}, {self.limit - found:.2f} less than {self._shown(self.limit)}; ask for less, or raise the effort"
-        )
+            return f"the nearest file has {size:.0f} bytes, {100 * over:.1f} % over {limit:.0f}; ask for more, or make the source smaller"
+        lacks = f"{self.limit - found:.2f} less than {self._shown(self.limit)}"
+        return f"the nearest file has {self._shown(found)}, {lacks}; ask for less, or raise the effort"
 
     def said(self, found: float) -> str:
         """What to say of a file that meets the target by more than was needed."""

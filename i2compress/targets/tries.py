@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..config import EncodeSettings, Search
 from ..container import chunk_sizes
 from ..media.protocol import Coded
+from ..media.table import medium_of_file
 
 FITS, HURRIED = 5, 2  # at most, and where a time limit is shared
 RESCUES, RESCUE_TIME = 3, 0.2  # short fits under a larger lambda, at most, where one in time came out too large; and their share of its time
@@ -61,6 +62,15 @@ class Try:
         """Bytes of its weights."""
         assert self.made is not None
         return sum(chunk.size for chunk in chunk_sizes(self.made.coded.data) if chunk.type == "W")
+
+    @property
+    def distortion(self) -> float:
+        """Of its file, as the fit weighs errors; by its PSNR where it cannot say."""
+        assert self.made is not None
+        coded = self.made.coded
+        if coded.distortion_of is None:
+            return -self.made.figures["psnr"]
+        return coded.distortion_of(medium_of_file(coded.data).load(coded.data, partial=False, threads=None))
 
     @property
     def short(self) -> bool:

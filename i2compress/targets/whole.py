@@ -12,6 +12,8 @@ from .goal import Goal, clamped
 from .line import next_place, safer
 from .tries import FITS, HURRIED, RESCUE_TIME, RESCUES, Attempt, Try
 
+FAR, FINE = 0.2, 1e-6  # a file so far below what its fit aimed at, in ln(bytes), under a smaller lambda: more bytes make it worse
+LESS = 0.12  # of ln(bytes): how far below such a file the next fit aims
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 
 
@@ -32,7 +34,8 @@ def whole_fits(
         tried.append(replace(ask, found=goal.found(made), made=made))
         good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
         enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
-        if goal.met(tried[-1].found) and (good or enough):
+        settled = any(overdriven(goal, tried[:count]) for count in range(1, len(tried))) and not overdriven(goal, tried)
+        if goal.met(tried[-1].found) and (good or enough or settled):
             break
     return tried
 
@@ -42,12 +45,22 @@ def _aim(settings: EncodeSettings, goal: Goal, tried: list[Try], beside: int) ->
     wanted = goal.aim
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
+    if overdriven(goal, tried):
+        asked, lam = tried[-1].found - LESS, None
     if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
         lam = math.exp(safer(goal, tried[-1].found, math.log(lam)))
         settings = replace(settings, time_limit=RESCUE_TIME * settings.time_limit)
     aim = Aim(goal.name, max(1.0, math.exp(asked) - beside) if goal.name == "size" else asked)
     lam = settings.lam if lam is None else clamped(math.log(lam))
     return Try(asked=asked, settings=replace(settings, lam=lam, aim=aim))
+
+
+def overdriven(goal: Goal, tried: list[Try]) -> bool:
+    """Whether the last fit could not use all the bytes that it aimed at: its latents took so small steps that they did not arrive."""
+    last = tried[-1] if tried else None
+    if last is None or last.made is None or last.made.coded.lam is None or goal.name != "size":
+        return False
+    return last.found < last.asked - FAR and last.made.coded.lam < FINE
 
 
 def _ask(settings: EncodeSettings, goal: Goal, layout: Layout, tried: list[Try]) -> Try:

@@ -37,6 +37,7 @@ LEVERS: dict[str, dict[str, Any]] = {
     "long": {"coarse": {"steps": 0.3}, "recursion_rate": 0.5, "frozen_from": 0.95},
     "refresh-every-1": {"refresh_every": 1},
     "refresh-every-4": {"refresh_every": 4},
+    "iterations-1": {"iterations": 1},
     "iterations-2": {"iterations": 2},
 }
 

@@ -49,6 +49,7 @@ FIT_BITS = 0.87  # bits of a fit, in those foreseen for its lambda: 0.76 to 0.94
 PILOT, PILOT_LEAST = 0.3, 20  # share of the steps, and the least number of them, of the short fit from which a bitrate's lambda is foreseen
 PILOT_RANGE, PILOT_HALVINGS = 3.0, 12  # how far lambda is moved from there, either way, and how finely
 SETTLED = 0.96  # bytes of the latents of a whole fit, in the ideal ones of the short one
+LEAST_BYTES = 1.0  # that a segment is asked to take, where its chunks alone take more than there is
 MISSED = 0.05  # share of a segment's bytes: further off than this after the trim, it is fitted again
 REFITS = 3  # times at most; all but fits of a few steps need one or none
 REFIT_RANGE, LEAST_POWER = 16.0, 0.3  # how far lambda is moved from one to the next, either way; least power of what is foreseen that bytes go with
@@ -279,7 +280,8 @@ class _Work:
         if self.budget is None:
             return None
         framing = FRAMING + (len(BARK_EDGES) if self.tune == "hearing" else 0) + frames / 16
-        return (self.budget - written) * frames / (self.header.frames - number * self.header.segment) - framing
+        share = frames / (self.header.frames - number * self.header.segment)
+        return max(LEAST_BYTES, (self.budget - written) * share - framing)
 
     def _fit_settings(self, number: int) -> EncodeSettings:
         steps = STARTED_STEPS[self.settings.effort] if self.settings.steps is None else self.settings.steps
