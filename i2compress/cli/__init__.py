@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,11 @@ from .reproduce import reproduce
 from .train import train
 from .verify import verify
 from .work import Failure
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+SENT_AGAIN = 0.05  # seconds after which a signal is sent once more that came at a moment at which Python drops exceptions
 
 EPILOG = """\b
 Examples:
@@ -120,7 +125,7 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in words
     try:
-        with _sigterm_raises():
+        with ends_tidily():
             command = typer.main.get_command(app)
             code = command(words, prog_name="i2c", standalone_mode=False, default_map=presets.environment(command, os.environ))
     except SystemExit as error:  # Typer's way to say that the reader of stdout has gone
@@ -137,11 +142,19 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def ends_tidily() -> Iterator[None]:
     """Makes SIGTERM, and SIGHUP of a terminal that is closed, an exception, so that unfinished files are removed on the way out."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise Terminated
+
+    def ignored(what: "UnraisableHookArgs") -> None:
+        # Python drops what is raised while it frees an object, which is as likely a moment as any other: so the signal is sent once more.
+        if issubclass(what.exc_type, Terminated | KeyboardInterrupt):
+            number = signal.SIGTERM if issubclass(what.exc_type, Terminated) else signal.SIGINT
+            threading.Timer(SENT_AGAIN, signal.raise_signal, (number,)).start()
+        else:
+            hook(what)
 
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield
@@ -149,9 +162,11 @@ def _sigterm_raises() -> Iterator[None]:
     kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
     # What ignores a hangup, such as a command under nohup, goes on doing so.
     before = [(kind, signal.signal(kind, terminate)) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
+    hook, sys.unraisablehook = sys.unraisablehook, ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for kind, handler in before:
             signal.signal(kind, handler)
 

@@ -144,7 +144,9 @@ def fit_signal(
         ResourceError: the device is not there or has not enough memory.
         UsageError: a device name that means nothing.
     """
-    schedule = (pyramid_schedule(settings, spec.grid) if schedule is None else schedule).shortened(settings.search)
+    if schedule is None:
+        schedule = pyramid_schedule(settings, spec.grid, trained=start is not None and start.prior > 0)
+    schedule = schedule.shortened(settings.search)
     with _fitting(settings.threads):
         device = pick_device(settings.device)
         if on_step is not None and device.type == "cpu" and not known():

@@ -28,6 +28,9 @@ REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights
 FEW, MANY = 60, 250
 FEWEST = 4  # steps of a fit of a picture that has some on the halved signal
 
+# Of the implicit layer, while a picture is fitted whose weights begin at nothing: it has learnt little by then that more of them would tell.
+UNTRAINED_ITERATIONS = 2
+
 SHORTEST = 20  # steps of a fit that is to say anything of a longer one
 
 
@@ -220,8 +223,8 @@ class Schedule:
         return None if self.window_sides is None else self.window_sides[axes - 2]
 
 
-def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
-    """Of a pyramid of those sides, from nothing or a prior."""
+def pyramid_schedule(settings: EncodeSettings, grid: Shape = (), *, trained: bool = False) -> Schedule:
+    """Of a pyramid of those sides, from nothing or, `trained`, from a trained prior."""
     steps = effort_steps(settings.effort, math.prod(grid)) if settings.steps is None else settings.steps
     # In a limited time there may be few of them, and what is for many then fails by more than it gains otherwise. Video gained nothing from
     # it, and lost where much moves.
@@ -239,6 +242,7 @@ def pyramid_schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
         recursion_rate=2.0 * 4.0**-many,
         frozen_from=0.9 + 0.05 * many,
         refresh_every=2 if steps >= REFRESHED_LESS_FROM else 1,
+        iterations=UNTRAINED_ITERATIONS if len(grid) == 2 and not trained else Schedule.iterations,
         window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
     )
 

@@ -39,14 +39,15 @@ LEVERS: dict[str, dict[str, Any]] = {
     "refresh-every-4": {"refresh_every": 4},
     "iterations-1": {"iterations": 1},
     "iterations-2": {"iterations": 2},
+    "iterations-4": {"iterations": 4},
 }
 
 
 def losses(pictures: list[Float32Array], lever: str, settings: list[EncodeSettings]) -> tuple[list[float], float]:
     """Of all pictures with all settings, and the seconds of the processor."""
 
-    def schedule(settings: EncodeSettings, grid: Shape = ()) -> Schedule:
-        made = pyramid_schedule(settings, grid)
+    def schedule(settings: EncodeSettings, grid: Shape = (), *, trained: bool = False) -> Schedule:
+        made = pyramid_schedule(settings, grid, trained=trained)
         changes = {name: replace(getattr(made, name), **value) if isinstance(value, dict) else value for name, value in LEVERS[lever].items()}
         return replace(made, **changes)
 

@@ -1,12 +1,14 @@
 """What the command line says and returns: usage, errors, help."""
 
 import os
+import signal
+import time
 
 import pytest
 from cli_fakes import FakeMedium, Tool, packed, picture
 
 from i2compress import errors
-from i2compress.cli import output
+from i2compress.cli import ends_tidily, output
 from i2compress.cli.errors import Terminated, exit_code, sentence
 from i2compress.cli.options import parse_crop, parse_duration, parse_size
 from i2compress.cli.output import duration, size
@@ -184,3 +186,16 @@ def test_one_bar_goes_through_all_phases_of_an_encode_and_never_back() -> None:
     assert found[1][1] == pytest.approx(6.0)  # two seconds for the first quarter
     assert found[2][1] == pytest.approx(4.0)  # four seconds for the first half
     assert course.at("i2c photo.png", 1, 2, 7.0) == (0.5, 7.0)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_while_an_object_is_freed_is_not_lost(kind: signal.Signals) -> None:
+    class Freed:
+        def __del__(self) -> None:
+            signal.raise_signal(kind)
+            time.sleep(0)  # the handler runs here, and Python drops what it raises
+
+    with pytest.raises(Terminated if kind is signal.SIGTERM else KeyboardInterrupt), ends_tidily():
+        Freed()
+        for _ in range(300):  # the timer cannot wake one long sleep everywhere
+            time.sleep(0.1)
