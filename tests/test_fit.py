@@ -293,6 +293,13 @@ def test_longer_fits_of_pictures_have_fewer_coarse_steps_and_freeze_later() -> N
     assert chosen(250, time_limit=5.0) == few and chosen(250, (8, 8, 8)) == few
 
 
+def test_short_fits_of_pictures_without_a_trained_prior_apply_the_layer_less_often() -> None:
+    short, long = (EncodeSettings(steps=steps) for steps in (60, 250))
+    assert pyramid_schedule(short, (8, 8)).iterations < pyramid_schedule(long, (8, 8)).iterations
+    others = (pyramid_schedule(short, (8, 8), trained=True), pyramid_schedule(short, (8, 8, 8)))
+    assert all(schedule.iterations == pyramid_schedule(long, (8, 8)).iterations for schedule in others)
+
+
 def test_steps_are_those_given_or_of_the_effort_by_the_kind_of_fit() -> None:
     for make in (pyramid_schedule, started_schedule):
         assert make(EncodeSettings(steps=7)).steps == 7

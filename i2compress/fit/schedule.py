@@ -28,8 +28,8 @@ REFRESHED_LESS_FROM = 120  # steps: shorter fits need the bases of their weights
 FEW, MANY = 60, 250
 FEWEST = 4  # steps of a fit of a picture that has some on the halved signal
 
-# Of the implicit layer, while a picture is fitted whose weights begin at nothing: it has learnt little by then that more of them would tell.
-UNTRAINED_ITERATIONS = 2
+# Of the implicit layer, in fits of fewer than MANY steps of pictures whose weights begin at nothing: it learns little in them that more would tell.
+FEW_ITERATIONS = 2
 
 SHORTEST = 20  # steps of a fit that is to say anything of a longer one
 
@@ -242,7 +242,7 @@ def pyramid_schedule(settings: EncodeSettings, grid: Shape = (), *, trained: boo
         recursion_rate=2.0 * 4.0**-many,
         frozen_from=0.9 + 0.05 * many,
         refresh_every=2 if steps >= REFRESHED_LESS_FROM else 1,
-        iterations=UNTRAINED_ITERATIONS if len(grid) == 2 and not trained else Schedule.iterations,
+        iterations=FEW_ITERATIONS if len(grid) == 2 and not trained and steps < MANY else Schedule.iterations,
         window_sides=tuple(side >> settings.halvings for side in WINDOW_SIDES),
     )
 
