@@ -218,6 +218,11 @@ def test_metadata_decide_nothing_of_a_refinement(stripped: bool) -> None:
     assert not codec.refine(source, good, replace(few, strip=True)).better
 
 
+def test_frames_of_a_view_are_three() -> None:
+    with pytest.raises(UsageError, match="frames has 2 values; expected 3"):
+        View(frames=(2, 5))  # type: ignore[arg-type]
+
+
 def test_sixteen_bits_and_metadata_are_kept_unless_stripped() -> None:
     codes = picture(16, 24).astype(np.uint16) * 257
     metadata = Metadata(icc=b"profile", exif=b"II*\0", xmp=b"<x/>")

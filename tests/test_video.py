@@ -395,8 +395,3 @@ def test_any_group_is_reached_by_way_of_the_weights_that_its_own_are_differences
         assert np.array_equal(file.render(View(frames=(place, place + 1, None))).values[0], whole[place])
     with pytest.raises(FormatError, match="bit 7 beside bit 0"):
         read_video(data.replace(payload(data, 1), payload(data, 1, b"\x80")))
-
-
-def test_frames_of_a_view_are_three() -> None:
-    with pytest.raises(UsageError, match="frames has 2 values; expected 3"):
-        View(frames=(2, 5))  # type: ignore[arg-type]
