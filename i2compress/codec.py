@@ -308,7 +308,7 @@ def refine(
         rate = asked.rate_weight * 8 / source.layout.samples
         files = ((I2File.from_bytes(encoded.data, threads=asked.threads), encoded.data), (file, data))
         new, old = (encoded.coded.distortion_of(opened) + rate * sample_bytes(held) for opened, held in files)
-        better = new < old
+        better = new < old or (new == old and settings.strip and has_stripped(data))
     elif encoded.loss is None:
         smaller = sample_bytes(encoded.data) <= sample_bytes(data)
         better = smaller and all(encoded.figures[name] >= value for name, value in before.items())

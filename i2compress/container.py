@@ -65,6 +65,7 @@ CHUNKS = {
     "O": "occupancy",
     "T": "track",
 }
+HEADER = "H"
 TRACK = "T"
 ORIGIN, ORIGIN_SIZE = "o", 16
 METADATA = {"icc": "c", "exif": "e", "xmp": "x", "tags": "t", "waveform": "s", "grain": "g"}
@@ -122,7 +123,7 @@ def write(container: Container) -> bytes:
     """
     if not container.complete:
         raise MalformedError(f"found {len(container.latents)} latent streams; the header says {container.header.streams}")
-    parts = [SIGNATURE, write_chunk("H", encode_header(container.header)), write_metadata(container.metadata)]
+    parts = [SIGNATURE, write_chunk(HEADER, encode_header(container.header)), write_metadata(container.metadata)]
     return b"".join([*parts, write_plane(container)])
 
 
@@ -148,7 +149,7 @@ def read(data: bytes, *, allow_partial: bool = False) -> Container:
         FormatError: `data` is not a file of this format, damaged, truncated or too new.
     """
     reader = ChunkReader(data, allow_partial=allow_partial)
-    header = decode_header(reader.expect("H"))
+    header = decode_header(reader.expect(HEADER))
     metadata, chunk = reader.metadata()
     content = reader.plane(header, chunk, metadata=metadata, allow_partial=allow_partial)
     if content.complete:
@@ -168,7 +169,7 @@ def read_start(file: BinaryIO) -> tuple[Header, dict[str, bytes]]:
         data += more
         try:
             reader = ChunkReader(data)
-            header, blobs = decode_header(reader.expect("H")), reader.blobs()
+            header, blobs = decode_header(reader.expect(HEADER)), reader.blobs()
         except TruncatedError:
             if not more:
                 raise

@@ -145,14 +145,18 @@ def main(args: Sequence[str] | None = None) -> int:
 def ends_tidily() -> Iterator[None]:
     """Makes SIGTERM, and SIGHUP of a terminal that is closed, an exception, so that unfinished files are removed on the way out."""
 
+    arrived, timers = [signal.SIGTERM.value], list[threading.Timer]()
+
     def terminate(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
         raise Terminated
 
     def ignored(what: "UnraisableHookArgs") -> None:
         # Python drops what is raised while it frees an object, which is as likely a moment as any other: so the signal is sent once more.
         if issubclass(what.exc_type, Terminated | KeyboardInterrupt):
-            number = signal.SIGTERM if issubclass(what.exc_type, Terminated) else signal.SIGINT
-            threading.Timer(SENT_AGAIN, signal.raise_signal, (number,)).start()
+            number = arrived[-1] if issubclass(what.exc_type, Terminated) else signal.SIGINT.value
+            timers.append(threading.Timer(SENT_AGAIN, signal.raise_signal, (number,)))
+            timers[-1].start()
         else:
             hook(what)
 
@@ -167,6 +171,8 @@ def ends_tidily() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = hook
+        for timer in timers:
+            timer.cancel()
         for kind, handler in before:
             signal.signal(kind, handler)
 

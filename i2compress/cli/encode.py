@@ -15,7 +15,7 @@ import typer
 
 from ..checkpoints import kept
 from ..config import EncodeSettings
-from ..container import chunk_sizes, read_origin
+from ..container import HEADER, chunk_sizes, read, read_origin
 from ..errors import FormatError, SignalError, UsageError
 from ..files import STDIO, default_output
 from ..origin import origin_of
@@ -175,7 +175,9 @@ def _is_made_from(target: str, origin: bytes) -> bool:
         data = read_input(target)
         if read_origin(data) != origin:
             return False
-        chunk_sizes(data)  # all checksums
+        chunks = chunk_sizes(data)  # all checksums
+        if chunks[1].type == HEADER:
+            read(data)  # and whether all chunks of a picture are there
         return True
     except (FormatError, SignalError):
         return False

@@ -120,8 +120,8 @@ def _forward(network, x, h1, a2, h2, out, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _backward(turned, sums, x, h1, a2, h2, top, g_h2, g_a2, g_h1, g_x, wanted, n):  # type: ignore[no-untyped-def]
-    """Add to `sums` the gradients of the network's tensors, from those by its outputs, `top`; fill those by the first `wanted` of what it reads."""
+def _backward(turned, sums, x, h1, a2, h2, top, g_h2, g_a2, g_h1, g_x, read_back, n):  # type: ignore[no-untyped-def]
+    """Add to `sums` the gradients of the network's tensors, from those by its outputs, `top`, and fill those by its first `read_back` inputs."""
     w1t, w2t, w3t, wst = turned
     g1, gb1, g2, gb2, g3, gb3, gin = sums
     read, hidden = w1t.shape
@@ -143,11 +143,11 @@ def _backward(turned, sums, x, h1, a2, h2, top, g_h2, g_a2, g_h1, g_x, wanted, n
     _add_sums(gb3, top, n)
     _add_sums(gb1, g_h1, n)
     _add_sums(gb2, g_a2, n)
-    for i in range(wanted):
+    for i in range(read_back):
         p = uintp(i) * uintp(TILE)
         for k in range(n):
             g_x[p + k] = wst[i, 0] * top[k] + wst[i, 1] * top[second + k]
-    product(g_x, 0, w1t, 0, wanted, g_h1, hidden, n)
+    product(g_x, 0, w1t, 0, read_back, g_h1, hidden, n)
 
 
 @compiled

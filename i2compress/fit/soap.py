@@ -246,7 +246,7 @@ def _scaled(matrices: Tensor) -> Tensor:
 def _decomposed(matrices: Tensor, decompose: Callable[[Tensor], Tensor]) -> Tensor:
     """On the CPU, as MPS has no decompositions, and CUDA's are slow to load; large ones on a CUDA device.
 
-    In the tensors' own precision: double precision was tried, and small implicit coordinate fields fitted worse with it.
+    In the tensors' own precision, but where that gives NaN: double precision was tried, and small implicit coordinate fields fitted worse with it.
     """
     if matrices.device.type == "cpu" or (matrices.device.type == "cuda" and matrices.shape[-1] > PADDED_UP_TO):
         return decompose(matrices)

@@ -25,7 +25,7 @@ FULL = "; more bits for its weights would not make it better"
 
 
 def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSettings], Attempt], hooks: Hooks, beside: int = 0) -> Attempt:
-    """The best file that meets `settings.target`: of sizes the largest, of qualities the smallest.
+    """The best file that meets `settings.target`: of sizes the largest, or of least distortion where none is near; of qualities the smallest.
 
     Args:
         settings: how to encode; quality and lambda are found here.
@@ -52,7 +52,7 @@ def meet(settings: EncodeSettings, source: Source, attempt: Callable[[EncodeSett
     if not meeting:
         raise TargetError(goal.miss(min((entry.found for entry in tried), key=lambda found: abs(found - goal.limit))))
     near = any(goal.near(entry.found) for entry in meeting)
-    beyond = goal.name == "size" and aims and not near and len(meeting) > 1  # of what bytes can do for it: the best is not the largest
+    beyond = goal.name == "size" and aims and not near and len(meeting) > 1  # more bytes are of no use to it
     best = min(
         meeting,
         key=lambda entry: (

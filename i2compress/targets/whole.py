@@ -13,7 +13,7 @@ from .line import next_place, safer
 from .tries import FITS, HURRIED, RESCUE_TIME, RESCUES, Attempt, Try
 
 FAR, FINE = 0.2, 1e-6  # a file so far below what its fit aimed at, in ln(bytes), under a smaller lambda: more bytes make it worse
-LESS = 0.12  # of ln(bytes): how far below such a file the next fit aims
+BELOW_FAR = 0.12  # of ln(bytes): how far below such a file the next fit aims
 AIMED_TIME = 0.62  # share of a time limit of the one fit that aims at a size, which leaves room for its last part once more
 
 
@@ -34,19 +34,23 @@ def whole_fits(
         tried.append(replace(ask, found=goal.found(made), made=made))
         good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
         enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
-        settled = any(overdriven(goal, tried[:count]) for count in range(1, len(tried))) and not overdriven(goal, tried)
-        if goal.met(tried[-1].found) and (good or enough or settled):
+        # A fit that could use all that it aimed at, after one that could not: there is no more to be had.
+        most_of_use = any(overdriven(goal, tried[:count]) for count in range(1, len(tried))) and not overdriven(goal, tried)
+        if goal.met(tried[-1].found) and (good or enough or most_of_use):
             break
     return tried
 
 
 def _aim(settings: EncodeSettings, goal: Goal, tried: list[Try], beside: int) -> Try:
-    """What to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to."""
+    """What to have the next fit aim at: what is wanted, and what those before it missed; it begins at the lambda that the last one came to.
+
+    After one that could not use its bytes: less than that came to, from a lambda of its own.
+    """
     wanted = goal.aim
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
     if overdriven(goal, tried):
-        asked, lam = tried[-1].found - LESS, None
+        asked, lam = tried[-1].found - BELOW_FAR, None
     if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
         lam = math.exp(safer(goal, tried[-1].found, math.log(lam)))
         settings = replace(settings, time_limit=RESCUE_TIME * settings.time_limit)

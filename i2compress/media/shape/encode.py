@@ -92,7 +92,7 @@ def encode(source: Source, settings: EncodeSettings, hooks: Hooks) -> Coded:
     renderer, frame = open_plane(fitted.content).renderer, layout.frame._replace(sharpen=0)
     judged = settings.search is None or settings.search.share == 1  # a short fit only says where others begin
     if isinstance(source, MeshSource) and isinstance(renderer, SparseRenderer) and judged:
-        if not len(renderer.crossings()):
+        if settings.search is None and not len(renderer.crossings()):  # a search for a target has others
             thin = f"nothing of the surface is left, which is too thin for {max(layout.grid)} samples along the longest side"
             raise SignalError(f"{thin}; use a larger --grid or a higher -q")
         notes = lost_parts(source, renderer)
