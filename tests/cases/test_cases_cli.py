@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,8 @@ def test_a_pipe_by_its_path_is_read_once_by_every_verb(source: str) -> None:
 @pytest.mark.parametrize("kind", ["SIGHUP", "SIGTERM"])
 def test_a_terminal_that_is_closed_leaves_no_temporary_file(kind: str, packed: None) -> None:
     command = [sys.executable, "-m", "i2compress", "decode", "photo.i2", "--size", "9000x7200", "-o", "o.png"]
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL) as running:
+    heeded = partial(signal.signal, getattr(signal, kind), signal.SIG_DFL)  # also where these tests run under nohup
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL, preexec_fn=heeded) as running:
         try:
             for _ in range(400):
                 if any(name.endswith(".i2tmp") for name in os.listdir()):
