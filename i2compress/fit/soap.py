@@ -187,10 +187,8 @@ class _Batch:
             if self._inside:  # what is padding comes last, and stays by itself
                 inside = self._inside[axis].to(gram.dtype)
                 gram = gram - torch.diag_embed((1 - inside) * gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True))
-            plain, safe = (
-                _decomposed(gram, _eigenvectors),
-                _decomposed(_scaled(gram), lambda matrices: _eigenvectors(matrices.double()).to(matrices.dtype)),
-            )
+            plain = _decomposed(gram, _eigenvectors)
+            safe = _decomposed(_scaled(gram), lambda matrices: _eigenvectors(matrices.double()).to(matrices.dtype))
             basis.copy_(torch.where(plain.isfinite().all(-1, keepdim=True).all(-2, keepdim=True), plain, safe))
             if self._inside:
                 basis.mul_(inside[:, :, None] * inside[:, None]).add_(torch.diag_embed(1 - inside))

@@ -35,7 +35,7 @@ def whole_fits(
         good = goal.near(tried[-1].found) and (len(tried) > 1 or not tried[-1].strayed)
         enough = aims and (settings.time_limit is not None or (goal.name != "size" and len(tried) > 1))
         # A fit that could use all that it aimed at, after one that could not: there is no more to be had.
-        most_of_use = any(overdriven(goal, tried[:count]) for count in range(1, len(tried))) and not overdriven(goal, tried)
+        most_of_use = any(_overdriven(goal, tried[:count]) for count in range(1, len(tried))) and not _overdriven(goal, tried)
         if goal.met(tried[-1].found) and (good or enough or most_of_use):
             break
     return tried
@@ -49,7 +49,7 @@ def _aim(settings: EncodeSettings, goal: Goal, tried: list[Try], beside: int) ->
     wanted = goal.aim
     asked = wanted + sum(wanted - entry.found for entry in tried)
     lam = tried[-1].made.coded.lam if tried and tried[-1].made is not None else None
-    if overdriven(goal, tried):
+    if _overdriven(goal, tried):
         asked, lam = tried[-1].found - BELOW_FAR, None
     if lam is not None and settings.time_limit is not None:  # the time is over, and all that counts is that the file keeps to its target
         lam = math.exp(safer(goal, tried[-1].found, math.log(lam)))
@@ -59,7 +59,7 @@ def _aim(settings: EncodeSettings, goal: Goal, tried: list[Try], beside: int) ->
     return Try(asked=asked, settings=replace(settings, lam=lam, aim=aim))
 
 
-def overdriven(goal: Goal, tried: list[Try]) -> bool:
+def _overdriven(goal: Goal, tried: list[Try]) -> bool:
     """Whether the last fit could not use all the bytes that it aimed at: its latents took so small steps that they did not arrive."""
     last = tried[-1] if tried else None
     if last is None or last.made is None or last.made.coded.lam is None or goal.name != "size":
